@@ -1,0 +1,87 @@
+//! What an owner wants done: data, in the order in which it must be done.
+//!
+//! The caller owns the list, hands it to an input, and applies it before the next input to that owner.
+//! Messages to one peer must leave in the order in which they stand here.
+
+use crate::error::{Denied, LostReason};
+use crate::id::{PeerId, Token};
+use crate::message::Message;
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "a shell must handle every effect")]
+pub enum Effect<C> {
+    /// Tell the local request that it failed. It is over.
+    Deny {
+        /// Which request.
+        token: Token,
+        /// The reason.
+        why: Denied,
+    },
+    /// Tell the local request that it holds what it asked for.
+    Grant {
+        /// Which request.
+        token: Token,
+        /// Its fencing token.
+        fence: u64,
+    },
+    /// Tell the local holder that its hold is no longer valid. It is over, for good.
+    Lost {
+        /// Which request.
+        token: Token,
+        /// The reason.
+        why: LostReason,
+    },
+    /// Send a message to a neighbour.
+    Send {
+        /// To whom.
+        to: PeerId,
+        /// What.
+        message: Message<C>,
+    },
+}
+
+/// A list of effects that the caller owns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effects<C> {
+    list: Vec<Effect<C>>,
+}
+
+impl<C> Default for Effects<C> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<C> Effects<C> {
+    /// An empty list.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { list: Vec::new() }
+    }
+
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// What there is to do, in order.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Effect<C>] {
+        &self.list
+    }
+
+    /// Takes all there is to do, in order.
+    pub fn drain(&mut self) -> impl Iterator<Item = Effect<C>> + '_ {
+        self.list.drain(..)
+    }
+
+    pub(crate) fn push(&mut self, effect: Effect<C>) {
+        self.list.push(effect);
+    }
+
+    pub(crate) fn send(&mut self, to: PeerId, message: Message<C>) {
+        self.list.push(Effect::Send { to, message });
+    }
+}

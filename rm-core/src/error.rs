@@ -1,0 +1,75 @@
+//! How requests fail, how holds end before their time, and what a peer can do wrong.
+
+use thiserror::Error;
+
+use crate::message::Blockers;
+
+/// Why a request failed. Every request ends in a grant, in one of these, or in its cancellation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
+pub enum Denied {
+    /// A `try` met a holder or an older request.
+    #[error("held by somebody else")]
+    Busy {
+        /// Who is in the way, as far as that is known.
+        blockers: Blockers,
+    },
+    /// Its deadline passed.
+    #[error("not granted in time")]
+    Timeout {
+        /// Who is in the way, as far as that is known.
+        blockers: Blockers,
+        /// How many older requests wait at this node.
+        ahead: u32,
+    },
+    /// Two holders that ask for more wait for each other, and this one is the younger.
+    #[error("another holder converts too, and each waits for the other")]
+    WouldDeadlock {
+        /// Who is in the way, as far as that is known.
+        blockers: Blockers,
+    },
+    /// More than all there is, or over a limit of the creditor.
+    #[error("refused: it asks for more than there is, or a limit is reached")]
+    Refused,
+    /// The owner is being wound up.
+    #[error("shutting down")]
+    ShuttingDown,
+}
+
+/// Why a hold is no longer valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
+pub enum LostReason {
+    /// The lease of the session with the creditor ran out.
+    #[error("the lease ran out")]
+    LeaseExpired,
+    /// The session with the creditor ended.
+    #[error("the session with the server ended")]
+    SessionEnded,
+}
+
+/// What a peer did that no correct peer does. The message that did it changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum PeerMisbehaved {
+    /// A grant that adds up to more than there is.
+    #[error("granted more than the capital")]
+    GrantAboveCapital,
+    /// A credit that does not decode.
+    #[error("sent bytes that are no credit of the resource's type")]
+    MalformedCredit,
+    /// A return of more than was lent.
+    #[error("returned more than it borrowed")]
+    ReturnAboveLoan,
+    /// A message for a resource type that is not registered here.
+    #[error(
+        "named resource type {type_id}, which is not registered here: register it on every node"
+    )]
+    UnknownType {
+        /// The number it named.
+        type_id: u32,
+    },
+    /// A creditor's message from somebody who is not the creditor, or the other way round.
+    #[error("sent a message that only the other side of a loan may send")]
+    WrongDirection,
+}

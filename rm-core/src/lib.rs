@@ -1,0 +1,17 @@
+//! Usage credit for clusters.
+//!
+//! Anything that can be shared or fought over is a *resource* of some *resource type*; the right to use it is
+//! *usage credit*; nodes lend credit to each other. This crate is the framework: the algebra of credit, the
+//! books that nodes keep, the one function that decides, all as pure state machines without clock,
+//! randomness or I/O.
+
+pub mod credit;
+pub mod effect;
+pub mod error;
+pub mod fence;
+pub mod id;
+pub mod message;
+pub mod policy;
+pub mod resource;
+pub mod stamp;
+pub mod time;

@@ -1,0 +1,262 @@
+//! The messages between the owners of one resource: plain data.
+//!
+//! Two registers ([`Message::Want`] upward, the recall register downward) and two deltas ([`Message::Grant`],
+//! [`Message::Return`]). A session delivers them in order and once. Registers are levels: sending one
+//! again is harmless, and a late one is weighed anew.
+//!
+//! The messages are generic in the credit. On the wire it is [`Opaque`]; [`Message::try_map`] goes between.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::id::{LoanId, Note, Order, Party, Version};
+
+/// The most blockers that a refusal names.
+pub const BLOCKERS_MAX: usize = 8;
+
+/// What one owner tells another of the same resource.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "an owner must handle every message"
+)]
+pub enum Message<C> {
+    /// Debtor to creditor: how near is my fence to its limit? Give me room.
+    AskLimit {
+        /// The loan it is about.
+        loan: LoanId,
+    },
+    /// Debtor to creditor: the `try` step of this order meets a holder or an older waiting request.
+    Busy {
+        /// Whose step.
+        order: Order,
+        /// What it meets.
+        blockers: Blockers,
+    },
+    /// Creditor to debtor: that want fails.
+    Deny {
+        /// Whose want.
+        order: Order,
+        /// Which want of it.
+        version: Version,
+        /// The reason.
+        why: Refusal,
+        /// Who is in the way.
+        blockers: Blockers,
+    },
+    /// Creditor to debtor: here is more.
+    Grant(Grant<C>),
+    /// Creditor to debtor: your tokens may go up to this.
+    Limit {
+        /// The loan it is about.
+        loan: LoanId,
+        /// No token above it.
+        limit: u64,
+    },
+    /// Creditor to debtor: replaces the recall register. No steps: it is lifted.
+    Recall {
+        /// The loan it is about.
+        loan: LoanId,
+        /// What to shrink to, and for whom.
+        steps: Steps<C>,
+    },
+    /// Debtor to creditor: here is some back.
+    Return {
+        /// The loan it is part of.
+        loan: LoanId,
+        /// How much.
+        delta: C,
+        /// The highest fencing number the debtor has seen.
+        fence: u64,
+    },
+    /// Debtor to creditor: forget that want.
+    Unwant {
+        /// Whose want.
+        order: Order,
+    },
+    /// Debtor to creditor: raise my loan to cover a level.
+    Want(Want<C>),
+}
+
+/// Debtor to creditor: raise my loan to cover `level`. Replaces the want of that order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "the wire carries each field")]
+pub struct Want<C> {
+    /// On whose behalf.
+    pub order: Order,
+    /// Which want of it.
+    pub version: Version,
+    /// A level, not a difference: crossing returns cannot spoil it.
+    pub level: C,
+    /// Do not wait for holders or older requests.
+    pub try_only: bool,
+    /// How long the request will still wait; `None`: for ever.
+    pub deadline: Option<Duration>,
+    /// For people.
+    pub note: Option<Arc<Note>>,
+}
+
+/// Creditor to debtor: here is more.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "the wire carries each field")]
+pub struct Grant<C> {
+    /// The loan it adds to.
+    pub loan: LoanId,
+    /// Whose want it serves.
+    pub order: Order,
+    /// The version of that want which it closes; a newer version still stands.
+    pub version: Version,
+    /// How much.
+    pub delta: C,
+    /// Replaces the recall register.
+    pub steps: Steps<C>,
+    /// The highest fencing number the creditor has seen.
+    pub fence: u64,
+    /// No token above it.
+    pub limit: u64,
+}
+
+/// The recall register: steps by order, each asking for no less than the one before.
+pub type Steps<C> = SmallVec<[Step<C>; 1]>;
+
+/// One step of a recall: for the request of that order the loan must shrink to `keep`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "the wire carries each field")]
+pub struct Step<C> {
+    /// On whose behalf.
+    pub order: Order,
+    /// What the debtor keeps.
+    pub keep: C,
+    /// The request does not wait for holders or older requests.
+    pub try_only: bool,
+    /// Every unit in reach is needed: collect, and return once.
+    pub whole: bool,
+    /// For people.
+    pub note: Option<Arc<Note>>,
+}
+
+/// Who is in the way of a request; at most [`BLOCKERS_MAX`] are named.
+pub type Blockers = SmallVec<[Blocker; 1]>;
+
+/// One holder, older request or silent peer in the way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "the wire carries each field")]
+pub struct Blocker {
+    /// Where it lives, if that is known.
+    pub party: Party,
+    /// What it does there.
+    pub kind: BlockerKind,
+    /// What it said of itself.
+    pub note: Option<Arc<Note>>,
+}
+
+/// How somebody is in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "the wire carries it")]
+pub enum BlockerKind {
+    /// It holds what is asked for.
+    Holder,
+    /// It asked earlier.
+    Older,
+    /// It was asked to give way and has not answered.
+    Silent,
+}
+
+/// Why a creditor refuses a want.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "the wire carries it")]
+pub enum Refusal {
+    /// A `try` that a holder or an older request is in the way of.
+    Busy,
+    /// Its time ran out.
+    Deadline,
+    /// Two converting holders wait for each other.
+    Deadlock,
+    /// It can never be granted, or may not: more than the capital, or over a limit.
+    Refused,
+}
+
+impl<C> Message<C> {
+    /// Whether a creditor sends it (to a debtor).
+    #[must_use]
+    pub const fn is_downward(&self) -> bool {
+        match self {
+            Self::Deny { .. } | Self::Grant(_) | Self::Limit { .. } | Self::Recall { .. } => true,
+            Self::AskLimit { .. }
+            | Self::Busy { .. }
+            | Self::Return { .. }
+            | Self::Unwant { .. }
+            | Self::Want(_) => false,
+        }
+    }
+
+    /// The same message with its credit in another form.
+    ///
+    /// # Errors
+    /// The first one of `f`.
+    pub fn try_map<D, E>(self, mut f: impl FnMut(C) -> Result<D, E>) -> Result<Message<D>, E> {
+        Ok(match self {
+            Self::AskLimit { loan } => Message::AskLimit { loan },
+            Self::Busy { order, blockers } => Message::Busy { order, blockers },
+            Self::Deny {
+                order,
+                version,
+                why,
+                blockers,
+            } => Message::Deny {
+                order,
+                version,
+                why,
+                blockers,
+            },
+            Self::Grant(grant) => Message::Grant(Grant {
+                loan: grant.loan,
+                order: grant.order,
+                version: grant.version,
+                delta: f(grant.delta)?,
+                steps: map_steps(grant.steps, &mut f)?,
+                fence: grant.fence,
+                limit: grant.limit,
+            }),
+            Self::Limit { loan, limit } => Message::Limit { loan, limit },
+            Self::Recall { loan, steps } => Message::Recall {
+                loan,
+                steps: map_steps(steps, &mut f)?,
+            },
+            Self::Return { loan, delta, fence } => Message::Return {
+                loan,
+                delta: f(delta)?,
+                fence,
+            },
+            Self::Unwant { order } => Message::Unwant { order },
+            Self::Want(want) => Message::Want(Want {
+                order: want.order,
+                version: want.version,
+                level: f(want.level)?,
+                try_only: want.try_only,
+                deadline: want.deadline,
+                note: want.note,
+            }),
+        })
+    }
+}
+
+fn map_steps<C, D, E>(
+    steps: Steps<C>,
+    f: &mut impl FnMut(C) -> Result<D, E>,
+) -> Result<Steps<D>, E> {
+    steps
+        .into_iter()
+        .map(|step| {
+            Ok(Step {
+                order: step.order,
+                keep: f(step.keep)?,
+                try_only: step.try_only,
+                whole: step.whole,
+                note: step.note,
+            })
+        })
+        .collect()
+}

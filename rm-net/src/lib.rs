@@ -1,0 +1,1 @@
+//! Bytes, sockets, nodes and clients.

@@ -1,0 +1,1 @@
+//! The distributed async RW lock.
