@@ -20,6 +20,8 @@
 //! Nothing of the walk outlives it but the books and the registers: reservations, concessions and levels
 //! are worked out anew at the next input.
 
+use std::sync::Arc;
+
 use super::walk::{Asking, PendingGrant, Walk};
 use super::{Asker, Owner, RecallStep, Spare, Waiting, sum};
 use crate::credit::Credit;
@@ -355,7 +357,9 @@ impl<T: ResourceType> Owner<T> {
         blockers.extend(holders.map(|(_, hold)| Blocker {
             party: self.settings.party,
             kind: BlockerKind::Holder,
-            note: hold.note.clone(),
+            note: Some(Arc::clone(
+                hold.note.as_ref().unwrap_or(&self.settings.unlabelled),
+            )),
         }));
         blockers.extend(
             self.waiting

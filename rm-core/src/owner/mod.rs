@@ -63,6 +63,8 @@ pub const STEPS_MAX: usize = 64;
 pub struct Settings {
     /// Who keeps the book: named to those it is in the way of.
     pub party: Party,
+    /// What people are told of a local holder that said nothing of itself.
+    pub unlabelled: Arc<Note>,
     /// How much is granted beyond what was asked.
     pub policy: Policy,
     /// A `try` waits no longer than this for the answers of peers; the silent count as busy. 1 s by default.
@@ -75,6 +77,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             party: Party::default(),
+            unlabelled: Arc::default(),
             policy: Policy::default(),
             try_limit: Duration::from_secs(1),
             wants_per_debtor_max: 4096,
@@ -83,10 +86,11 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The same, kept by another party.
+    /// The same, kept by another party, whose node has that name.
     #[must_use]
-    pub const fn with_party(mut self, party: Party) -> Self {
+    pub fn with_party(mut self, party: Party, name: &str) -> Self {
         self.party = party;
+        self.unlabelled = Note::new("", "", name);
         self
     }
 
@@ -412,6 +416,12 @@ impl<T: ResourceType> Owner<T> {
     #[must_use]
     pub fn loan(&self, peer: PeerId) -> Option<&T::Credit> {
         self.debtors.get(&peer).map(|d| &d.loan)
+    }
+
+    /// The name of one debtor's loan.
+    #[must_use]
+    pub fn loan_id(&self, peer: PeerId) -> Option<LoanId> {
+        self.debtors.get(&peer).and_then(|d| d.id)
     }
 
     /// What each debtor has.
