@@ -88,6 +88,20 @@ impl Cargo {
         }
     }
 
+    /// Like [`Cargo::run`], for a command that must run at least one test: a misspelt name selects none, and a run of
+    /// none would pass.
+    pub(crate) fn run_tests(self, report: &mut Report) -> Result<(), String> {
+        let line = self.line.clone();
+        let mut own = Report::default();
+        let result = self.run(&mut own);
+        report.tally += own.tally;
+        result?;
+        match own.tally.passed {
+            0 => Err(format!("`{line}` ran no test: is the name right?")),
+            _ => Ok(()),
+        }
+    }
+
     /// Runs the command and hands back what it printed; its complaints go to the terminal.
     ///
     /// # Errors

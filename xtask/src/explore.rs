@@ -41,5 +41,5 @@ pub(crate) fn run(
     if options.long {
         cargo = cargo.env(LONG, "1");
     }
-    cargo.run(report)
+    cargo.run_tests(report)
 }

@@ -49,8 +49,12 @@ pub(crate) fn run(
     args.extend(options.no_run.then_some("--no-run"));
     args.extend(options.filter.as_deref());
     args.extend(["--", "--show-output"]);
-    Cargo::new(workspace, args)
+    let cargo = Cargo::new(workspace, args)
         .flags("--cfg rm_loom", &workspace.target("loom"))
-        .env("LOOM_MAX_PREEMPTIONS", options.bound.to_string())
-        .run(report)
+        .env("LOOM_MAX_PREEMPTIONS", options.bound.to_string());
+    if options.no_run {
+        cargo.run(report)
+    } else {
+        cargo.run_tests(report)
+    }
 }

@@ -12,8 +12,7 @@ use crate::workspace::Workspace;
 
 /// All that the core links, its dependencies' dependencies included. Whoever adds a row says in the change why
 /// the core stays free of I/O, time, randomness and hidden synchronisation.
-const CORE: [&str; 10] = [
-    "cfg-if",
+const CORE: [&str; 9] = [
     "crossbeam-utils",
     "once_cell",
     "pin-project-lite",

@@ -54,7 +54,11 @@ impl Step {
             Self::Deps => dependencies::run(workspace, report),
             Self::Proto => proto::run(true),
             Self::Mutants => mutants::check(workspace, &[]),
-            Self::Clippy => clippy(workspace, &["--workspace", "--all-targets"], report),
+            Self::Clippy => {
+                clippy(workspace, &["--workspace", "--all-targets"], report)?;
+                // Left out of a plain `cargo test`, it is left out of "all targets" as well.
+                clippy(workspace, &["--workspace", "--test", "explore"], report)
+            }
             Self::Alone => alone(workspace, report),
             Self::Doc => Cargo::new(workspace, ["doc", "--workspace", "--no-deps"])
                 .env("RUSTDOCFLAGS", "-D warnings")
