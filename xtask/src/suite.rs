@@ -92,7 +92,7 @@ fn tests(workspace: &Workspace, report: &mut Report) -> Result<(), String> {
     match report.tally.ignored {
         0 => Ok(()),
         ignored => Err(format!(
-            "{ignored} tests are ignored: mend them or take them out"
+            "ignored tests: {ignored}; mend them or take them out"
         )),
     }
 }
