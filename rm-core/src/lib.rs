@@ -16,4 +16,6 @@ pub mod policy;
 pub mod resource;
 pub mod session;
 pub mod stamp;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod time;

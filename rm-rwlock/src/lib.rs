@@ -1,1 +1,3 @@
 //! The distributed async RW lock.
+
+pub mod credit;
