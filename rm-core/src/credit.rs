@@ -20,15 +20,22 @@ use thiserror::Error;
 /// Written `+` for [`join`](Self::join) where it is defined, `<=` for "is part of", `-` for
 /// [`less`](Self::less):
 ///
-/// * `+` is commutative and associative where defined, cancellative, and `empty` is its identity;
-/// * `<=` is a partial order, `empty` its least element, and `a <= a + b`;
-/// * `meet` and `sup` are greatest lower and least upper bound;
-/// * `(a - b) + meet(a, b) == a`;
-/// * `raise(a, b)` is `a + b` cut off at the capital;
-/// * `restrict(a, b) <= a`, `restrict(a, empty)` is empty, `a - b <= restrict(a, a - b)`, and
-///   `restrict(a, b)` and `restrict(a, b')` agree where `b` and `b'` have the same components;
-/// * `conflicts` is symmetric, and `empty` conflicts with nothing;
-/// * `decode(encode(a)) == a`, and `decode` of any bytes is a value or an error, never a panic.
+/// * `+` is commutative, associative and cancellative, and `empty` is its identity. Both sides of each are
+///   defined, or neither is;
+/// * `<=` is a partial order, `empty` its least element, `a <= a + b`, and `b <= a` exactly if
+///   `b + (a - b) == a`, and exactly if `b - a` is empty;
+/// * `meet` and `sup` are greatest lower and least upper bound, and `sup(a, b) == a + (b - a)`;
+/// * `(a - b) + meet(a, b) == a`, and `(a + b) - b == a`;
+/// * `raise(a, b)` is `meet(a + b, capital)`. Where `a + b` is not defined, it is the least part of the
+///   capital that the type can tell, not below `meet(a, capital)` or `meet(b, capital)`;
+/// * `restrict(a, b) <= a`, `restrict(a, empty)` is empty, `restrict(a, a) == a`,
+///   `a - b <= restrict(a, a - b)`, and `restrict(a, b) == restrict(a, c)` where `b` and `c` have the same
+///   components, that is where `restrict(b, c) == b` and `restrict(c, b) == c`;
+/// * `conflicts` is symmetric, `empty` conflicts with nothing, and where `a` and `b` conflict, `a + b` is not part
+///   of the capital: that is why two that conflict are never held at once;
+/// * `slice(a, n) <= a`;
+/// * `decode(encode(a)) == a`, `encode` only appends, and `decode` of any bytes is a value or an error, never
+///   a panic.
 ///
 /// Methods run under the lock of their resource: they must not block, and must not panic.
 pub trait Credit: Clone + Debug + Eq + Hash + Send + Sync + 'static {

@@ -20,4 +20,6 @@ pub mod resource;
 pub mod session;
 pub mod stamp;
 pub mod sync;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod time;

@@ -1,0 +1,37 @@
+//! The published test kit: what the project's own types are tested with, for any type.
+//!
+//! * [`laws`] checks the algebra of a credit, and what its resource type says of it.
+//! * [`explore`] visits every interleaving of a small world of owners and clients.
+//!
+//! Feature `testing`. It is for tests only: it asserts, panics and takes its time.
+
+pub mod laws;
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the kit runs beside the pure part, not in it"
+)]
+
+use std::hash::{BuildHasher, RandomState};
+
+use crate::id::ResourceKey;
+
+/// Where random tests start: the environment variable `RM_SEED`, else a number drawn afresh.
+///
+/// # Panics
+/// If `RM_SEED` is set and is no number.
+#[must_use]
+pub fn fresh_seed() -> u64 {
+    match std::env::var("RM_SEED") {
+        Ok(seed) => seed
+            .parse()
+            .expect("RM_SEED is a whole number, as a failed test printed it"),
+        Err(_) => RandomState::new().hash_one(0),
+    }
+}
+
+/// The resource whose capital is explored: a type under test answers the same for all.
+pub(crate) fn any_key() -> ResourceKey {
+    ResourceKey::new(b"any").expect("a name of three bytes")
+}
