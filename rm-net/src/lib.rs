@@ -1,1 +1,3 @@
 //! Bytes, sockets, nodes and clients.
+
+pub mod wire;
