@@ -1,3 +1,4 @@
 //! Bytes, sockets, nodes and clients.
 
+pub mod frame;
 pub mod wire;
