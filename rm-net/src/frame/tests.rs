@@ -144,6 +144,26 @@ fn items_too_long_for_one_frame_go_in_several() {
 }
 
 #[test]
+fn items_that_just_fit_or_just_do_not_are_sent_all_the_same() {
+    let mut items = vec![largest_item(), returning(0, 15_000)];
+    let mut buffer = BytesMut::new();
+    PacketCodec::new()
+        .encode(&data(1, items.clone()), &mut buffer)
+        .unwrap();
+    let left = HEAD_BYTES + FRAME_BYTES_MAX - buffer.len();
+    let mut counts = Vec::new();
+    for bytes in left - 90..=left {
+        items.truncate(2);
+        items.push(returning(0, bytes));
+        let packets = through(&data(1, items.clone()));
+        counts.push(packets.len());
+        assert_eq!(joined(1, packets), items);
+    }
+    assert_eq!((counts.first(), counts.last()), (Some(&1), Some(&2)));
+    assert!(counts.is_sorted());
+}
+
+#[test]
 fn a_packet_that_cannot_be_sent_leaves_the_buffer_as_it_was() {
     let mut buffer = BytesMut::from(&b"before"[..]);
     let mut items: Vec<_> = (0..200).map(|n| returning(n, 1)).collect();
