@@ -26,7 +26,9 @@ pub enum StartError {
         most: Duration,
     },
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; is another server running there? choose another with --listen")]
+    #[error(
+        "cannot listen on {address}: {source}; is another server running there? choose another with --listen"
+    )]
     Listen {
         /// Which.
         address: String,
@@ -34,7 +36,9 @@ pub enum StartError {
         source: io::Error,
     },
     /// A node that listens needs a directory, and none was given or found.
-    #[error("a server needs a directory for its epoch, so that a restart is safe: give one with --data-dir")]
+    #[error(
+        "a server needs a directory for its epoch, so that a restart is safe: give one with --data-dir"
+    )]
     NoDataDir,
     /// The data directory cannot be used.
     #[error("cannot use the data directory {path}: {source}; make it writable for this user, or choose another with --data-dir", path = path.display())]

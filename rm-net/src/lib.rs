@@ -1,8 +1,11 @@
 //! Nodes and clients: usage credit between processes.
 
 pub mod client;
+pub mod clock;
 pub mod error;
+pub mod frame;
 pub mod node;
+pub mod wire;
 
 pub use self::client::{Client, ClientBuilder};
 pub use self::error::{ConnectError, InspectError, StartError};

@@ -15,7 +15,7 @@ use crate::resource::ResourceType;
 use crate::time::Time;
 
 /// The name and identity of a peer, as far as its session knows them.
-pub(super) type PeerNames<'a> = dyn Fn(PeerId) -> (String, NodeId) + 'a;
+pub type PeerNames<'a> = dyn Fn(PeerId) -> (String, NodeId) + 'a;
 
 /// What inspection asks of a table.
 pub(super) trait AnyInspect {
@@ -57,7 +57,7 @@ pub(super) fn answer(
         Query::Show { type_id, key } => {
             Answer::Show(types.get(type_id).and_then(|table| table.show(key, names)))
         }
-        Query::Status => Answer::Unknown,
+        Query::Status | Query::Unknown => Answer::Unknown,
     }
 }
 

@@ -31,7 +31,8 @@ mod timers;
 mod trust;
 
 pub use self::acquire::{Acquire, AcquireError, Ask, Held, Holder, Lost, Patience};
-pub use self::domain::{Domain, DomainSettings, Role, UNKNOWN};
+pub use self::domain::{Domain, DomainSettings, Role, Totals, UNKNOWN};
 pub use self::host::Host;
+pub use self::inspect::PeerNames;
 pub use self::resource::Resource;
 pub use self::trust::Trust;

@@ -131,7 +131,7 @@ pub struct Welcome {
 
 /// Why no session can be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
+#[expect(clippy::exhaustive_enums, reason = "the wire carries it")]
 pub enum RefuseCode {
     /// The sender's wire version is not spoken here.
     Version,

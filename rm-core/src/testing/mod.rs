@@ -5,13 +5,13 @@
 //!
 //! Feature `testing`. It is for tests only: it asserts, panics and takes its time.
 
-pub mod laws;
-
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
     reason = "the kit runs beside the pure part, not in it"
 )]
+
+pub mod laws;
 
 use std::hash::{BuildHasher, RandomState};
 
