@@ -239,7 +239,7 @@ fn largest_item() -> Item {
         keep: Opaque(vec![1; CREDIT_BYTES_MAX].into()),
         try_only: true,
         whole: true,
-        note: Some(Note::new(&text, &text)),
+        note: Some(Note::new(&text, &text, &text)),
     };
     Item {
         type_id: TypeId(u32::MAX),
