@@ -289,3 +289,6 @@ impl CreditorSession {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -349,11 +349,10 @@ impl DebtorSession {
                 self.void_with_bye(VoidReason::Unanswered, fx);
             }
             State::Live(live) => {
-                let was_trusted = live.lease.deadline().is_some();
                 if !live.lease.is_over(now) {
                     return false;
                 }
-                let reason = if was_trusted {
+                let reason = if live.lease.was_trusted() {
                     VoidReason::Expired
                 } else {
                     VoidReason::Unanswered
@@ -399,3 +398,6 @@ fn check_welcome(hello: &Hello, welcome: &Welcome) -> Result<LeaseTerms, Misbeha
     }
     Ok(LeaseTerms::new(welcome.lease)?)
 }
+
+#[cfg(test)]
+mod tests;

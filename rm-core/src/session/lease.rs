@@ -238,6 +238,12 @@ impl DebtorLease {
         !self.over && self.trust.is_some_and(|trust| now < trust.deadline)
     }
 
+    /// Whether an answer ever came in time: something may have been borrowed.
+    #[must_use]
+    pub const fn was_trusted(&self) -> bool {
+        self.trust.is_some()
+    }
+
     /// When trust ends; `None` where there is none: before the first answer and after the end.
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
