@@ -19,7 +19,7 @@ use crate::time::Time;
 
 use super::effect::{EndReason, Misbehaviour, SessionEffect, SessionEffects, VoidReason};
 use super::lease::{CreditorLease, LeaseTerms};
-use super::link::{Link, Side, earliest};
+use super::link::{Data, Link, Side, earliest};
 use super::packet::{Body, Hello, Item, RefuseCode, WIRE_VERSION, Welcome};
 use super::sequence::{Window, WindowFull};
 
@@ -110,7 +110,7 @@ impl CreditorSession {
                 Ok(())
             }
             Body::Data { ack, first, items } => {
-                let heard = self.link.on_data(now, (ack, first, items), fx);
+                let heard = self.link.on_data(now, Data { ack, first, items }, fx);
                 heard.map(|is_proof| {
                     if is_proof {
                         self.proof = Some(now);

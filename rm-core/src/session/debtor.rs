@@ -26,7 +26,7 @@ use crate::time::Time;
 
 use super::effect::{EndReason, Misbehaviour, Refusal, SessionEffect, SessionEffects, VoidReason};
 use super::lease::{DebtorLease, LeaseTerms, Renewed};
-use super::link::{Link, Side, earliest, has_grant, unexpected};
+use super::link::{Data, Link, Side, earliest, has_grant, unexpected};
 use super::packet::{Body, Hello, Item, WIRE_VERSION, Welcome};
 use super::sequence::{Window, WindowFull};
 
@@ -111,7 +111,7 @@ impl DebtorSession {
         self.link.on_heard(now);
         match body {
             Body::Bye { reason } => self.end(EndReason::Bye { reason }, fx),
-            Body::Data { ack, first, items } => self.on_data(now, (ack, first, items), fx),
+            Body::Data { ack, first, items } => self.on_data(now, Data { ack, first, items }, fx),
             Body::Gone { reason } => self.void(VoidReason::Gone { reason }, None, fx),
             Body::Hello(_) => self.end(unexpected("Hello"), fx),
             Body::Inspect { .. } | Body::Inspected { .. } => {}
@@ -312,11 +312,11 @@ impl DebtorSession {
         }
     }
 
-    fn on_data(&mut self, now: Time, data: (u64, u64, Vec<Item>), fx: &mut SessionEffects) {
+    fn on_data(&mut self, now: Time, data: Data, fx: &mut SessionEffects) {
         let State::Live(live) = &self.state else {
             return self.end(unexpected("Data"), fx);
         };
-        let outcome = if live.lease.deadline().is_none() && has_grant(&data.2) {
+        let outcome = if live.lease.deadline().is_none() && has_grant(&data.items) {
             Err(Misbehaviour::GrantBeforeAck)
         } else {
             self.link.on_data(now, data, fx)

@@ -319,7 +319,7 @@ pub struct JumpWatch {
 /// What [`JumpWatch::look`] saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "there is no third")]
-pub enum Clock {
+pub enum ClockLook {
     /// Read the sockets until they are empty, then run timers.
     Jumped,
     /// As usual.
@@ -339,13 +339,13 @@ impl JumpWatch {
     /// Looks at the clock. To be called before timers are run, and at least every L/8, or idle time looks
     /// like a jump (which costs nothing but a read of the sockets).
     #[must_use]
-    pub fn look(&mut self, now: Time) -> Clock {
+    pub fn look(&mut self, now: Time) -> ClockLook {
         let moved = now.since(self.last);
         self.last = now;
         if moved > self.span {
-            Clock::Jumped
+            ClockLook::Jumped
         } else {
-            Clock::Steady
+            ClockLook::Steady
         }
     }
 }
@@ -530,8 +530,8 @@ mod tests {
     #[test]
     fn a_clock_that_moved_by_more_than_an_eighth_of_the_lease_has_jumped() {
         let mut watch = JumpWatch::new(ms(0), terms());
-        assert_eq!(watch.look(ms(1_250)), Clock::Steady);
-        assert_eq!(watch.look(ms(2_501)), Clock::Jumped);
-        assert_eq!(watch.look(ms(2_502)), Clock::Steady);
+        assert_eq!(watch.look(ms(1_250)), ClockLook::Steady);
+        assert_eq!(watch.look(ms(2_501)), ClockLook::Jumped);
+        assert_eq!(watch.look(ms(2_502)), ClockLook::Steady);
     }
 }

@@ -25,6 +25,16 @@ pub(super) enum Side {
     Debtor,
 }
 
+/// The content of a `Data` packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Data {
+    /// All of the receiver's items up to this number have come.
+    pub(super) ack: u64,
+    /// The number of the first item.
+    pub(super) first: u64,
+    pub(super) items: Vec<Item>,
+}
+
 /// One connection of one session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Link {
@@ -105,10 +115,10 @@ impl Link {
     pub(super) fn on_data(
         &mut self,
         now: Time,
-        data: (u64, u64, Vec<Item>),
+        data: Data,
         fx: &mut SessionEffects,
     ) -> Result<bool, Misbehaviour> {
-        let (ack, first, items) = data;
+        let Data { ack, first, items } = data;
         let from_creditor = self.side == Side::Debtor;
         if items
             .iter()

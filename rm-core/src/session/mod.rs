@@ -106,7 +106,7 @@ mod testing;
 pub use creditor::{CreditorConfig, CreditorSession, Membership};
 pub use debtor::{DebtorConfig, DebtorSession};
 pub use effect::{EndReason, Misbehaviour, Refusal, SessionEffect, SessionEffects, VoidReason};
-pub use lease::{BadLease, Clock, CreditorLease, DebtorLease, JumpWatch, LeaseTerms, Renewed};
+pub use lease::{BadLease, ClockLook, CreditorLease, DebtorLease, JumpWatch, LeaseTerms, Renewed};
 pub use link::{ACK_DELAY, ACK_EVERY};
 pub use registry::{Admission, CreditorSessions, check_stamp};
 pub use sequence::{Incoming, Outgoing, Window, WindowFull};
