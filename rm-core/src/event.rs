@@ -38,6 +38,11 @@ pub enum Event<C> {
         /// Its number.
         peer: PeerId,
     },
+    /// The connection with a debtor is over, but its lease is not.
+    DebtorSilent {
+        /// Its number.
+        peer: PeerId,
+    },
     /// A message from a neighbour.
     Message {
         /// From whom.

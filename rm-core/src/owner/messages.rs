@@ -99,6 +99,13 @@ impl<T: ResourceType> Owner<T> {
         self.balance(now, Spare::Keep, fx);
     }
 
+    /// The connection with a debtor is over, but its lease is not: its wants are forgotten, so that no credit is
+    /// sent where nobody hears; what was lent stays lent until the lease ends.
+    pub fn on_debtor_silent(&mut self, now: Time, peer: PeerId, fx: &mut Effects<T::Credit>) {
+        self.waiting.retain(|w| w.asker.debtor() != Some(peer));
+        self.balance(now, Spare::Keep, fx);
+    }
+
     /// The session with a debtor is over and its lease has run out: its loan is taken back, its wants are
     /// forgotten.
     pub fn on_debtor_down(&mut self, now: Time, peer: PeerId, fx: &mut Effects<T::Credit>) {

@@ -382,6 +382,7 @@ impl<T: ResourceType> Owner<T> {
             Event::CreditorUp { peer } => self.on_creditor_up(now, peer, fx),
             Event::Deadline => self.on_deadline(now, fx),
             Event::DebtorDown { peer } => self.on_debtor_down(now, peer, fx),
+            Event::DebtorSilent { peer } => self.on_debtor_silent(now, peer, fx),
             Event::Message { from, message } => return self.on_message(now, from, message, fx),
             Event::Reduce { token, keep } => {
                 self.reduce(now, token, &keep, fx);

@@ -17,6 +17,11 @@
 //! All of a run follows from its seed. A failure prints it; `RM_SEED=n` runs that seed alone, `RM_SEEDS=n`
 //! the first `n`.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test reads its seed from the environment"
+)]
+
 mod model;
 mod talk;
 
