@@ -38,7 +38,12 @@ pub enum Event<C> {
         /// Its number.
         peer: PeerId,
     },
-    /// The connection with a debtor is over, but its lease is not.
+    /// A debtor that was silent is heard again.
+    DebtorHeard {
+        /// Its number.
+        peer: PeerId,
+    },
+    /// A debtor may not hear us.
     DebtorSilent {
         /// Its number.
         peer: PeerId,

@@ -118,6 +118,7 @@ pub(super) trait AnyTable: AnyInspect + Send + Sync {
     fn on_creditor_up(&self, link: &Link);
     fn on_creditor_down(&self, peer: PeerId, why: LostReason);
     fn on_debtor_down(&self, peer: PeerId);
+    fn on_debtor_heard(&self, peer: PeerId);
     fn on_debtor_silent(&self, peer: PeerId);
     fn on_epoch(&self, epoch: u32);
     fn needs_epoch(&self) -> bool;
@@ -322,7 +323,12 @@ impl Domain {
         self.each(|table| table.on_debtor_down(peer));
     }
 
-    /// The connection with a debtor is over, but its lease is not: nothing more is lent to it.
+    /// A debtor that was silent is heard again.
+    pub fn on_debtor_heard(&self, peer: PeerId) {
+        self.each(|table| table.on_debtor_heard(peer));
+    }
+
+    /// A debtor may not hear us: nothing more is lent to it until it is heard again.
     pub fn on_debtor_silent(&self, peer: PeerId) {
         self.each(|table| table.on_debtor_silent(peer));
     }

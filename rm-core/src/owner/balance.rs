@@ -134,6 +134,9 @@ impl<T: ResourceType> Owner<T> {
         fx: &mut Effects<T::Credit>,
     ) -> Option<Waiting<T::Credit>> {
         let debtor = item.asker.debtor();
+        if debtor.is_some_and(|peer| self.debtors[&peer].silent) {
+            return Some(item);
+        }
         let (need, tail) = self.need(walk, &item);
         let covered = walk.free.covers(&need);
         match item.asker {

@@ -103,7 +103,7 @@ impl CreditorSession {
         if self.void.is_some() || !self.link.is_open() {
             return;
         }
-        self.link.on_heard(now);
+        self.link.on_heard(now, fx);
         let outcome = match body {
             Body::Bye { reason } => {
                 self.make_void(VoidReason::Bye { reason }, None, fx);

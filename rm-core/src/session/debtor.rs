@@ -108,7 +108,7 @@ impl DebtorSession {
         if self.expire(now, fx) || !self.link.is_open() {
             return;
         }
-        self.link.on_heard(now);
+        self.link.on_heard(now, fx);
         match body {
             Body::Bye { reason } => self.end(EndReason::Bye { reason }, fx),
             Body::Data { ack, first, items } => self.on_data(now, Data { ack, first, items }, fx),

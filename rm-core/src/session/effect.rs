@@ -28,6 +28,8 @@ pub enum SessionEffect {
         /// The new deadline: this moment is outside.
         deadline: Time,
     },
+    /// The other side, which had been silent, is heard again.
+    Heard,
     /// Debtor: trust was extended in time.
     JeopardyCleared,
     /// Debtor: the deadline is near, and no answer to a renewal has come.
@@ -35,7 +37,9 @@ pub enum SessionEffect {
         /// When all is lost unless an answer comes.
         deadline: Time,
     },
-    /// Nothing has been heard of the other side for half a lease. It is said once per silence.
+    /// Nothing has been heard of the other side for half a lease. It is said once per silence, and a
+    /// [`Heard`](Self::Heard) ends it. A creditor lends nothing meanwhile: a debtor that may not hear
+    /// would keep what it cannot use.
     Silent,
     /// The session is over for good. A debtor has lost all that it borrowed over it; a creditor has all
     /// that it lent.

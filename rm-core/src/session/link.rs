@@ -106,9 +106,11 @@ impl Link {
         }
     }
 
-    pub(super) const fn on_heard(&mut self, now: Time) {
+    pub(super) fn on_heard(&mut self, now: Time, fx: &mut SessionEffects) {
         self.heard_at = now;
-        self.silent = false;
+        if core::mem::take(&mut self.silent) {
+            fx.push(SessionEffect::Heard);
+        }
     }
 
     /// A `Data` packet. Returns whether it acknowledged anything new: proof that the other side hears.

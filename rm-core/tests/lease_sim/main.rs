@@ -330,6 +330,7 @@ impl World {
                 SessionEffect::Established(_)
                 | SessionEffect::Extended { .. }
                 | SessionEffect::JeopardyCleared
+                | SessionEffect::Heard
                 | SessionEffect::Silent
                 | SessionEffect::Void(_) => {}
             }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::session::testing::{grant, ms, recall, want};
-use SessionEffect::{Deliver, Ended, Silent, Void};
+use SessionEffect::{Deliver, Ended, Heard, Silent, Void};
 
 const L: Duration = Duration::from_secs(10);
 /// `wait(L)` in milliseconds.
@@ -215,12 +215,12 @@ fn it_lends_within_half_a_lease_of_a_renewal_or_a_new_acknowledgement() {
 }
 
 #[test]
-fn silence_is_told_once_until_something_is_heard() {
+fn silence_is_told_once_and_ended_by_the_next_packet() {
     let mut bench = Bench::renewed();
     assert_eq!(bench.session.next_tick(), Some(ms(5_100)));
     assert_eq!(bench.tick(5_100), [Silent]);
     assert_eq!(bench.tick(5_200), []);
-    bench.packet(6_000, Body::Renew { sent: 78 });
+    assert_eq!(bench.packet(6_000, Body::Renew { sent: 78 }), [Heard]);
     assert_eq!(bench.tick(11_000), [Silent]);
 }
 

@@ -4,7 +4,7 @@ use crate::session::packet::RefuseCode;
 use crate::session::sequence::{AckBeyondSent, Gap};
 use crate::session::testing::{grant, ms, recall, want};
 use SessionEffect::{
-    Deliver, Ended, Established, Extended, JeopardyCleared, JeopardyStarted, Silent, Void,
+    Deliver, Ended, Established, Extended, Heard, JeopardyCleared, JeopardyStarted, Silent, Void,
 };
 
 const L: Duration = Duration::from_secs(10);
@@ -192,7 +192,7 @@ fn jeopardy_is_told_once_and_cleared_by_an_answer() {
     assert_eq!(bench.tick(jeopardy), [JeopardyStarted { deadline }]);
     assert_eq!(bench.tick(jeopardy + 1), []);
     let cleared = bench.packet(jeopardy + 2, ack(2_600));
-    assert_eq!(cleared, [extended(2_600), JeopardyCleared]);
+    assert_eq!(cleared, [Heard, extended(2_600), JeopardyCleared]);
 }
 
 #[test]
@@ -357,7 +357,7 @@ fn it_renews_no_more_while_it_hears_nothing_and_at_once_when_it_does() {
     assert_eq!(bench.tick(5_110), [Silent]);
     assert_eq!(bench.sent(5_110), []);
     assert_eq!(bench.tick(5_200), []);
-    assert_eq!(bench.packet(5_300, ack(2_600)), [extended(2_600)]);
+    assert_eq!(bench.packet(5_300, ack(2_600)), [Heard, extended(2_600)]);
     assert_eq!(bench.sent(5_300), [renew(5_300)]);
 }
 
