@@ -397,6 +397,15 @@ impl Domain {
         super::inspect::answer(&self.types.tables, query, names)
     }
 
+    /// The debtors that have a loan of a resource.
+    #[must_use]
+    pub fn debtors(&self, type_id: TypeId, key: &ResourceKey) -> Vec<PeerId> {
+        self.types
+            .tables
+            .get(&type_id)
+            .map_or_else(Vec::new, |table| table.debtors(key))
+    }
+
     fn each(&self, mut f: impl FnMut(&dyn AnyTable)) {
         self.types.tables.values().for_each(|table| f(&**table));
     }
