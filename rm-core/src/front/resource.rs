@@ -232,7 +232,11 @@ impl<T: ResourceType> Resource<T> {
             .map_err(|_| PeerMisbehaved::MalformedCredit)?;
         let mut result = Ok(());
         self.input(|inner, now| {
-            result = inner.owner.on_message(now, from, decoded, &mut inner.fx);
+            // What the creditor sent before the lease ran out here is late, and no fault of its own.
+            let has_creditor = inner.owner.is_root() || inner.owner.creditor().is_some();
+            if has_creditor || !decoded.is_downward() {
+                result = inner.owner.on_message(now, from, decoded, &mut inner.fx);
+            }
         });
         result
     }
