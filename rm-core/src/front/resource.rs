@@ -58,6 +58,8 @@ struct Turn<'a, T: ResourceType> {
 #[derive(Default)]
 struct Afterwards {
     wake: SmallVec<[Waker; 4]>,
+    /// Dropped, not woken: dropping one can run anything, too.
+    spent: SmallVec<[Waker; 1]>,
     flush: SmallVec<[PeerId; 4]>,
     rearm: bool,
 }
@@ -334,6 +336,7 @@ impl<T: ResourceType> Resource<T> {
     /// Unlocks it, and does what is to be done without the lock.
     fn leave(&self, mut turn: Turn<'_, T>) {
         self.apply(&mut turn);
+        turn.after.spent = turn.inner.slots.take_spent();
         let Turn { inner, after, .. } = turn;
         drop(inner);
         after.run(&self.shared);
