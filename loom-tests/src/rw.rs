@@ -1,9 +1,8 @@
 //! The RW lock, as the scenarios see it.
 
 use core::future::Future;
-use std::sync::Arc;
 
-use rm_core::front::{Acquire, AcquireError, Ask, Held, Patience, Resource};
+use rm_core::front::{Acquire, AcquireError, Ask, Handle, Held, Patience};
 use rm_rwlock::{Mode, Read, RwCredit, RwLock, RwLockType, Write};
 
 use crate::by_hand::ByHand;
@@ -37,7 +36,7 @@ impl RwMode {
 }
 
 /// How what is asked for here refers to its lock.
-pub type RwHandle = Arc<Resource<RwLockType>>;
+pub type RwHandle = Handle<RwLockType>;
 
 /// What the guards of both modes are underneath.
 pub type RwHeld = Held<RwLockType, RwHandle>;
