@@ -58,6 +58,9 @@ pub enum PeerMisbehaved {
     /// A credit that does not decode.
     #[error("sent bytes that are no credit of the resource's type")]
     MalformedCredit,
+    /// A recall register that is not sorted, or too long.
+    #[error("sent a recall whose steps are not in order, or too many")]
+    MalformedRecall,
     /// A return of more than was lent.
     #[error("returned more than it borrowed")]
     ReturnAboveLoan,

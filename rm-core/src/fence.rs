@@ -89,6 +89,11 @@ impl FenceClock {
         !self.asked && self.is_low()
     }
 
+    /// Whether a higher limit was asked for and has not come.
+    pub(crate) const fn is_asked(&self) -> bool {
+        self.asked
+    }
+
     /// Whether less than half of the room is left.
     #[must_use]
     pub const fn is_low(&self) -> bool {

@@ -8,10 +8,12 @@
 pub mod credit;
 pub mod effect;
 pub mod error;
+pub mod event;
 pub mod fence;
 pub mod id;
 pub mod inspect;
 pub mod message;
+pub mod owner;
 pub mod policy;
 pub mod resource;
 pub mod session;

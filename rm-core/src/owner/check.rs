@@ -1,0 +1,112 @@
+//! What is true of an owner after every input.
+
+use super::{Asker, Owner, Upstream, sum};
+use crate::credit::Credit;
+use crate::resource::ResourceType;
+
+impl<T: ResourceType> Owner<T> {
+    /// Asserts every invariant of one owner.
+    ///
+    /// # Panics
+    /// If one does not hold: a bug of the framework or of the type's algebra.
+    pub fn check(&self) {
+        self.check_books();
+        self.check_lists();
+    }
+
+    /// Each unit is in exactly one place.
+    fn check_books(&self) {
+        let empty = T::Credit::empty;
+        let held = self
+            .holds
+            .iter()
+            .fold(empty(), |total, (_, hold)| sum(&total, &hold.credit));
+        let lent = self
+            .debtors
+            .values()
+            .fold(empty(), |total, d| sum(&total, &d.loan));
+        assert_eq!(lent, self.lent, "the loans add up to what is lent");
+        let all = sum(&sum(&held, &lent), &self.cached);
+        assert_eq!(
+            all, self.borrowed,
+            "held, lent and cached add up to what is borrowed"
+        );
+        assert!(
+            self.capital.covers(&self.borrowed),
+            "nobody has more than the capital"
+        );
+        if self.is_root() {
+            assert_eq!(self.borrowed, self.capital, "the root has the capital");
+            assert!(
+                self.recall.is_empty() && self.wants.is_empty(),
+                "a root has no creditor"
+            );
+        }
+        if let Upstream::Debtor { peer: None, .. } = self.upstream {
+            assert!(
+                self.borrowed.is_empty(),
+                "nothing is borrowed without a session"
+            );
+        }
+    }
+
+    fn check_lists(&self) {
+        let sorted = self
+            .waiting
+            .windows(2)
+            .all(|pair| pair[0].order < pair[1].order);
+        assert!(sorted, "requests wait in order");
+        for waiting in &self.waiting {
+            match waiting.asker {
+                Asker::Convert(token) => {
+                    assert!(self.holds.get(token).is_some(), "only a holder converts");
+                }
+                Asker::Debtor(peer, _) => {
+                    assert!(
+                        self.debtors.contains_key(&peer),
+                        "a debtor that waits is in the book"
+                    );
+                }
+                Asker::Local(token) => {
+                    assert!(self.holds.get(token).is_none(), "who waits does not hold");
+                }
+            }
+        }
+        let waits = |order| {
+            self.waiting
+                .binary_search_by_key(&order, |w| w.order)
+                .is_ok()
+        };
+        assert!(
+            self.wants.iter().all(|w| waits(w.order)),
+            "only what waits is wanted"
+        );
+        let sorted = self
+            .recall
+            .windows(2)
+            .all(|pair| pair[0].step.order < pair[1].step.order);
+        assert!(sorted, "steps are in order");
+        let recalling = self.debtors.values().filter(|d| !d.sent.is_empty()).count();
+        assert_eq!(
+            recalling, self.recalling as usize,
+            "the count of recalled debtors is right"
+        );
+        let unlent = self.debtors.values().filter(|d| d.id.is_none()).count();
+        assert_eq!(
+            unlent, self.unlent as usize,
+            "the count of debtors without a loan is right"
+        );
+        for debtor in self.debtors.values() {
+            assert_eq!(
+                debtor.loan.is_empty(),
+                debtor.id.is_none(),
+                "a loan has a name"
+            );
+            let unmet = debtor
+                .sent
+                .iter()
+                .all(|step| !step.keep.covers(&debtor.loan));
+            assert!(unmet, "a met step is forgotten");
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! What local callers ask of an owner.
+//!
+//! Every command records and then calls `balance`. Naming a token that does not exist is a bug of the caller
+//! and panics; the async face never does it.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::{Asker, Owner, Request, Spare, Waiting, sum};
+use crate::credit::Credit;
+use crate::effect::{Effect, Effects};
+use crate::error::Denied;
+use crate::id::{Class, Note, Order, Token};
+use crate::message::{Blockers, Refusal};
+use crate::resource::ResourceType;
+use crate::time::Time;
+
+impl<T: ResourceType> Owner<T> {
+    /// Takes `ask` out of the cache if that needs no decision: nothing waits, nothing is recalled, and it is
+    /// there. Returns the fencing token.
+    ///
+    /// It does exactly what [`acquire`](Self::acquire) would do then, but needs no order.
+    pub fn take(
+        &mut self,
+        now: Time,
+        token: Token,
+        ask: &T::Credit,
+        note: Option<Arc<Note>>,
+    ) -> Option<u64> {
+        if !self.waiting.is_empty() || !self.recall.is_empty() || !self.cached.covers(ask) {
+            return None;
+        }
+        let ticks = T::ticks(ask, &self.capital);
+        // `acquire` asks for a higher limit, which takes an effect.
+        if ticks && (!self.fence.has_room() || self.fence.should_ask()) {
+            return None;
+        }
+        self.cached = self.cached.less(ask);
+        let fence = if ticks {
+            self.fence.tick()
+        } else {
+            self.fence.now()
+        };
+        self.holds.insert(token, ask.clone(), fence, now, note);
+        Some(fence)
+    }
+
+    /// Asks for credit. Ends in exactly one [`Effect::Grant`], [`Effect::Deny`], [`Effect::Lost`] after a
+    /// grant, or in [`cancel`](Self::cancel).
+    ///
+    /// # Panics
+    /// If the token already names a request or hold of this owner.
+    pub fn acquire(&mut self, now: Time, request: Request<T::Credit>, fx: &mut Effects<T::Credit>) {
+        let Request {
+            token,
+            order,
+            ask,
+            try_only,
+            deadline,
+            note,
+        } = request;
+        assert!(
+            self.holds.get(token).is_none(),
+            "the token of a new request is free"
+        );
+        assert!(
+            self.find_local(token).is_none(),
+            "the token of a new request is free"
+        );
+        if !self.capital.covers(&ask) {
+            fx.push(Effect::Deny {
+                token,
+                why: Denied::Refused,
+            });
+            return;
+        }
+        self.insert(Waiting {
+            order,
+            asker: Asker::Local(token),
+            level: ask,
+            try_only,
+            deadline,
+            try_until: try_only.then(|| now.after(self.settings.try_limit)),
+            note,
+            denied_above: false,
+            busy: SmallVec::new(),
+            blockers: Blockers::new(),
+        });
+        self.balance(now, Spare::Keep, fx);
+    }
+
+    /// Asks that a hold become `to`, without a gap: it keeps what it has until it gets the rest.
+    ///
+    /// Ends in an [`Effect::Grant`] with a new fencing token, or in an [`Effect::Deny`], after which the hold
+    /// is as it was.
+    ///
+    /// # Panics
+    /// If the token holds nothing, or converts already, or the order is not of class `Convert`.
+    pub fn convert(
+        &mut self,
+        now: Time,
+        token: Token,
+        order: Order,
+        to: T::Credit,
+        fx: &mut Effects<T::Credit>,
+    ) {
+        let hold = self.holds.get(token).expect("only a holder converts");
+        assert!(
+            self.find_local(token).is_none(),
+            "a hold converts once at a time"
+        );
+        assert!(
+            order.class == Class::Convert,
+            "a conversion goes before new requests"
+        );
+        if !self.capital.covers(&to) {
+            fx.push(Effect::Deny {
+                token,
+                why: Denied::Refused,
+            });
+            return;
+        }
+        if hold.credit.covers(&to) {
+            let fence = self.reduce(now, token, &to, fx);
+            fx.push(Effect::Grant { token, fence });
+            return;
+        }
+        let note = hold.note.clone();
+        self.insert(Waiting {
+            order,
+            asker: Asker::Convert(token),
+            level: to,
+            try_only: false,
+            deadline: None,
+            try_until: None,
+            note,
+            denied_above: false,
+            busy: SmallVec::new(),
+            blockers: Blockers::new(),
+        });
+        self.balance(now, Spare::Keep, fx);
+    }
+
+    /// Makes a hold a part of what it was, at once. Returns its fencing token from now on.
+    ///
+    /// # Panics
+    /// If the token holds nothing, or `keep` is not part of what it holds, or it converts at the time.
+    pub fn reduce(
+        &mut self,
+        now: Time,
+        token: Token,
+        keep: &T::Credit,
+        fx: &mut Effects<T::Credit>,
+    ) -> u64 {
+        assert!(
+            self.find_local(token).is_none(),
+            "a hold that converts is not reduced"
+        );
+        let fence = self.fence.now();
+        let hold = self.holds.get_mut(token).expect("only a holder is reduced");
+        assert!(
+            hold.credit.covers(keep),
+            "a hold is reduced to a part of what it was"
+        );
+        let back = hold.credit.less(keep);
+        hold.credit = keep.clone();
+        if !T::ticks(keep, &self.capital) {
+            hold.fence = fence;
+        }
+        let fence = hold.fence;
+        self.cached = sum(&self.cached, &back);
+        self.balance(now, Spare::Keep, fx);
+        fence
+    }
+
+    /// A holder is done. A conversion of it that still waits is over too.
+    ///
+    /// # Panics
+    /// If the token holds nothing.
+    pub fn release(&mut self, now: Time, token: Token, fx: &mut Effects<T::Credit>) {
+        let hold = self.holds.remove(token).expect("only a holder releases");
+        if let Some(index) = self.find_local(token) {
+            self.waiting.remove(index);
+        }
+        self.cached = sum(&self.cached, &hold.credit);
+        self.balance(now, Spare::Keep, fx);
+    }
+
+    /// The caller no longer wants what it asked for. Returns whether the request, or the conversion, was
+    /// still waiting. If it was not, it has its outcome, and a hold is still to be released.
+    pub fn cancel(&mut self, now: Time, token: Token, fx: &mut Effects<T::Credit>) -> bool {
+        let Some(index) = self.find_local(token) else {
+            return false;
+        };
+        self.waiting.remove(index);
+        self.balance(now, Spare::Keep, fx);
+        true
+    }
+
+    /// Sends back what is cached and nobody here waits for. Nothing at a root.
+    pub fn return_spare(&mut self, now: Time, fx: &mut Effects<T::Credit>) {
+        self.balance(now, Spare::Return, fx);
+    }
+
+    /// Time has passed: denies what has waited long enough. Calling it early does nothing.
+    pub fn on_deadline(&mut self, now: Time, fx: &mut Effects<T::Credit>) {
+        let due = |w: &Waiting<T::Credit>| w.due().is_some_and(|at| at <= now);
+        while let Some(index) = self.waiting.iter().position(due) {
+            let waiting = self.waiting.remove(index);
+            let out_of_time = waiting.deadline.is_some_and(|at| at <= now);
+            // A `try` that waited for answers is busy.
+            let late = out_of_time && !waiting.try_only;
+            let why = if late {
+                Refusal::Deadline
+            } else {
+                Refusal::Busy
+            };
+            self.deny(&waiting, why, fx);
+        }
+        self.balance(now, Spare::Keep, fx);
+    }
+
+    fn find_local(&self, token: Token) -> Option<usize> {
+        self.waiting
+            .iter()
+            .position(|w| w.asker.token() == Some(token))
+    }
+
+    /// Puts a request in its place.
+    pub(super) fn insert(&mut self, waiting: Waiting<T::Credit>) {
+        match self
+            .waiting
+            .binary_search_by_key(&waiting.order, |w| w.order)
+        {
+            Ok(_) => panic!("the order of a request is unique"),
+            Err(index) => self.waiting.insert(index, waiting),
+        }
+    }
+}

@@ -1,0 +1,448 @@
+//! What neighbours say, and what becomes of them.
+//!
+//! A message is checked before anything changes: one that no correct peer sends is an error and changes nothing.
+//! Late, crossing and repeated messages are no errors; they are weighed against the books as they are now.
+
+use smallvec::SmallVec;
+
+use super::{
+    Asker, Debtor, Owner, RecallStep, STEPS_MAX, Spare, StandingWant, Upstream, Waiting, sum,
+};
+use crate::credit::Credit;
+use crate::effect::{Effect, Effects};
+use crate::error::{LostReason, PeerMisbehaved};
+use crate::fence::{ROOM_MAX, ROOM_MIN};
+use crate::id::{LoanId, Order, PeerId, Version};
+use crate::message::{BLOCKERS_MAX, Blockers, Grant, Message, Refusal, Steps, Want};
+use crate::resource::ResourceType;
+use crate::time::Time;
+
+/// A debtor that asks for a higher limit again within this many nanoseconds gets twice the room.
+const ASKED_AGAIN_NANOS: u64 = 1_000_000_000;
+
+impl<T: ResourceType> Owner<T> {
+    /// A message from a neighbour.
+    ///
+    /// # Errors
+    /// What the peer did wrong, where no correct peer does it. Nothing changed.
+    pub fn on_message(
+        &mut self,
+        now: Time,
+        from: PeerId,
+        message: Message<T::Credit>,
+        fx: &mut Effects<T::Credit>,
+    ) -> Result<(), PeerMisbehaved> {
+        if message.is_downward() != (self.creditor() == Some(from)) {
+            return Err(PeerMisbehaved::WrongDirection);
+        }
+        match message {
+            Message::AskLimit { loan } => self.on_ask_limit(now, from, loan, fx),
+            Message::Busy { order, blockers } => self.on_busy(from, order, blockers),
+            Message::Deny {
+                order,
+                version,
+                why,
+                blockers,
+            } => {
+                self.on_deny(order, version, why, blockers, fx);
+            }
+            Message::Grant(grant) => self.on_grant(from, grant, fx)?,
+            Message::Limit { loan, limit } => self.on_limit(loan, limit, fx),
+            Message::Recall { loan, steps } => self.on_recall(loan, steps)?,
+            Message::Return { loan, delta, fence } => self.on_return(from, loan, &delta, fence)?,
+            Message::Unwant { order } => self.on_unwant(from, order),
+            Message::Want(want) => self.on_want(now, from, want, fx),
+        }
+        self.balance(now, Spare::Keep, fx);
+        Ok(())
+    }
+
+    /// There is a session with the creditor: what waits here is asked for over it.
+    pub fn on_creditor_up(&mut self, now: Time, peer: PeerId, fx: &mut Effects<T::Credit>) {
+        if let Upstream::Debtor { peer: present, .. } = &mut self.upstream {
+            assert!(present.is_none(), "one session with the creditor at a time");
+            *present = Some(peer);
+            self.balance(now, Spare::Keep, fx);
+        }
+    }
+
+    /// The session with the creditor is over, or its lease ran out: what was borrowed over it is lost, with
+    /// every hold. Requests that wait go on waiting.
+    pub fn on_creditor_down(&mut self, now: Time, why: LostReason, fx: &mut Effects<T::Credit>) {
+        let Upstream::Debtor { peer, loan, dead } = &mut self.upstream else {
+            return;
+        };
+        *peer = None;
+        *dead = *loan;
+        for (token, _) in self.holds.take_all() {
+            // A conversion goes with its hold.
+            self.waiting.retain(|w| w.asker != Asker::Convert(token));
+            fx.push(Effect::Lost { token, why });
+        }
+        self.borrowed = T::Credit::empty();
+        self.cached = T::Credit::empty();
+        self.lent = T::Credit::empty();
+        // A debtor's loan came out of what is lost: what it returns now is dropped by its loan's name.
+        for debtor in self.debtors.values_mut() {
+            debtor.loan = T::Credit::empty();
+            debtor.id = None;
+            debtor.sent.clear();
+        }
+        self.unlent = self.debtors.len() as u32;
+        self.recalling = 0;
+        self.recall.clear();
+        self.wants.clear();
+        self.fence.forget_limit();
+        for waiting in &mut self.waiting {
+            waiting.denied_above = false;
+        }
+        self.balance(now, Spare::Keep, fx);
+    }
+
+    /// The session with a debtor is over and its lease has run out: its loan is taken back, its wants are
+    /// forgotten.
+    pub fn on_debtor_down(&mut self, now: Time, peer: PeerId, fx: &mut Effects<T::Credit>) {
+        let Some(debtor) = self.debtors.remove(&peer) else {
+            return;
+        };
+        self.recalling -= u32::from(!debtor.sent.is_empty());
+        self.unlent -= u32::from(debtor.id.is_none());
+        self.waiting.retain(|w| w.asker.debtor() != Some(peer));
+        self.lent = self.lent.less(&debtor.loan);
+        self.cached = sum(&self.cached, &debtor.loan);
+        if T::may_tick(&debtor.loan, &self.capital) {
+            // Past every token the dead debtor can have given out.
+            self.fence.observe(debtor.limit);
+        }
+        self.balance(now, Spare::Keep, fx);
+    }
+
+    /// A root enters a new epoch: its tokens and loans are above those of all older ones.
+    pub fn on_epoch(&mut self, now: Time, epoch: u32, fx: &mut Effects<T::Credit>) {
+        if self.is_root() && epoch > self.last_loan.epoch {
+            self.fence.enter_epoch(epoch);
+            self.last_loan = LoanId { epoch, counter: 0 };
+            self.balance(now, Spare::Keep, fx);
+        }
+    }
+
+    /// Lends everything to a debtor that nobody has heard of: what a restarted root does until the leases of
+    /// its former life have run out.
+    ///
+    /// # Panics
+    /// If anything has been lent or taken.
+    pub fn lend_all_to_unknown(&mut self, peer: PeerId) {
+        assert!(
+            self.cached == self.capital,
+            "only an untouched root can be in its grace"
+        );
+        let mut debtor = Debtor::new();
+        debtor.loan = self.capital.clone();
+        debtor.id = Some(self.open_loan());
+        debtor.limit = self.fence.now();
+        self.lent = self.capital.clone();
+        self.cached = T::Credit::empty();
+        self.debtors.insert(peer, debtor);
+    }
+
+    pub(super) fn open_loan(&mut self) -> LoanId {
+        self.last_loan.counter = self.last_loan.counter.checked_add(1).unwrap_or_else(|| {
+            // 2^32 loans of one resource in one epoch: go on in the numbers of the next one. A root that
+            // reaches that epoch later starts above them.
+            self.last_loan.epoch += 1;
+            1
+        });
+        self.last_loan
+    }
+
+    fn on_want(
+        &mut self,
+        now: Time,
+        from: PeerId,
+        want: Want<T::Credit>,
+        fx: &mut Effects<T::Credit>,
+    ) {
+        let Want {
+            order,
+            version,
+            level,
+            try_only,
+            deadline,
+            note,
+        } = want;
+        let place = self.waiting.binary_search_by_key(&order, |w| w.order);
+        let is_foreign = place.is_ok_and(|index| self.waiting[index].asker.debtor() != Some(from));
+        let waits = || {
+            self.waiting
+                .iter()
+                .filter(|w| w.asker.debtor() == Some(from))
+                .count()
+        };
+        let is_over_limit = place.is_err() && waits() >= self.settings.wants_per_debtor_max;
+        if is_foreign || is_over_limit || !self.capital.covers(&level) {
+            let (why, blockers) = (Refusal::Refused, Blockers::new());
+            fx.send(
+                from,
+                Message::Deny {
+                    order,
+                    version,
+                    why,
+                    blockers,
+                },
+            );
+            return;
+        }
+        self.debtors.entry(from).or_insert_with(|| {
+            self.unlent += 1;
+            Debtor::new()
+        });
+        let asker = Asker::Debtor(from, version);
+        let deadline = deadline.map(|left| now.after(left));
+        match place {
+            Ok(index) => {
+                let waiting = &mut self.waiting[index];
+                waiting.asker = asker;
+                waiting.level = level;
+                waiting.deadline = deadline;
+                waiting.denied_above = false;
+            }
+            Err(index) => self.waiting.insert(
+                index,
+                Waiting {
+                    order,
+                    asker,
+                    level,
+                    try_only,
+                    deadline,
+                    try_until: try_only.then(|| now.after(self.settings.try_limit)),
+                    note,
+                    denied_above: false,
+                    busy: SmallVec::new(),
+                    blockers: Blockers::new(),
+                },
+            ),
+        }
+    }
+
+    fn on_unwant(&mut self, from: PeerId, order: Order) {
+        if let Ok(index) = self.waiting.binary_search_by_key(&order, |w| w.order)
+            && self.waiting[index].asker.debtor() == Some(from)
+        {
+            self.waiting.remove(index);
+        }
+    }
+
+    fn on_busy(&mut self, from: PeerId, order: Order, more: Blockers) {
+        // A debtor is asked for a request here, or for a step of the creditor's.
+        let (busy, blockers) =
+            if let Ok(index) = self.waiting.binary_search_by_key(&order, |w| w.order) {
+                let waiting = &mut self.waiting[index];
+                (&mut waiting.busy, &mut waiting.blockers)
+            } else if let Some(step) = self.recall.iter_mut().find(|r| r.step.order == order) {
+                (&mut step.busy, &mut step.blockers)
+            } else {
+                return;
+            };
+        if self.debtors.contains_key(&from) && !busy.contains(&from) {
+            busy.push(from);
+            blockers.extend(more);
+            blockers.truncate(BLOCKERS_MAX);
+        }
+    }
+
+    fn on_return(
+        &mut self,
+        from: PeerId,
+        loan: LoanId,
+        delta: &T::Credit,
+        fence: u64,
+    ) -> Result<(), PeerMisbehaved> {
+        let Some(debtor) = self.debtors.get_mut(&from) else {
+            return Ok(());
+        };
+        if debtor.id != Some(loan) {
+            // That loan has ended, and its credit was accounted for then.
+            return Ok(());
+        }
+        if !debtor.loan.covers(delta) {
+            return Err(PeerMisbehaved::ReturnAboveLoan);
+        }
+        // A correct debtor has no number above its limit; an incorrect one must not move everybody's clock.
+        self.fence.observe(fence.min(debtor.limit));
+        debtor.loan = debtor.loan.less(delta);
+        self.recalling -= u32::from(!debtor.sent.is_empty());
+        debtor.sent.retain(|step| !step.keep.covers(&debtor.loan));
+        if debtor.loan.is_empty() {
+            debtor.id = None;
+            self.unlent += 1;
+        }
+        self.recalling += u32::from(!debtor.sent.is_empty());
+        self.lent = self.lent.less(delta);
+        self.cached = sum(&self.cached, delta);
+        Ok(())
+    }
+
+    fn on_grant(
+        &mut self,
+        from: PeerId,
+        grant: Grant<T::Credit>,
+        fx: &mut Effects<T::Credit>,
+    ) -> Result<(), PeerMisbehaved> {
+        let Grant {
+            loan: id,
+            order,
+            version,
+            delta,
+            steps,
+            fence,
+            limit,
+        } = grant;
+        let Upstream::Debtor { loan, dead, .. } = &mut self.upstream else {
+            return Err(PeerMisbehaved::WrongDirection);
+        };
+        if id <= *dead || id < *loan {
+            // Of a loan that ended: the credit goes back, for nobody here has it in a book.
+            let fence = self.fence.now();
+            fx.send(
+                from,
+                Message::Return {
+                    loan: id,
+                    delta,
+                    fence,
+                },
+            );
+            return Ok(());
+        }
+        let is_within = |sum: &T::Credit| self.capital.covers(sum);
+        if id != *loan && !self.borrowed.is_empty() {
+            return Err(PeerMisbehaved::GrantAboveCapital);
+        }
+        let Some(borrowed) = self.borrowed.join(&delta).filter(is_within) else {
+            return Err(PeerMisbehaved::GrantAboveCapital);
+        };
+        check_steps(&steps)?;
+        *loan = id;
+        self.borrowed = borrowed;
+        self.cached = sum(&self.cached, &delta);
+        self.fence.observe(fence);
+        self.raise_limit(limit, fx);
+        self.wants.retain(|w| !closes(w, order, version));
+        self.replace_recall(steps);
+        Ok(())
+    }
+
+    fn on_deny(
+        &mut self,
+        order: Order,
+        version: Version,
+        why: Refusal,
+        blockers: Blockers,
+        fx: &mut Effects<T::Credit>,
+    ) {
+        let Some(index) = self.wants.iter().position(|w| closes(w, order, version)) else {
+            // Of an older want: the present one still stands.
+            return;
+        };
+        self.wants.remove(index);
+        let Ok(index) = self.waiting.binary_search_by_key(&order, |w| w.order) else {
+            return;
+        };
+        let waiting = &mut self.waiting[index];
+        waiting.denied_above = true;
+        waiting.blockers.extend(blockers);
+        waiting.blockers.truncate(BLOCKERS_MAX);
+        // A busy creditor leaves the debtors here, who may still have enough.
+        if why != Refusal::Busy || !waiting.try_only {
+            let waiting = self.waiting.remove(index);
+            self.deny(&waiting, why, fx);
+        }
+    }
+
+    fn on_recall(&mut self, id: LoanId, steps: Steps<T::Credit>) -> Result<(), PeerMisbehaved> {
+        check_steps(&steps)?;
+        if let Upstream::Debtor { loan, .. } = self.upstream
+            && loan == id
+        {
+            self.replace_recall(steps);
+        }
+        Ok(())
+    }
+
+    /// The register as it is now. What was said about a step stays said while its request is in it.
+    fn replace_recall(&mut self, steps: Steps<T::Credit>) {
+        let mut old = core::mem::take(&mut self.recall);
+        self.recall = steps
+            .into_iter()
+            .map(
+                |step| match old.iter().position(|o| o.step.order == step.order) {
+                    Some(index) => RecallStep {
+                        step,
+                        ..old.swap_remove(index)
+                    },
+                    None => RecallStep::new(step),
+                },
+            )
+            .collect();
+    }
+
+    fn on_ask_limit(&mut self, now: Time, from: PeerId, id: LoanId, fx: &mut Effects<T::Credit>) {
+        let Some(debtor) = self.debtors.get_mut(&from).filter(|d| d.id == Some(id)) else {
+            return;
+        };
+        let asked_again = debtor
+            .asked_at
+            .is_some_and(|at| now.as_nanos().saturating_sub(at.as_nanos()) < ASKED_AGAIN_NANOS);
+        debtor.room = if asked_again {
+            (debtor.room * 2).min(ROOM_MAX)
+        } else {
+            ROOM_MIN
+        };
+        debtor.asked_at = Some(now);
+        debtor.limit_owed = true;
+        self.answer_limits(fx);
+    }
+
+    fn on_limit(&mut self, id: LoanId, limit: u64, fx: &mut Effects<T::Credit>) {
+        if let Upstream::Debtor { loan, .. } = self.upstream
+            && loan == id
+        {
+            self.raise_limit(limit, fx);
+        }
+    }
+
+    fn raise_limit(&mut self, limit: u64, fx: &mut Effects<T::Credit>) {
+        self.fence.raise_limit(limit);
+        self.answer_limits(fx);
+    }
+
+    /// Gives debtors that asked a higher limit, as far as this owner's own one reaches.
+    fn answer_limits(&mut self, fx: &mut Effects<T::Credit>) {
+        let (now, own) = (self.fence.now(), self.fence.limit());
+        for (&peer, debtor) in &mut self.debtors {
+            // Its clock may be as far as its limit: it is not heard of while it uses its own cache.
+            let limit = own.min(now.max(debtor.limit).saturating_add(2 * debtor.room));
+            if let Some(loan) = debtor.id
+                && debtor.limit_owed
+                && limit > debtor.limit
+            {
+                debtor.limit = limit;
+                debtor.limit_owed = false;
+                fx.send(peer, Message::Limit { loan, limit });
+            }
+        }
+    }
+}
+
+fn closes<C>(want: &StandingWant<C>, order: Order, version: Version) -> bool {
+    want.order == order && want.version == version
+}
+
+/// A register is short, and sorted by order.
+fn check_steps<C>(steps: &Steps<C>) -> Result<(), PeerMisbehaved> {
+    let sorted = steps.windows(2).all(|pair| pair[0].order < pair[1].order);
+    if sorted && steps.len() <= STEPS_MAX {
+        Ok(())
+    } else {
+        Err(PeerMisbehaved::MalformedRecall)
+    }
+}

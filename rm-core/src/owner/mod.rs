@@ -1,0 +1,551 @@
+//! One node's book for one resource.
+//!
+//! ```text
+//! borrowed   what the creditor has lent (at the root: the capital)
+//! lent       what debtors have of it, one loan each
+//! held       what local requests use                         PROTECT pins
+//! cached     the rest: borrowed - held - lent
+//! waiting    requests not yet granted, local ones and debtors' wants alike, in order    TRACK pins
+//! recall     the steps by which the creditor asks it to shrink
+//! wants      the wants that stand at the creditor
+//! ```
+//!
+//! Every input records what it brought and then calls the one decision function, `balance`, which looks at the
+//! whole owner. What a waiting request reserves of the free credit (its BARRIER pin) exists only inside
+//! that function: it is worked out anew each time, so an older request that arrives late overtakes, and a
+//! cancelled one lifts its barrier by being gone.
+//!
+//! **Invariants.** Each unit is in exactly one place ([`Owner::check`] asserts it). Two holds that conflict are
+//! never granted at once, because together they are more than the capital. A token is granted at most once.
+//!
+//! **Fairness.** One total order. Waiting withholds from the younger, never from the older; only holding
+//! withholds from all.
+//!
+//! **Cancellation.** A cancelled request is gone; what was collected for it is cached, and its wants and recalls
+//! are withdrawn by the same `balance`.
+
+mod balance;
+mod check;
+mod commands;
+mod hold;
+mod messages;
+mod settle;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use core::marker::PhantomData;
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+pub use self::hold::Hold;
+use self::hold::Holds;
+use crate::credit::Credit;
+use crate::effect::Effects;
+use crate::error::PeerMisbehaved;
+use crate::event::Event;
+use crate::fence::{FenceClock, ROOM_MIN};
+use crate::id::{LoanId, Note, Order, Party, PeerId, Token, Version};
+use crate::message::{Blockers, Step, Steps};
+use crate::policy::Policy;
+use crate::resource::ResourceType;
+use crate::time::Time;
+
+/// The most steps a recall register carries. The first one alone would do; more save round trips.
+pub const STEPS_MAX: usize = 64;
+
+/// What an owner is told about how to behave.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Who keeps the book: named to those it is in the way of.
+    pub party: Party,
+    /// How much is granted beyond what was asked.
+    pub policy: Policy,
+    /// A `try` waits no longer than this for the answers of peers; the silent count as busy. 1 s by default.
+    pub try_limit: Duration,
+    /// How many wants of one debtor may wait here; more are refused. 4,096 by default.
+    pub wants_per_debtor_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            party: Party::default(),
+            policy: Policy::default(),
+            try_limit: Duration::from_secs(1),
+            wants_per_debtor_max: 4096,
+        }
+    }
+}
+
+impl Settings {
+    /// The same, kept by another party.
+    #[must_use]
+    pub const fn with_party(mut self, party: Party) -> Self {
+        self.party = party;
+        self
+    }
+
+    /// The same with another policy.
+    #[must_use]
+    pub const fn with_policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// The same with another limit for `try`.
+    #[must_use]
+    pub const fn with_try_limit(mut self, try_limit: Duration) -> Self {
+        self.try_limit = try_limit;
+        self
+    }
+}
+
+/// A local request: who asks for what, and how long it will wait.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "made by the caller")]
+pub struct Request<C> {
+    /// The caller's name for it. It names no other request or hold of this owner.
+    pub token: Token,
+    /// Its place among all requests, unique in the cluster.
+    pub order: Order,
+    /// What it asks for.
+    pub ask: C,
+    /// Do not wait for holders or older requests.
+    pub try_only: bool,
+    /// When it gives up.
+    pub deadline: Option<Time>,
+    /// For people.
+    pub note: Option<Arc<Note>>,
+}
+
+/// The book of one node for one resource: a deterministic state machine. See the module's words.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Owner<T: ResourceType> {
+    settings: Arc<Settings>,
+    capital: T::Credit,
+    /// What the creditor has lent, or the capital.
+    borrowed: T::Credit,
+    /// What is neither held nor lent.
+    cached: T::Credit,
+    /// The sum of all loans to debtors.
+    lent: T::Credit,
+    upstream: Upstream,
+    debtors: BTreeMap<PeerId, Debtor<T::Credit>>,
+    /// How many debtors have a recall register that is not empty.
+    recalling: u32,
+    /// How many debtors have no loan.
+    unlent: u32,
+    holds: Holds<T::Credit>,
+    /// By order.
+    waiting: Vec<Waiting<T::Credit>>,
+    /// The recall register as the creditor last sent it, less the steps already met. By order.
+    recall: SmallVec<[RecallStep<T::Credit>; 1]>,
+    /// The wants that stand at the creditor, by order.
+    wants: SmallVec<[StandingWant<T::Credit>; 1]>,
+    /// The version of the last want sent.
+    version: Version,
+    fence: FenceClock,
+    /// The last loan opened.
+    last_loan: LoanId,
+    resource_type: PhantomData<T>,
+}
+
+/// Where an owner's credit comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Upstream {
+    /// Nowhere: it has the capital.
+    Root,
+    /// From a creditor.
+    Debtor {
+        /// The session with it, if there is one.
+        peer: Option<PeerId>,
+        /// The loan under which everything was borrowed.
+        loan: LoanId,
+        /// Loans up to this one ended with their session: nothing is taken from them.
+        dead: LoanId,
+    },
+}
+
+/// What a creditor knows of one debtor.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Debtor<C> {
+    loan: C,
+    /// The loan's identity; `None` while nothing is lent.
+    id: Option<LoanId>,
+    /// No token of that loan is above it.
+    limit: u64,
+    /// How many exclusive holds the next limit allows.
+    room: u64,
+    /// When it last asked for a higher limit.
+    asked_at: Option<Time>,
+    /// It asked for a higher limit than this owner could give.
+    limit_owed: bool,
+    /// The recall register as last sent, less the steps already met.
+    sent: Steps<C>,
+}
+
+impl<C: Credit> Debtor<C> {
+    fn new() -> Self {
+        Self {
+            loan: C::empty(),
+            id: None,
+            limit: 0,
+            room: ROOM_MIN,
+            asked_at: None,
+            limit_owed: false,
+            sent: Steps::new(),
+        }
+    }
+}
+
+/// A request that waits.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Waiting<C> {
+    order: Order,
+    asker: Asker,
+    /// A debtor's: the level its loan must reach. A local one's: what it wants to hold in the end.
+    level: C,
+    try_only: bool,
+    /// When it gives up.
+    deadline: Option<Time>,
+    /// A `try`: when the silent count as busy.
+    try_until: Option<Time>,
+    note: Option<Arc<Note>>,
+    /// The creditor has refused it.
+    denied_above: bool,
+    /// Debtors that said they cannot give way to it at once.
+    busy: SmallVec<[PeerId; 1]>,
+    /// Who they said is in the way.
+    blockers: Blockers,
+}
+
+/// On whose behalf a request waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Asker {
+    /// A local holder that wants to hold something else.
+    Convert(Token),
+    /// A debtor, with that version of its want.
+    Debtor(PeerId, Version),
+    /// A local request.
+    Local(Token),
+}
+
+impl Asker {
+    const fn debtor(self) -> Option<PeerId> {
+        match self {
+            Self::Debtor(peer, _) => Some(peer),
+            Self::Convert(_) | Self::Local(_) => None,
+        }
+    }
+
+    const fn token(self) -> Option<Token> {
+        match self {
+            Self::Convert(token) | Self::Local(token) => Some(token),
+            Self::Debtor(..) => None,
+        }
+    }
+}
+
+/// A step of the creditor's recall.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct RecallStep<C> {
+    step: Step<C>,
+    /// The creditor has been told that it cannot be met at once.
+    busy_sent: bool,
+    /// Debtors that said they cannot give way to it at once.
+    busy: SmallVec<[PeerId; 1]>,
+    /// Who they said is in the way.
+    blockers: Blockers,
+}
+
+impl<C> RecallStep<C> {
+    fn new(step: Step<C>) -> Self {
+        Self {
+            step,
+            busy_sent: false,
+            busy: SmallVec::new(),
+            blockers: Blockers::new(),
+        }
+    }
+}
+
+/// A want that stands at the creditor.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct StandingWant<C> {
+    order: Order,
+    version: Version,
+    level: C,
+}
+
+/// What happens to credit that nothing waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spare {
+    /// It stays cached.
+    Keep,
+    /// It goes back to the creditor.
+    Return,
+}
+
+impl<T: ResourceType> Owner<T> {
+    /// The root's book: it has the capital, and lends under `epoch`.
+    ///
+    /// `fence` and `last_loan` are the highest numbers of the owners of this resource that vanished before.
+    #[must_use]
+    pub fn root(
+        settings: Arc<Settings>,
+        capital: T::Credit,
+        epoch: u32,
+        fence: u64,
+        last_loan: LoanId,
+    ) -> Self {
+        let last_loan = last_loan.max(LoanId { epoch, counter: 0 });
+        let mut owner = Self::empty(settings, capital, FenceClock::root(epoch, fence), last_loan);
+        owner.borrowed = owner.capital.clone();
+        owner.cached = owner.capital.clone();
+        owner
+    }
+
+    /// The book of a node that borrows from a creditor, once there is a session with one.
+    ///
+    /// `fence` and `last_loan` are the highest numbers of the owners of this resource that vanished before.
+    #[must_use]
+    pub fn debtor(
+        settings: Arc<Settings>,
+        capital: T::Credit,
+        fence: u64,
+        last_loan: LoanId,
+    ) -> Self {
+        let mut owner = Self::empty(settings, capital, FenceClock::debtor(fence), last_loan);
+        owner.upstream = Upstream::Debtor {
+            peer: None,
+            loan: last_loan,
+            dead: last_loan,
+        };
+        owner
+    }
+
+    fn empty(
+        settings: Arc<Settings>,
+        capital: T::Credit,
+        fence: FenceClock,
+        last_loan: LoanId,
+    ) -> Self {
+        Self {
+            settings,
+            capital,
+            borrowed: T::Credit::empty(),
+            cached: T::Credit::empty(),
+            lent: T::Credit::empty(),
+            upstream: Upstream::Root,
+            debtors: BTreeMap::new(),
+            recalling: 0,
+            unlent: 0,
+            holds: Holds::new(),
+            waiting: Vec::new(),
+            recall: SmallVec::new(),
+            wants: SmallVec::new(),
+            version: Version(0),
+            fence,
+            last_loan,
+            resource_type: PhantomData,
+        }
+    }
+
+    /// Takes one input as data.
+    ///
+    /// # Errors
+    /// What the peer did wrong, for a message that no correct peer sends. It changed nothing.
+    pub fn apply(
+        &mut self,
+        now: Time,
+        event: Event<T::Credit>,
+        fx: &mut Effects<T::Credit>,
+    ) -> Result<(), PeerMisbehaved> {
+        match event {
+            Event::Acquire(request) => self.acquire(now, request, fx),
+            Event::Cancel { token } => {
+                self.cancel(now, token, fx);
+            }
+            Event::Convert { token, order, to } => self.convert(now, token, order, to, fx),
+            Event::CreditorDown => {
+                self.on_creditor_down(now, crate::error::LostReason::SessionEnded, fx);
+            }
+            Event::CreditorUp { peer } => self.on_creditor_up(now, peer, fx),
+            Event::Deadline => self.on_deadline(now, fx),
+            Event::DebtorDown { peer } => self.on_debtor_down(now, peer, fx),
+            Event::Message { from, message } => return self.on_message(now, from, message, fx),
+            Event::Reduce { token, keep } => {
+                self.reduce(now, token, &keep, fx);
+            }
+            Event::Release { token } => self.release(now, token, fx),
+            Event::ReturnSpare => self.return_spare(now, fx),
+        }
+        Ok(())
+    }
+
+    /// All the credit there is of this resource.
+    pub const fn capital(&self) -> &T::Credit {
+        &self.capital
+    }
+
+    /// What the creditor has lent; at the root, the capital.
+    pub const fn borrowed(&self) -> &T::Credit {
+        &self.borrowed
+    }
+
+    /// What is here and unused.
+    pub const fn cached(&self) -> &T::Credit {
+        &self.cached
+    }
+
+    /// What all debtors have together.
+    pub const fn lent(&self) -> &T::Credit {
+        &self.lent
+    }
+
+    /// What one debtor has.
+    #[must_use]
+    pub fn loan(&self, peer: PeerId) -> Option<&T::Credit> {
+        self.debtors.get(&peer).map(|d| &d.loan)
+    }
+
+    /// What each debtor has.
+    pub fn loans(&self) -> impl Iterator<Item = (PeerId, &T::Credit)> {
+        self.debtors
+            .iter()
+            .filter(|(_, d)| !d.loan.is_empty())
+            .map(|(&peer, d)| (peer, &d.loan))
+    }
+
+    /// The local holds.
+    pub fn holds(&self) -> impl Iterator<Item = (Token, &Hold<T::Credit>)> {
+        self.holds.iter()
+    }
+
+    /// The hold of one token.
+    #[must_use]
+    pub fn hold(&self, token: Token) -> Option<&Hold<T::Credit>> {
+        self.holds.get(token)
+    }
+
+    /// The requests that wait, oldest first.
+    pub fn waiting(&self) -> impl ExactSizeIterator<Item = WaitingView<'_, T::Credit>> {
+        self.waiting.iter().map(|w| WaitingView {
+            order: w.order,
+            token: w.asker.token(),
+            debtor: w.asker.debtor(),
+            level: &w.level,
+            try_only: w.try_only,
+            note: w.note.as_ref(),
+        })
+    }
+
+    /// Whether the creditor asks for something back that is still here.
+    #[must_use]
+    pub fn is_recalled(&self) -> bool {
+        !self.recall.is_empty()
+    }
+
+    /// The session with the creditor, if this is no root and there is one.
+    #[must_use]
+    pub const fn creditor(&self) -> Option<PeerId> {
+        match self.upstream {
+            Upstream::Root => None,
+            Upstream::Debtor { peer, .. } => peer,
+        }
+    }
+
+    /// Whether this is the root of its resource.
+    #[must_use]
+    pub const fn is_root(&self) -> bool {
+        matches!(self.upstream, Upstream::Root)
+    }
+
+    /// The fencing clock.
+    pub const fn fence(&self) -> &FenceClock {
+        &self.fence
+    }
+
+    /// The last loan that was opened here or, at a debtor, taken.
+    #[must_use]
+    pub fn last_loan(&self) -> LoanId {
+        match self.upstream {
+            Upstream::Root => self.last_loan,
+            Upstream::Debtor { loan, dead, .. } => self.last_loan.max(loan).max(dead),
+        }
+    }
+
+    /// Whether it may vanish: nothing held, waiting, lent, wanted or (at a debtor) borrowed.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.holds.is_empty()
+            && self.waiting.is_empty()
+            && self.wants.is_empty()
+            && self.debtors.is_empty()
+            && (self.is_root() || self.borrowed.is_empty())
+    }
+
+    /// When [`on_deadline`](Self::on_deadline) has something to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.waiting.iter().filter_map(Waiting::due).min()
+    }
+
+    /// Forgets what only tells runs apart, not states: fencing numbers, loan counters, when holds began.
+    ///
+    /// For hashing states in an exploration that does not ask about them.
+    #[cfg(feature = "testing")]
+    pub fn forget_clocks(&mut self) {
+        self.fence = FenceClock::root(0, 0);
+        self.last_loan = LoanId::default();
+        for hold in self.holds.iter_mut() {
+            hold.fence = 0;
+            hold.since = Time::ZERO;
+        }
+        for debtor in self.debtors.values_mut() {
+            debtor.limit = 0;
+            debtor.id = debtor.id.map(|_| LoanId::default());
+        }
+        if let Upstream::Debtor { loan, dead, .. } = &mut self.upstream {
+            (*loan, *dead) = (LoanId::default(), LoanId::default());
+        }
+    }
+}
+
+impl<C> Waiting<C> {
+    fn due(&self) -> Option<Time> {
+        match (self.deadline, self.try_until) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+}
+
+/// A look at a request that waits.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct WaitingView<'a, C> {
+    /// Its place.
+    pub order: Order,
+    /// A local one's token.
+    pub token: Option<Token>,
+    /// The debtor it came from.
+    pub debtor: Option<PeerId>,
+    /// A debtor's: the level its loan must reach. A local one's: what it wants to hold.
+    pub level: &'a C,
+    /// It does not wait for holders or older requests.
+    pub try_only: bool,
+    /// For people.
+    pub note: Option<&'a Arc<Note>>,
+}
+
+/// The sum of two parts of one capital.
+fn sum<C: Credit>(a: &C, b: &C) -> C {
+    a.join(b)
+        .expect("parts of one capital add up to no more than it")
+}

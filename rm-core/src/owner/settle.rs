@@ -1,0 +1,245 @@
+//! What `balance` does about what its walk worked out: policy, returns, wants, grants and recalls.
+//!
+//! The order in which messages leave matters: a return goes before the busy, unwant or want of the same
+//! balance, so that the creditor's book never claims more for a debtor than the debtor has asked to keep.
+
+use super::walk::{PendingGrant, Walk};
+use super::{Owner, Spare, StandingWant, Upstream, sum};
+use crate::credit::Credit;
+use crate::effect::Effects;
+use crate::id::{Order, Version};
+use crate::message::{Grant, Message, Want};
+use crate::policy::Policy;
+use crate::resource::ResourceType;
+use crate::time::Time;
+
+impl<T: ResourceType> Owner<T> {
+    pub(super) fn settle(
+        &mut self,
+        now: Time,
+        mut walk: Walk<T::Credit>,
+        spare: Spare,
+        fx: &mut Effects<T::Credit>,
+    ) {
+        self.add_extra(&mut walk);
+        self.give_back(&mut walk, spare, fx);
+        self.settle_wants(now, &walk, fx);
+        self.tell_debtors(walk, fx);
+    }
+
+    /// The policy's extra on top of grants, out of what nothing waits for.
+    fn add_extra(&mut self, walk: &mut Walk<T::Credit>) {
+        for index in 0..walk.grants.len() {
+            let peer = walk.grants[index].peer;
+            if walk.grants[index + 1..]
+                .iter()
+                .any(|later| later.peer == peer)
+            {
+                continue;
+            }
+            let extra = match self.settings.policy {
+                Policy::Exact => return,
+                Policy::Slice(parts) => walk.free.slice(parts.get()),
+                Policy::Max => walk.free.clone(),
+            };
+            if extra.is_empty() {
+                continue;
+            }
+            walk.free = walk.free.less(&extra);
+            let grant = &mut walk.grants[index];
+            grant.delta = sum(&grant.delta, &extra);
+            for step in walk
+                .plans
+                .get_mut(&peer)
+                .into_iter()
+                .flat_map(|plan| &mut plan.steps)
+            {
+                step.keep = sum(&step.keep, &extra);
+            }
+            self.add_to_loan(peer, &extra);
+        }
+    }
+
+    /// What is recalled and free goes back, with the policy's part of what is spare beside it.
+    fn give_back(&mut self, walk: &mut Walk<T::Credit>, spare: Spare, fx: &mut Effects<T::Credit>) {
+        let Upstream::Debtor {
+            peer: Some(creditor),
+            loan,
+            ..
+        } = self.upstream
+        else {
+            return;
+        };
+        let beside = match (spare, self.settings.policy) {
+            (Spare::Return, _) => walk.free.clone(),
+            (Spare::Keep, Policy::Slice(parts)) if !walk.give.is_empty() => {
+                // A former writer keeps a slice, not all but one share.
+                walk.free.less(&walk.free.slice(parts.get()))
+            }
+            (Spare::Keep, Policy::Exact | Policy::Max | Policy::Slice(_)) => T::Credit::empty(),
+        };
+        walk.free = walk.free.less(&beside);
+        let give = sum(&walk.give, &beside);
+        if !give.is_empty() {
+            self.borrowed = self.borrowed.less(&give);
+            self.cached = self.cached.less(&give);
+            let fence = self.fence.now();
+            fx.send(
+                creditor,
+                Message::Return {
+                    loan,
+                    delta: give,
+                    fence,
+                },
+            );
+        }
+        // A step that is met asks for nothing: only a grant could undo that, and it replaces the register.
+        let borrowed = &self.borrowed;
+        self.recall
+            .retain(|recalled| !recalled.step.keep.covers(borrowed));
+        for (order, blockers) in walk.busy.drain(..) {
+            fx.send(creditor, Message::Busy { order, blockers });
+        }
+    }
+
+    /// Makes the wants at the creditor those that the walk found.
+    fn settle_wants(&mut self, now: Time, walk: &Walk<T::Credit>, fx: &mut Effects<T::Credit>) {
+        let Upstream::Debtor {
+            peer: Some(creditor),
+            ..
+        } = self.upstream
+        else {
+            self.wants.clear();
+            return;
+        };
+        self.wants.retain(|want| {
+            let is_wanted = walk.wanted.iter().any(|(order, _)| *order == want.order);
+            if !is_wanted {
+                fx.send(creditor, Message::Unwant { order: want.order });
+            }
+            is_wanted
+        });
+        for (order, level) in &walk.wanted {
+            let place = self.wants.binary_search_by_key(order, |want| want.order);
+            if place.is_ok_and(|index| self.wants[index].level == *level) {
+                continue;
+            }
+            self.version = Version(self.version.0 + 1);
+            let want = StandingWant {
+                order: *order,
+                version: self.version,
+                level: level.clone(),
+            };
+            match place {
+                Ok(index) => self.wants[index] = want,
+                Err(index) => self.wants.insert(index, want),
+            }
+            fx.send(creditor, Message::Want(self.want(now, *order, level)));
+        }
+    }
+
+    fn want(&self, now: Time, order: Order, level: &T::Credit) -> Want<T::Credit> {
+        let index = self.waiting.binary_search_by_key(&order, |w| w.order);
+        let waiting = &self.waiting[index.expect("only what waits here is wanted")];
+        Want {
+            order,
+            version: self.version,
+            level: level.clone(),
+            try_only: waiting.try_only,
+            deadline: waiting.deadline.map(|at| at.since(now)),
+            note: waiting.note.clone(),
+        }
+    }
+
+    /// Sends the grants, each with its debtor's register, and the registers that changed otherwise.
+    fn tell_debtors(&mut self, mut walk: Walk<T::Credit>, fx: &mut Effects<T::Credit>) {
+        if self.recalling > 0 {
+            let recalled = self
+                .debtors
+                .iter()
+                .filter(|(_, debtor)| !debtor.sent.is_empty());
+            for peer in recalled.map(|(&peer, _)| peer).collect::<Vec<_>>() {
+                walk.plan(self, peer);
+            }
+        }
+        let mut grants = core::mem::take(&mut walk.grants);
+        for (peer, plan) in walk.plans {
+            let Some(debtor) = self.debtors.get_mut(&peer) else {
+                continue;
+            };
+            let Some(loan) = debtor.id else {
+                continue;
+            };
+            let mine: Vec<_> = grants.extract_if(.., |grant| grant.peer == peer).collect();
+            // Steps that the debtor has met are not in `sent`; so an empty register here lifts one that
+            // could still do something.
+            if mine.is_empty() && plan.steps == debtor.sent {
+                continue;
+            }
+            self.recalling -= u32::from(!debtor.sent.is_empty());
+            self.recalling += u32::from(!plan.steps.is_empty());
+            debtor.sent = plan.steps.clone();
+            if mine.is_empty() {
+                fx.send(
+                    peer,
+                    Message::Recall {
+                        loan,
+                        steps: plan.steps,
+                    },
+                );
+                continue;
+            }
+            let fence = self.fence.now();
+            let room = fence.saturating_add(2 * debtor.room);
+            debtor.limit = debtor.limit.max(room.min(self.fence.limit()));
+            for PendingGrant {
+                order,
+                version,
+                delta,
+                ..
+            } in mine
+            {
+                fx.send(
+                    peer,
+                    Message::Grant(Grant {
+                        loan,
+                        order,
+                        version,
+                        delta,
+                        steps: plan.steps.clone(),
+                        fence,
+                        limit: debtor.limit,
+                    }),
+                );
+            }
+        }
+    }
+
+    /// Asks the creditor for a higher limit of the fence, once, when half of it is used or a debtor needs it.
+    pub(super) fn ask_for_limit(&mut self, fx: &mut Effects<T::Credit>) {
+        let Upstream::Debtor {
+            peer: Some(creditor),
+            loan,
+            ..
+        } = self.upstream
+        else {
+            return;
+        };
+        if !self.borrowed.is_empty() && (self.fence.should_ask() || self.owes_limit()) {
+            self.fence.mark_asked();
+            fx.send(creditor, Message::AskLimit { loan });
+        }
+    }
+
+    /// Whether a debtor waits for a limit that this owner cannot give, and nobody has asked for it.
+    fn owes_limit(&self) -> bool {
+        !self.fence.is_asked() && self.debtors.values().any(|debtor| debtor.limit_owed)
+    }
+
+    /// Whether the fencing numbers of this epoch run out: the root needs a new one.
+    #[must_use]
+    pub fn needs_epoch(&self) -> bool {
+        self.is_root()
+            && (self.fence.is_low() || self.debtors.values().any(|debtor| debtor.limit_owed))
+    }
+}

@@ -1,0 +1,5 @@
+//! Exact effects of single inputs.
+
+mod one_owner;
+mod two_owners;
+mod units;

@@ -1,0 +1,120 @@
+//! An owner with the capital and local requests only.
+
+use super::units::*;
+use crate::effect::Effect;
+use crate::error::Denied;
+use crate::policy::Policy;
+
+#[test]
+fn what_is_cached_is_granted_at_once() {
+    let (mut owner, mut fx) = (root(Policy::Exact), Fx::new());
+    owner.acquire(NOW, request(1, 3), &mut fx);
+    assert_eq!(grants(&fx), [1]);
+    assert_eq!(owner.cached(), &Units(5));
+}
+
+#[test]
+fn a_younger_small_request_does_not_pass_an_older_large_one() {
+    let (mut owner, mut fx) = (root(Policy::Exact), Fx::new());
+    owner.acquire(NOW, request(1, 1), &mut fx);
+    owner.acquire(NOW, request(2, ALL), &mut fx);
+    owner.acquire(NOW, request(3, 1), &mut fx);
+    assert_eq!(grants(&fx), [1]);
+    let mut fx = Fx::new();
+    owner.release(NOW, token(1), &mut fx);
+    assert_eq!(grants(&fx), [2]);
+    let mut fx = Fx::new();
+    owner.release(NOW, token(2), &mut fx);
+    assert_eq!(grants(&fx), [3]);
+}
+
+#[test]
+fn a_cancelled_large_request_lets_the_small_one_behind_it_through() {
+    let (mut owner, mut fx) = (root(Policy::Exact), Fx::new());
+    owner.acquire(NOW, request(1, 1), &mut fx);
+    owner.acquire(NOW, request(2, ALL), &mut fx);
+    owner.acquire(NOW, request(3, 1), &mut fx);
+    let mut fx = Fx::new();
+    assert!(owner.cancel(NOW, token(2), &mut fx));
+    assert_eq!(grants(&fx), [3]);
+}
+
+#[test]
+fn an_old_order_that_turns_up_late_overtakes() {
+    let (mut owner, mut fx) = (root(Policy::Exact), Fx::new());
+    owner.acquire(NOW, request(5, ALL), &mut fx);
+    owner.acquire(NOW, request(7, ALL), &mut fx);
+    owner.acquire(NOW, request(6, ALL), &mut fx);
+    let mut fx = Fx::new();
+    owner.release(NOW, token(5), &mut fx);
+    assert_eq!(grants(&fx), [6]);
+}
+
+#[test]
+fn a_try_that_meets_a_holder_is_busy_at_once() {
+    let (mut owner, mut fx) = (root(Policy::Exact), Fx::new());
+    owner.acquire(NOW, request(1, 1), &mut fx);
+    let mut fx = Fx::new();
+    owner.acquire(NOW, tried(2, ALL), &mut fx);
+    let [
+        Effect::Deny {
+            why: Denied::Busy { blockers },
+            ..
+        },
+    ] = fx.as_slice()
+    else {
+        panic!("busy: {fx:?}");
+    };
+    assert_eq!(blockers.len(), 1);
+}
+
+#[test]
+fn more_than_the_capital_is_refused() {
+    let (mut owner, mut fx) = (root(Policy::Exact), Fx::new());
+    owner.acquire(NOW, request(1, ALL + 1), &mut fx);
+    assert_eq!(
+        fx.as_slice(),
+        [Effect::Deny {
+            token: token(1),
+            why: Denied::Refused
+        }]
+    );
+}
+
+#[test]
+fn a_holder_that_becomes_less_keeps_its_place_without_a_gap() {
+    let (mut owner, mut fx) = (root(Policy::Exact), Fx::new());
+    owner.acquire(NOW, request(1, ALL), &mut fx);
+    owner.acquire(NOW, request(2, 1), &mut fx);
+    let mut fx = Fx::new();
+    let fence = owner.reduce(NOW, token(1), &Units(1), &mut fx);
+    assert_eq!(grants(&fx), [2]);
+    assert_eq!(fence % 2, 0, "a reader's token is even");
+    assert_eq!(owner.hold(token(1)).map(|hold| hold.credit), Some(Units(1)));
+}
+
+#[test]
+fn a_deadline_that_passed_denies_and_names_who_is_ahead() {
+    let (mut owner, mut fx) = (root(Policy::Exact), Fx::new());
+    owner.acquire(NOW, request(1, 1), &mut fx);
+    owner.acquire(NOW, request(2, ALL), &mut fx);
+    let late = crate::time::Time::from_nanos(2_000);
+    let limited = crate::owner::Request {
+        deadline: Some(late),
+        ..request(3, ALL)
+    };
+    owner.acquire(NOW, limited, &mut fx);
+    assert_eq!(owner.next_deadline(), Some(late));
+    let mut fx = Fx::new();
+    owner.on_deadline(late, &mut fx);
+    let [
+        Effect::Deny {
+            token,
+            why: Denied::Timeout { ahead, .. },
+        },
+    ] = fx.as_slice()
+    else {
+        panic!("out of time: {fx:?}");
+    };
+    assert_eq!((token.index, *ahead), (3, 1));
+}

@@ -1,0 +1,164 @@
+//! What one walk of `balance` works out, and the two questions it asks of the debtors.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Owner, STEPS_MAX};
+use crate::credit::Credit;
+use crate::id::{Class, Note, Order, PeerId, Version};
+use crate::message::{Blockers, Step, Steps};
+use crate::resource::ResourceType;
+
+/// The running account of a walk.
+pub(super) struct Walk<C> {
+    /// What is here, unused and not reserved.
+    pub(super) free: C,
+    /// The loan from the creditor when the items so far are served.
+    pub(super) loan: C,
+    /// Of it, what the steps so far take.
+    pub(super) owed: C,
+    /// What goes back to the creditor now.
+    pub(super) give: C,
+    /// What all debtors together keep after the concessions so far.
+    pub(super) keep_total: C,
+    /// Where debtors stand otherwise than in the book.
+    pub(super) plans: BTreeMap<PeerId, Plan<C>>,
+    /// The least that covers what each older conversion misses.
+    pub(super) convert_missed: C,
+    /// What is asked of the creditor, by order.
+    pub(super) wanted: Vec<(Order, C)>,
+    /// Loans given, in order.
+    pub(super) grants: Vec<PendingGrant<C>>,
+    /// Steps that cannot be met at once.
+    pub(super) busy: Vec<(Order, Blockers)>,
+    /// A granted conversion gave something back, which older items may want.
+    pub(super) gave_back: bool,
+}
+
+/// Where one debtor stands.
+pub(super) struct Plan<C> {
+    /// Its loan after the concessions so far.
+    pub(super) keep: C,
+    /// Its loan with its older wants served.
+    pub(super) projected: C,
+    /// What is reserved here for its wants.
+    pub(super) laid: C,
+    /// Its recall register.
+    pub(super) steps: Steps<C>,
+}
+
+/// A loan to be sent.
+pub(super) struct PendingGrant<C> {
+    pub(super) peer: PeerId,
+    pub(super) order: Order,
+    pub(super) version: Version,
+    pub(super) delta: C,
+}
+
+/// For whom debtors are asked.
+pub(super) struct Asking<'a> {
+    /// The debtor that asks: it is not asked.
+    pub(super) debtor: Option<PeerId>,
+    pub(super) order: Order,
+    pub(super) try_only: bool,
+    pub(super) whole: bool,
+    pub(super) note: Option<&'a Arc<Note>>,
+}
+
+impl<C: Credit> Walk<C> {
+    pub(super) fn new<T: ResourceType<Credit = C>>(owner: &Owner<T>) -> Self {
+        Self {
+            free: owner.cached.clone(),
+            loan: owner.borrowed.clone(),
+            owed: C::empty(),
+            give: C::empty(),
+            keep_total: owner.lent.clone(),
+            plans: BTreeMap::new(),
+            convert_missed: C::empty(),
+            wanted: Vec::new(),
+            grants: Vec::new(),
+            busy: Vec::new(),
+            gave_back: false,
+        }
+    }
+
+    /// Where a debtor stands; so far as in the book, if nothing was said.
+    pub(super) fn plan<T: ResourceType<Credit = C>>(
+        &mut self,
+        owner: &Owner<T>,
+        peer: PeerId,
+    ) -> &mut Plan<C> {
+        self.plans.entry(peer).or_insert_with(|| {
+            let loan = owner
+                .debtors
+                .get(&peer)
+                .map_or_else(C::empty, |d| d.loan.clone());
+            Plan {
+                projected: loan.clone(),
+                keep: loan,
+                laid: C::empty(),
+                steps: Steps::new(),
+            }
+        })
+    }
+
+    /// What debtors still have to give, without the one that asks and those that said no.
+    pub(super) fn reach<T: ResourceType<Credit = C>>(
+        &mut self,
+        owner: &Owner<T>,
+        asker: Option<PeerId>,
+        busy: &[PeerId],
+    ) -> C {
+        let mut reach = self.keep_total.clone();
+        for &peer in busy.iter().filter(|&&peer| Some(peer) != asker) {
+            reach = reach.less(&self.plan(owner, peer).keep);
+        }
+        if let Some(peer) = asker {
+            reach = reach.less(&self.plan(owner, peer).keep);
+        }
+        reach
+    }
+
+    /// Asks every debtor but the asker for all that is missing: nobody knows who can give it first, and a
+    /// share asked of one that holds it would wait beside another's that is free.
+    pub(super) fn ask<T: ResourceType<Credit = C>>(
+        &mut self,
+        owner: &Owner<T>,
+        asking: &Asking<'_>,
+        miss: &C,
+    ) {
+        if miss.is_empty() || self.keep_total.is_empty() {
+            return;
+        }
+        for (&peer, _) in owner
+            .debtors
+            .iter()
+            .filter(|(peer, _)| Some(**peer) != asking.debtor)
+        {
+            let plan = self.plan(owner, peer);
+            let conceded = plan.keep.meet(miss);
+            if conceded.is_empty() {
+                continue;
+            }
+            plan.keep = plan.keep.less(&conceded);
+            plan.projected = plan.projected.less(&conceded);
+            if plan.steps.len() < STEPS_MAX {
+                plan.steps.push(Step {
+                    order: asking.order,
+                    keep: plan.keep.clone(),
+                    try_only: asking.try_only,
+                    whole: asking.whole,
+                    note: asking.note.cloned(),
+                });
+            }
+            self.keep_total = self.keep_total.less(&conceded);
+        }
+    }
+
+    /// An older conversion misses this: a younger one that holds part of it waits in a circle.
+    pub(super) fn note_convert(&mut self, order: Order, miss: &C) {
+        if order.class == Class::Convert {
+            self.convert_missed = self.convert_missed.sup(miss);
+        }
+    }
+}
