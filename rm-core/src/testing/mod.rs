@@ -5,6 +5,7 @@
 //!
 //! Feature `testing`. It is for tests only: it asserts, panics and takes its time.
 
+pub mod explore;
 pub mod laws;
 
 use std::hash::{BuildHasher, RandomState};
