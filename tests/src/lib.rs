@@ -1,1 +1,3 @@
 //! Fixtures for tests over the whole project.
+
+pub mod semaphore;

@@ -152,7 +152,7 @@ impl<T: ResourceType> World<T> {
         plan: &Plan<T>,
         pending: &[Pending<T::Credit>],
     ) -> Result<(), Fault> {
-        let is_over = |order: &Order| pending.iter().all(|request| request.order != *order);
+        let is_over = |order: &Order| pending.iter().all(|request| request.order.seq != order.seq);
         let fault = |node: usize, what: &str, order: Order| {
             let (node, request) = (plan.tree.name(node), plan.request_name(order));
             Err(Fault(format!(

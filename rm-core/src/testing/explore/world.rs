@@ -16,6 +16,7 @@ use smallvec::SmallVec;
 use super::script::{self, Client, Place, Step, Tree};
 use crate::credit::Credit;
 use crate::effect::{Effect, Effects};
+use crate::error::Denied;
 use crate::id::{LoanId, Order, PeerId, Token};
 use crate::message::{Grant, Message, Steps, Want};
 use crate::owner::view::{Clocks, LinkNumbers, Links, hash_order, hash_step};
@@ -75,6 +76,8 @@ pub(super) struct ClientState<C> {
     pub(super) holds: C,
     /// The fencing token of its hold.
     fence: u64,
+    /// While its request waits, nobody else held or asked for anything.
+    is_alone: bool,
 }
 
 /// Something that may happen next.
@@ -162,6 +165,7 @@ impl<T: ResourceType> World<T> {
             phase: Phase::Idle,
             holds: T::Credit::empty(),
             fence: 0,
+            is_alone: false,
         };
         Self {
             channels: vec![Rc::default(); 2 * (plan.tree.len() - 1)],
@@ -234,8 +238,12 @@ impl<T: ResourceType> World<T> {
         let client = &mut self.clients[index];
         let step = client.next;
         let token = plan.token(index, step);
-        let owner = Rc::make_mut(&mut self.owners[script.place]);
         client.next += 1;
+        if matches!(script.steps[step], Step::Acquire { .. }) {
+            self.note_company(index);
+        }
+        let client = &mut self.clients[index];
+        let owner = Rc::make_mut(&mut self.owners[script.place]);
         match &script.steps[step] {
             Step::Acquire { ask, try_only } => {
                 client.phase = Phase::Waiting;
@@ -291,6 +299,16 @@ impl<T: ResourceType> World<T> {
         script.place
     }
 
+    /// A client asks for something: it and those who wait are alone no more, unless nobody is there.
+    fn note_company(&mut self, index: usize) {
+        let is_there = |client: &ClientState<_>| client.phase != Phase::Idle;
+        let is_alone = !self.clients.iter().any(is_there);
+        for client in &mut self.clients {
+            client.is_alone = false;
+        }
+        self.clients[index].is_alone = is_alone;
+    }
+
     /// Applies what the owner of `node` wants done.
     pub(super) fn settle(
         &mut self,
@@ -300,7 +318,7 @@ impl<T: ResourceType> World<T> {
     ) -> Result<(), Fault> {
         for effect in fx.drain() {
             match effect {
-                Effect::Deny { token, .. } => self.on_deny(plan, node, token)?,
+                Effect::Deny { token, why } => self.on_deny(plan, node, token, &why)?,
                 Effect::Grant { token, fence } => self.on_grant(plan, node, token, fence)?,
                 Effect::Lost { .. } => {
                     return Err(Fault("a hold is lost though no session ended".into()));
@@ -357,15 +375,37 @@ impl<T: ResourceType> World<T> {
         Ok(())
     }
 
-    fn on_deny(&mut self, plan: &Plan<T>, node: usize, token: Token) -> Result<(), Fault> {
+    fn on_deny(
+        &mut self,
+        plan: &Plan<T>,
+        node: usize,
+        token: Token,
+        why: &Denied,
+    ) -> Result<(), Fault> {
         let (index, step) = self.pending(plan, node, token)?;
+        let script = &plan.clients[index];
+        let is_try = matches!(script.steps[step], Step::Acquire { try_only: true, .. });
         let client = &mut self.clients[index];
-        (client.phase, client.next) = match client.phase {
-            Phase::Converting => (Phase::Holding, plan.clients[index].next_release(step)),
-            Phase::Holding | Phase::Idle | Phase::Waiting => {
-                (Phase::Idle, plan.clients[index].end_of_hold(step + 1))
+        // No deadline is set and nobody asks for more than the capital, so little is a reason.
+        match (client.phase, why) {
+            (Phase::Converting, Denied::WouldDeadlock { .. }) => {
+                client.phase = Phase::Holding;
+                client.next = script.next_release(step);
             }
-        };
+            (Phase::Waiting, Denied::Busy { .. }) if is_try && !client.is_alone => {
+                client.phase = Phase::Idle;
+                client.next = script.end_of_hold(step + 1);
+            }
+            _ => {
+                let alone = if client.is_alone {
+                    ", though nobody else was there"
+                } else {
+                    ""
+                };
+                let name = plan.client_name(index);
+                return Err(Fault(format!("client {name} is denied{alone}: {why}")));
+            }
+        }
         Ok(())
     }
 
@@ -419,7 +459,8 @@ impl<T: ResourceType> World<T> {
             (0_u8).hash(&mut state);
         }
         for client in &self.clients {
-            (client.next as u8, client.phase, &client.holds).hash(&mut state);
+            let is_alone = client.phase == Phase::Waiting && client.is_alone;
+            (client.next as u8, client.phase, &client.holds, is_alone).hash(&mut state);
             if plan.clocks == Clocks::Kept {
                 client.fence.hash(&mut state);
             }
