@@ -76,7 +76,7 @@ pub(super) struct ClientState<C> {
     pub(super) holds: C,
     /// The fencing token of its hold.
     fence: u64,
-    /// While its request waits, nobody else held or asked for anything.
+    /// Since it asked for what it waits for, nobody else held or asked for anything.
     is_alone: bool,
 }
 
@@ -299,10 +299,11 @@ impl<T: ResourceType> World<T> {
         script.place
     }
 
-    /// A client asks for something: it and those who wait are alone no more, unless nobody is there.
+    /// A client asks for something. It is alone if nobody else is there and no word of anybody is under way; who
+    /// waited alone is so no more.
     fn note_company(&mut self, index: usize) {
         let is_there = |client: &ClientState<_>| client.phase != Phase::Idle;
-        let is_alone = !self.clients.iter().any(is_there);
+        let is_alone = self.is_quiet() && !self.clients.iter().any(is_there);
         for client in &mut self.clients {
             client.is_alone = false;
         }
