@@ -45,6 +45,9 @@ fn deep_tree() -> Tree {
         .with("L2", 2)
 }
 
+/// The most states of one run. The largest has a quarter of a million; a broken rule may have no end of them.
+const STATES_MAX: usize = 2_000_000;
+
 /// A few clients in one world.
 struct Scenario<T: ResourceType> {
     name: &'static str,
@@ -102,6 +105,7 @@ fn explore<T: ResourceType>(
             let explorer = Explorer::new(resource_type, scenario.tree.clone())
                 .policy(policy)
                 .orders(orders.clone())
+                .states_max(STATES_MAX)
                 .clients(scenario.clients.clone());
             let explorer = if fences == Fences::Kept {
                 explorer.with_fences()

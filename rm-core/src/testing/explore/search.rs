@@ -43,7 +43,7 @@ pub(super) struct Found {
 }
 
 /// The most states that the walk for the shortest counterexample looks at.
-const SHORTEST_STATES_MAX: usize = 3_000_000;
+const SHORTEST_STATES_MAX: usize = 1_000_000;
 
 /// One state of the path of the depth-first walk.
 struct Frame<T: ResourceType> {
