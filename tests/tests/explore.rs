@@ -78,10 +78,18 @@ fn is_long() -> bool {
     std::env::var("RM_EXPLORE").is_ok_and(|what| what == "long")
 }
 
-/// How many orders are drawn where there are too many to try them all. They are the same every time.
-fn orders() -> Orders {
+/// Orders drawn by lot where there are too many to try them all. They are the same every time.
+fn some_orders() -> Orders {
     Orders::Sampled {
         count: if is_long() { 60 } else { 6 },
+        seed: 1,
+    }
+}
+
+/// The same for worlds in which a run is short.
+fn many_orders() -> Orders {
+    Orders::Sampled {
+        count: if is_long() { 240 } else { 24 },
         seed: 1,
     }
 }
@@ -299,7 +307,7 @@ fn more_clients_at_two_leaves() {
     explore(
         "RW, root + 2, more",
         &LOCK,
-        &orders(),
+        &many_orders(),
         Fences::Forgotten,
         &scenarios,
     );
@@ -358,7 +366,7 @@ fn root_and_three_leaves() {
     explore(
         "RW, root + 3",
         &LOCK,
-        &orders(),
+        &many_orders(),
         Fences::Forgotten,
         &scenarios,
     );
@@ -446,7 +454,13 @@ fn a_tree_with_a_middle_owner() {
             [cancels_a_write(L1), writes(L3), reads(M)],
         ),
     ];
-    explore("RW, tree", &LOCK, &orders(), Fences::Forgotten, &scenarios);
+    explore(
+        "RW, tree",
+        &LOCK,
+        &many_orders(),
+        Fences::Forgotten,
+        &scenarios,
+    );
 }
 
 #[test]
@@ -484,7 +498,7 @@ fn more_clients_in_a_tree() {
     explore(
         "RW, tree, more",
         &LOCK,
-        &orders(),
+        &many_orders(),
         Fences::Forgotten,
         &scenarios,
     );
@@ -539,7 +553,7 @@ fn voluntary_returns() {
     explore(
         "RW, voluntary returns",
         &LOCK,
-        &orders(),
+        &many_orders(),
         Fences::Forgotten,
         &scenarios,
     );
@@ -625,7 +639,7 @@ fn semaphores() {
     explore(
         "semaphore of 3",
         &Semaphore(3),
-        &orders(),
+        &many_orders(),
         Fences::Forgotten,
         &scenarios,
     );
@@ -661,7 +675,7 @@ fn fencing_numbers() {
     explore(
         "RW, fences in the state",
         &LOCK,
-        &orders(),
+        &many_orders(),
         Fences::Kept,
         &scenarios,
     );

@@ -238,7 +238,8 @@ pub(super) fn requests<C: Credit>(clients: &[Client<C>]) -> Vec<Place> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Orders {
-    /// Every order of all requests. Conversions go before new requests in each.
+    /// Every order of the new requests with every order of the conversions. Conversions are younger, and go
+    /// before new requests by their class.
     All,
     /// Every order of the clients; a client's requests are one after the other.
     ByClient,
@@ -267,7 +268,7 @@ impl Orders {
                 let converts = permutations(&numbers(Class::Convert));
                 let news = permutations(&numbers(Class::New));
                 assert!(converts.len() * news.len() <= ORDERS_MAX, "{TOO_MANY}");
-                let both = |c: &Vec<usize>| news.iter().map(|n| [&c[..], n].concat()).collect();
+                let both = |c: &Vec<usize>| news.iter().map(|n| [&n[..], c].concat()).collect();
                 converts
                     .iter()
                     .flat_map(|c| -> Vec<_> { both(c) })
@@ -396,14 +397,14 @@ mod tests {
     }
 
     #[test]
-    fn all_orders_are_those_of_conversions_before_those_of_new_requests() {
+    fn all_orders_are_those_of_new_requests_with_those_of_conversions() {
         let place = |class| Place {
             client: 0,
             step: 0,
             class,
         };
         let requests = [place(Class::New), place(Class::Convert), place(Class::New)];
-        assert_eq!(Orders::All.expand(&requests, 1), [[1, 0, 2], [1, 2, 0]]);
+        assert_eq!(Orders::All.expand(&requests, 1), [[0, 2, 1], [2, 0, 1]]);
     }
 
     #[test]
