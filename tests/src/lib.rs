@@ -1,3 +1,4 @@
 //! Fixtures for tests over the whole project.
 
+pub mod exploration;
 pub mod semaphore;

@@ -9,7 +9,7 @@
 
 use core::hash::{Hash, Hasher};
 
-use super::{Asker, Debtor, Hold, Owner, RecallStep, StandingWant, Step, Upstream, Waiting};
+use super::{Asker, Debtor, Owner, RecallStep, StandingWant, Step, Upstream, Waiting};
 use crate::id::{LoanId, Order, PeerId, Version};
 use crate::resource::ResourceType;
 
@@ -162,21 +162,11 @@ impl<T: ResourceType> Owner<T> {
             state.write_u8(peer.0 as u8);
             hash_debtor(debtor, &links[peer.0 as usize], state);
         }
-        for (
-            token,
-            Hold {
-                credit,
-                fence,
-                since: _,
-                note: _,
-                ..
-            },
-        ) in holds.iter()
-        {
+        for (token, hold) in holds.iter() {
             state.write_u8(1);
-            (token, credit).hash(state);
+            (token, &hold.credit).hash(state);
             if clocks == Clocks::Kept {
-                state.write_u64(*fence);
+                state.write_u64(hold.fence);
             }
         }
         state.write_u8(0);
@@ -184,29 +174,37 @@ impl<T: ResourceType> Owner<T> {
             hash_waiting(item, links, state);
         }
         state.write_u8(0);
-        for RecallStep {
-            step,
-            busy_sent,
-            busy,
-            blockers: _,
-        } in recall
-        {
-            hash_step(step, state);
-            (busy_sent, busy).hash(state);
+        for recalled in recall {
+            hash_recall(recalled, state);
         }
         state.write_u8(0);
-        for StandingWant {
-            order,
-            version,
-            level,
-        } in wants
-        {
-            state.write_u8(1);
-            hash_order(order, state);
-            state.write_u8(links[own].rank_of_version(*version));
-            level.hash(state);
+        for want in wants {
+            hash_standing(want, &links[own], state);
         }
     }
+}
+
+fn hash_recall<C: Hash, H: Hasher>(recalled: &RecallStep<C>, state: &mut H) {
+    let RecallStep {
+        step,
+        busy_sent,
+        busy,
+        blockers: _,
+    } = recalled;
+    hash_step(step, state);
+    (busy_sent, busy).hash(state);
+}
+
+fn hash_standing<C: Hash, H: Hasher>(want: &StandingWant<C>, link: &LinkNumbers, state: &mut H) {
+    let StandingWant {
+        order,
+        version,
+        level,
+    } = want;
+    state.write_u8(1);
+    hash_order(order, state);
+    state.write_u8(link.rank_of_version(*version));
+    level.hash(state);
 }
 
 fn hash_debtor<C: Hash, H: Hasher>(debtor: &Debtor<C>, link: &LinkNumbers, state: &mut H) {

@@ -70,10 +70,13 @@
 //! # Ok::<(), Violation>(())
 //! ```
 
+mod identity;
 mod invariants;
 mod report;
 mod script;
 mod search;
+#[cfg(test)]
+mod tests;
 mod world;
 
 use std::sync::Arc;

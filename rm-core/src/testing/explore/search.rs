@@ -25,6 +25,26 @@ pub(super) struct Limits {
     pub(super) steps_max: usize,
 }
 
+impl Limits {
+    fn check(self, states: usize, steps: usize) -> Result<(), Fault> {
+        let Self {
+            states_max,
+            steps_max,
+        } = self;
+        if states > states_max {
+            return Err(Fault(format!(
+                "more than {states_max} states: the scenario is too large"
+            )));
+        }
+        if steps > steps_max {
+            return Err(Fault(format!(
+                "a run of more than {steps_max} steps: it does not end"
+            )));
+        }
+        Ok(())
+    }
+}
+
 /// How much was visited.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Visited {
@@ -55,6 +75,30 @@ struct Frame<T: ResourceType> {
     done: usize,
 }
 
+impl<T: ResourceType> Frame<T> {
+    const fn new(world: World<T>, identity: u128, actions: Actions) -> Self {
+        Self {
+            world: Some(world),
+            identity,
+            actions,
+            done: 0,
+        }
+    }
+
+    /// The next action and the world in which to do it.
+    fn next(&mut self) -> Option<(Action, World<T>)> {
+        let action = *self.actions.get(self.done)?;
+        self.done += 1;
+        let is_last = self.done == self.actions.len();
+        let world = if is_last {
+            self.world.take()
+        } else {
+            self.world.clone()
+        };
+        Some((action, world.expect("only the last action takes the world")))
+    }
+}
+
 /// Visits every state of one run.
 pub(super) fn visit_all<T: ResourceType>(plan: &Plan<T>, limits: Limits) -> Result<Visited, Found> {
     match depth_first(plan, limits) {
@@ -81,26 +125,13 @@ fn depth_first<T: ResourceType>(plan: &Plan<T>, limits: Limits) -> Result<Visite
     seen.insert(identity);
     on_path.insert(identity);
     let actions = world.actions(plan);
-    stack.push(Frame {
-        world: Some(world),
-        identity,
-        actions,
-        done: 0,
-    });
+    stack.push(Frame::new(world, identity, actions));
     while let Some(top) = stack.last_mut() {
-        let Some(&action) = top.actions.get(top.done) else {
+        let Some((action, mut world)) = top.next() else {
             on_path.remove(&top.identity);
             stack.pop();
             continue;
         };
-        top.done += 1;
-        let is_last = top.done == top.actions.len();
-        let world = if is_last {
-            top.world.take()
-        } else {
-            top.world.clone()
-        };
-        let mut world = world.expect("only the last action takes the world");
         visited.transitions += 1;
         let node = mover
             .go(&mut world, action)
@@ -117,29 +148,11 @@ fn depth_first<T: ResourceType>(plan: &Plan<T>, limits: Limits) -> Result<Visite
             .check(&world, node, &actions)
             .map_err(|fault| fail(&stack, fault))?;
         visited.deepest = visited.deepest.max(stack.len());
-        let too_much = if seen.len() > limits.states_max {
-            Some(format!(
-                "more than {} states: the scenario is too large",
-                limits.states_max
-            ))
-        } else if stack.len() > limits.steps_max {
-            Some(format!(
-                "a run of more than {} steps: it does not end",
-                limits.steps_max
-            ))
-        } else {
-            None
-        };
-        if let Some(fault) = too_much {
-            return Err(fail(&stack, Fault(fault)));
+        if let Err(fault) = limits.check(seen.len(), stack.len()) {
+            return Err(fail(&stack, fault));
         }
         on_path.insert(identity);
-        stack.push(Frame {
-            world: Some(world),
-            identity,
-            actions,
-            done: 0,
-        });
+        stack.push(Frame::new(world, identity, actions));
     }
     visited.states = seen.len() as u64;
     Ok(visited)

@@ -6,7 +6,6 @@
 //! Owners and channels are shared between states and copied when they change, since one action changes
 //! one owner and a channel or two.
 
-use core::hash::Hash;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,8 +17,8 @@ use crate::credit::Credit;
 use crate::effect::{Effect, Effects};
 use crate::error::Denied;
 use crate::id::{LoanId, Order, PeerId, Token};
-use crate::message::{Grant, Message, Steps, Want};
-use crate::owner::view::{Clocks, LinkNumbers, Links, hash_order, hash_step};
+use crate::message::Message;
+use crate::owner::view::Clocks;
 use crate::owner::{Owner, Request, Settings};
 use crate::resource::ResourceType;
 use crate::time::Time;
@@ -75,9 +74,9 @@ pub(super) struct ClientState<C> {
     /// What it holds, as asked for; empty if nothing.
     pub(super) holds: C,
     /// The fencing token of its hold.
-    fence: u64,
+    pub(super) fence: u64,
     /// Since it asked for what it waits for, nobody else held or asked for anything.
-    is_alone: bool,
+    pub(super) is_alone: bool,
 }
 
 /// Something that may happen next.
@@ -127,7 +126,7 @@ pub(super) struct World<T: ResourceType> {
     pub(super) channels: Vec<Rc<VecDeque<Message<T::Credit>>>>,
     pub(super) clients: Vec<ClientState<T::Credit>>,
     /// The highest token of ended holds, by what they were asked as.
-    ended: Rc<Vec<(T::Credit, u64)>>,
+    pub(super) ended: Rc<Vec<(T::Credit, u64)>>,
 }
 
 impl<T: ResourceType> Clone for World<T> {
@@ -429,156 +428,18 @@ impl<T: ResourceType> World<T> {
         let client = &mut self.clients[index];
         client.phase = phase;
         let mode = core::mem::replace(&mut client.holds, T::Credit::empty());
-        let fence = client.fence;
+        let fence = core::mem::take(&mut client.fence);
         let ended = Rc::make_mut(&mut self.ended);
         match ended.iter_mut().find(|(ended, _)| *ended == mode) {
             Some((_, highest)) => *highest = fence.max(*highest),
             None => ended.push((mode, fence)),
         }
     }
-
-    /// What tells this state from others, in 128 bits.
-    pub(super) fn identity(&self, plan: &Plan<T>, links: &mut Vec<LinkNumbers>) -> u128 {
-        links.resize_with(self.owners.len(), LinkNumbers::default);
-        links.iter_mut().for_each(LinkNumbers::clear);
-        for (node, owner) in self.owners.iter().enumerate() {
-            owner.note_numbers(node, links);
-        }
-        for (index, channel) in self.channels.iter().enumerate() {
-            for message in channel.iter() {
-                note_numbers(message, &mut links[Channel::of(index).debtor]);
-            }
-        }
-        let mut state = xxhash_rust::xxh3::Xxh3::new();
-        for (node, owner) in self.owners.iter().enumerate() {
-            owner.hash_state(node, links, plan.clocks, &mut state);
-        }
-        for (index, channel) in self.channels.iter().enumerate() {
-            for message in channel.iter() {
-                hash_message(message, index, links, plan.clocks, &mut state);
-            }
-            (0_u8).hash(&mut state);
-        }
-        for client in &self.clients {
-            let is_alone = client.phase == Phase::Waiting && client.is_alone;
-            (client.next as u8, client.phase, &client.holds, is_alone).hash(&mut state);
-            if plan.clocks == Clocks::Kept {
-                client.fence.hash(&mut state);
-            }
-        }
-        if plan.clocks == Clocks::Kept {
-            self.ended.hash(&mut state);
-        }
-        state.digest128()
-    }
 }
 
 /// What people call the mode that asks for this.
 pub(super) fn mode<T: ResourceType>(ask: &T::Credit, plan: &Plan<T>) -> &'static str {
     T::mode_name(ask, &plan.capital)
-}
-
-fn note_numbers<C>(message: &Message<C>, link: &mut LinkNumbers) {
-    match message {
-        Message::AskLimit { loan }
-        | Message::Limit { loan, .. }
-        | Message::Recall { loan, .. }
-        | Message::Return { loan, .. } => link.note_loan(*loan),
-        Message::Busy { .. } | Message::Unwant { .. } => {}
-        Message::Deny { version, .. } => link.note_version(*version),
-        Message::Grant(grant) => {
-            link.note_loan(grant.loan);
-            link.note_version(grant.version);
-        }
-        Message::Want(want) => link.note_version(want.version),
-    }
-}
-
-/// Hashes a message, told from the end of its channel by its first byte. Like an owner, it is taken apart field by
-/// field.
-fn hash_message<C: Credit>(
-    message: &Message<C>,
-    channel: usize,
-    links: &Links,
-    clocks: Clocks,
-    state: &mut xxhash_rust::xxh3::Xxh3,
-) {
-    let link = &links[Channel::of(channel).debtor];
-    let fenced = |fence: &u64| if clocks == Clocks::Kept { *fence } else { 0 };
-    let steps = |steps: &Steps<C>, state: &mut xxhash_rust::xxh3::Xxh3| {
-        for step in steps {
-            hash_step(step, state);
-        }
-        (0_u8).hash(state);
-    };
-    match message {
-        Message::AskLimit { loan } => (1_u8, link.rank_of_loan(*loan)).hash(state),
-        Message::Busy { order, blockers: _ } => {
-            (2_u8).hash(state);
-            hash_order(order, state);
-        }
-        Message::Deny {
-            order,
-            version,
-            why,
-            blockers: _,
-        } => {
-            (3_u8, link.rank_of_version(*version), why).hash(state);
-            hash_order(order, state);
-        }
-        Message::Grant(Grant {
-            loan,
-            order,
-            version,
-            delta,
-            steps: register,
-            fence,
-            limit: _,
-        }) => {
-            (
-                4_u8,
-                link.rank_of_loan(*loan),
-                link.rank_of_version(*version),
-            )
-                .hash(state);
-            hash_order(order, state);
-            (delta, fenced(fence)).hash(state);
-            steps(register, state);
-        }
-        Message::Limit { loan, limit: _ } => (5_u8, link.rank_of_loan(*loan)).hash(state),
-        Message::Recall {
-            loan,
-            steps: register,
-        } => {
-            (6_u8, link.rank_of_loan(*loan)).hash(state);
-            steps(register, state);
-        }
-        Message::Return { loan, delta, fence } => {
-            (7_u8, link.rank_of_loan(*loan), delta, fenced(fence)).hash(state);
-        }
-        Message::Unwant { order } => {
-            (8_u8).hash(state);
-            hash_order(order, state);
-        }
-        Message::Want(Want {
-            order,
-            version,
-            level,
-            try_only,
-            deadline,
-            note: _,
-        }) => {
-            (
-                9_u8,
-                link.rank_of_version(*version),
-                level,
-                try_only,
-                deadline,
-            )
-                .hash(state);
-            hash_order(order, state);
-        }
-    }
 }
 
 /// The plans of all runs of a scenario.

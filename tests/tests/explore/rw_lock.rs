@@ -1,142 +1,16 @@
-//! Exhaustive exploration of small worlds: every interleaving of scripted clients, for many orders of their
-//! requests, under every policy.
-//!
-//! Each test is a family of scenarios. Most scenarios are the smallest world in which some simpler rule of
-//! the protocol fails (docs/PROTOCOL.md lists them); their names say what happens in them.
-//!
-//! `RM_EXPLORE=long` tries more orders and larger worlds. Run with `--nocapture` to see the table. A violation
-//! prints the order of the requests and the shortest run that leads to it.
+//! The RW lock: readers, writers, upgrades, downgrades, tries, cancellations and voluntary returns.
 
-use rm_core::policy::Policy;
-use rm_core::resource::ResourceType;
-use rm_core::testing::explore::{Client, Explorer, Orders, Report, Tree};
+use rm_core::testing::explore::{Client, Orders, Tree};
 use rm_rwlock::credit::{RwCredit, RwLockType};
-use rm_tests::semaphore::{Semaphore, Units};
+use rm_tests::exploration::{Fences, explore, is_long, many_orders, scenario, some_orders};
+
+use crate::{L1, L2, L3, M, ROOT, deep_tree, tree};
 
 const READ: RwCredit = RwCredit::READ;
 const UPGRADABLE: RwCredit = RwCredit::UPGRADABLE;
 /// The lock under exploration has four shares: enough for one too many readers, and few states.
 const LOCK: RwLockType = RwLockType::with_shares(4);
 const WRITE: RwCredit = LOCK.write();
-
-// Nodes of the trees.
-const ROOT: usize = 0;
-/// The middle owner of `tree()`; in a star it is the first leaf.
-const M: usize = 1;
-const L1: usize = 2;
-const L2: usize = 3;
-const L3: usize = 4;
-
-/// A middle owner with two leaves below it, and a leaf beside it.
-fn tree() -> Tree {
-    Tree::root()
-        .with("M", ROOT)
-        .with("L1", M)
-        .with("L2", M)
-        .with("L3", ROOT)
-}
-
-/// Two middle owners in a chain, with two leaves below them.
-fn deep_tree() -> Tree {
-    Tree::root()
-        .with("M", ROOT)
-        .with("N", 1)
-        .with("L1", 2)
-        .with("L2", 2)
-}
-
-/// The most states of one run. The largest has a quarter of a million; a broken rule may have no end of them.
-const STATES_MAX: usize = 2_000_000;
-
-/// A few clients in one world.
-struct Scenario<T: ResourceType> {
-    name: &'static str,
-    tree: Tree,
-    clients: Vec<Client<T::Credit>>,
-}
-
-fn scenario<T: ResourceType, const N: usize>(
-    name: &'static str,
-    tree: &Tree,
-    clients: [Client<T::Credit>; N],
-) -> Scenario<T> {
-    Scenario {
-        name,
-        tree: tree.clone(),
-        clients: clients.into(),
-    }
-}
-
-/// Whether fencing numbers tell states apart.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fences {
-    Forgotten,
-    Kept,
-}
-
-fn is_long() -> bool {
-    std::env::var("RM_EXPLORE").is_ok_and(|what| what == "long")
-}
-
-/// Orders drawn by lot where there are too many to try them all. They are the same every time.
-fn some_orders() -> Orders {
-    Orders::Sampled {
-        count: if is_long() { 60 } else { 6 },
-        seed: 1,
-    }
-}
-
-/// The same for worlds in which a run is short.
-fn many_orders() -> Orders {
-    Orders::Sampled {
-        count: if is_long() { 240 } else { 24 },
-        seed: 1,
-    }
-}
-
-fn policies() -> [Policy; 3] {
-    [Policy::Exact, Policy::slice(4), Policy::Max]
-}
-
-/// Explores all scenarios of a family and prints its row of the table.
-fn explore<T: ResourceType>(
-    family: &str,
-    resource_type: &T,
-    orders: &Orders,
-    fences: Fences,
-    scenarios: &[Scenario<T>],
-) {
-    let mut total = Report::default();
-    for scenario in scenarios {
-        let mut report = Report::default();
-        for policy in policies() {
-            let explorer = Explorer::new(resource_type, scenario.tree.clone())
-                .policy(policy)
-                .orders(orders.clone())
-                .states_max(STATES_MAX)
-                .clients(scenario.clients.clone());
-            let explorer = if fences == Fences::Kept {
-                explorer.with_fences()
-            } else {
-                explorer
-            };
-            match explorer.run() {
-                Ok(explored) => report = report.and(explored),
-                Err(violation) => panic!(
-                    "{family}, \"{}\", {policy:?}, {} steps: {violation}",
-                    scenario.name, violation.steps
-                ),
-            }
-        }
-        println!("{report}  {family}: {}", scenario.name);
-        total = total.and(report);
-    }
-    println!(
-        "{total}  {family}: {} scenarios x {} policies",
-        scenarios.len(),
-        policies().len()
-    );
-}
 
 fn at(node: usize) -> Client<RwCredit> {
     Client::at(node)
@@ -216,6 +90,21 @@ fn root_and_two_leaves() {
                 reads(1),
             ],
         ),
+    ];
+    explore(
+        "RW, root + 2",
+        &LOCK,
+        &Orders::All,
+        Fences::Forgotten,
+        &scenarios,
+    );
+}
+
+/// The same world with requests that do not wait, or not to the end.
+#[test]
+fn tries_and_cancels_at_two_leaves() {
+    let two = &Tree::star(2);
+    let scenarios = [
         scenario(
             "a try after a cached read",
             two,
@@ -264,7 +153,7 @@ fn root_and_two_leaves() {
         ),
     ];
     explore(
-        "RW, root + 2",
+        "RW, root + 2, tries and cancels",
         &LOCK,
         &Orders::All,
         Fences::Forgotten,
@@ -425,6 +314,20 @@ fn a_tree_with_a_middle_owner() {
             tree,
             [downgrades(L1), reads(L2), writes(L3)],
         ),
+    ];
+    explore(
+        "RW, tree",
+        &LOCK,
+        &many_orders(),
+        Fences::Forgotten,
+        &scenarios,
+    );
+}
+
+#[test]
+fn tries_and_cancels_in_a_tree() {
+    let tree = &tree();
+    let scenarios = [
         scenario(
             "tries below, beside and at the root",
             tree,
@@ -455,7 +358,7 @@ fn a_tree_with_a_middle_owner() {
         ),
     ];
     explore(
-        "RW, tree",
+        "RW, tree, tries and cancels",
         &LOCK,
         &many_orders(),
         Fences::Forgotten,
@@ -498,7 +401,7 @@ fn more_clients_in_a_tree() {
     explore(
         "RW, tree, more",
         &LOCK,
-        &many_orders(),
+        &some_orders(),
         Fences::Forgotten,
         &scenarios,
     );
@@ -553,92 +456,6 @@ fn voluntary_returns() {
     explore(
         "RW, voluntary returns",
         &LOCK,
-        &many_orders(),
-        Fences::Forgotten,
-        &scenarios,
-    );
-}
-
-#[test]
-fn semaphores() {
-    let takes = |node, units| Client::at(node).acquire(Units(units)).release();
-    let tries = |node, units| Client::at(node).try_acquire(Units(units)).release();
-    let (two, three, tree) = (&Tree::star(2), &Tree::star(3), &tree());
-    let scenarios = [
-        scenario(
-            "a level that falls by a local release",
-            two,
-            [takes(1, 1), takes(1, 2), takes(2, 1)],
-        ),
-        scenario(
-            "parts and wholes",
-            two,
-            [takes(1, 2), takes(2, 2), takes(0, 3)],
-        ),
-        scenario(
-            "local requests of every size",
-            two,
-            [takes(1, 1), takes(1, 2), takes(1, 3), takes(2, 1)],
-        ),
-        scenario(
-            "a hold grows and shrinks",
-            two,
-            [
-                Client::at(1)
-                    .acquire(Units(1))
-                    .convert(Units(2))
-                    .reduce(Units(1))
-                    .release(),
-                takes(2, 2),
-                takes(1, 1),
-            ],
-        ),
-        scenario(
-            "two holds grow into each other",
-            two,
-            [
-                Client::at(1).acquire(Units(1)).convert(Units(3)).release(),
-                Client::at(2).acquire(Units(1)).convert(Units(3)).release(),
-            ],
-        ),
-        scenario(
-            "tries and cancels",
-            two,
-            [
-                tries(1, 2),
-                tries(2, 2),
-                Client::at(1).acquire(Units(3)).cancel(),
-            ],
-        ),
-        scenario(
-            "three leaves",
-            three,
-            [takes(1, 1), takes(2, 2), takes(3, 3)],
-        ),
-        scenario(
-            "three leaves with tries",
-            three,
-            [tries(1, 2), takes(2, 2), tries(3, 1)],
-        ),
-        scenario(
-            "older and younger collect in different places",
-            tree,
-            [takes(L1, 2), takes(L3, 3), takes(M, 1)],
-        ),
-        scenario(
-            "a level of the middle falls",
-            tree,
-            [takes(L1, 1), takes(L2, 2), takes(L3, 1)],
-        ),
-        scenario(
-            "tries below and beside",
-            tree,
-            [tries(L1, 2), tries(L3, 3), takes(M, 1)],
-        ),
-    ];
-    explore(
-        "semaphore of 3",
-        &Semaphore(3),
         &many_orders(),
         Fences::Forgotten,
         &scenarios,
