@@ -28,6 +28,9 @@ pub enum Denied {
         /// Who is in the way, as far as that is known.
         blockers: Blockers,
     },
+    /// It was granted, and lost before its caller looked.
+    #[error("lost again before it could be used: {0}")]
+    Lost(LostReason),
     /// More than all there is, or over a limit of the creditor.
     #[error("refused: it asks for more than there is, or a limit is reached")]
     Refused,

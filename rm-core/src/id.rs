@@ -209,15 +209,18 @@ pub struct Note {
     pub label: String,
     /// The mode as its type calls it, such as `read`.
     pub mode: String,
+    /// The name of the node where it was made.
+    pub node: String,
 }
 
 impl Note {
     /// A note; texts over [`NOTE_BYTES_MAX`] bytes are cut at a character boundary.
     #[must_use]
-    pub fn new(mode: &str, label: &str) -> Arc<Self> {
+    pub fn new(mode: &str, label: &str, node: &str) -> Arc<Self> {
         Arc::new(Self {
             label: cut(label).into(),
             mode: cut(mode).into(),
+            node: cut(node).into(),
         })
     }
 }
@@ -259,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_long_label_is_cut_between_characters() {
-        let note = Note::new("read", &"é".repeat(NOTE_BYTES_MAX));
+        let note = Note::new("read", &"é".repeat(NOTE_BYTES_MAX), "n");
         assert_eq!(note.label.len(), NOTE_BYTES_MAX);
     }
 }

@@ -11,7 +11,7 @@ pub const ENTRIES_MAX: usize = 256;
 
 /// A question.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+#[expect(clippy::exhaustive_enums, reason = "the wire carries it")]
 pub enum Query {
     /// Which resources have any state, in the order of their names.
     List {
@@ -31,11 +31,13 @@ pub enum Query {
     },
     /// The node as a whole.
     Status,
+    /// A question of a later version. Answered by [`Answer::Unknown`]; never asked.
+    Unknown,
 }
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+#[expect(clippy::exhaustive_enums, reason = "the wire carries it")]
 pub enum Answer {
     /// The question was not understood.
     Unknown,
@@ -54,7 +56,7 @@ pub enum Answer {
 
 /// One line of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+#[expect(clippy::exhaustive_structs, reason = "the wire carries each field")]
 pub struct Summary {
     /// The type.
     pub type_id: TypeId,
@@ -72,7 +74,7 @@ pub struct Summary {
 
 /// One resource as a node sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+#[expect(clippy::exhaustive_structs, reason = "the wire carries each field")]
 pub struct ResourceView {
     /// The type.
     pub type_id: TypeId,
@@ -90,7 +92,7 @@ pub struct ResourceView {
 
 /// One party's part in a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+#[expect(clippy::exhaustive_structs, reason = "the wire carries each field")]
 pub struct Entry {
     /// What the party does.
     pub kind: EntryKind,
@@ -114,7 +116,7 @@ pub struct Entry {
 
 /// What a party does with a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
+#[expect(clippy::exhaustive_enums, reason = "the wire carries it")]
 pub enum EntryKind {
     /// It has credit on loan or cached; whether it uses it, the answering node cannot tell.
     Caches,
@@ -128,7 +130,7 @@ pub enum EntryKind {
 
 /// A node as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
+#[expect(clippy::exhaustive_structs, reason = "the wire carries each field")]
 pub struct StatusView {
     /// Its name.
     pub name: String,

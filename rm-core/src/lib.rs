@@ -10,6 +10,7 @@ pub mod effect;
 pub mod error;
 pub mod event;
 pub mod fence;
+pub mod front;
 pub mod id;
 pub mod inspect;
 pub mod message;
@@ -18,6 +19,7 @@ pub mod policy;
 pub mod resource;
 pub mod session;
 pub mod stamp;
+pub mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod time;

@@ -4,7 +4,7 @@
 //! [`Message::Return`]). A session delivers them in order and once. Registers are levels: sending one
 //! again is harmless, and a late one is weighed anew.
 //!
-//! The messages are generic in the credit. On the wire it is [`Opaque`]; [`Message::try_map`] goes between.
+//! The messages are generic in the credit. On the wire it is [`Opaque`](crate::credit::Opaque); [`Message::try_map`] goes between.
 
 use core::time::Duration;
 use std::sync::Arc;

@@ -75,13 +75,15 @@ impl<T: ResourceType> Owner<T> {
             });
             return;
         }
+        // The creditor has the same limit, and knows better who is in the way: let it speak first.
+        let try_limit = self.settings.try_limit * if self.is_root() { 1 } else { 2 };
         self.insert(Waiting {
             order,
             asker: Asker::Local(token),
             level: ask,
             try_only,
             deadline,
-            try_until: try_only.then(|| now.after(self.settings.try_limit)),
+            try_until: try_only.then(|| now.after(try_limit)),
             note,
             denied_above: false,
             busy: SmallVec::new(),

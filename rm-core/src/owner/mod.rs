@@ -65,6 +65,8 @@ pub const STEPS_MAX: usize = 64;
 pub struct Settings {
     /// Who keeps the book: named to those it is in the way of.
     pub party: Party,
+    /// What people are told of a local holder that said nothing of itself.
+    pub unlabelled: Arc<Note>,
     /// How much is granted beyond what was asked.
     pub policy: Policy,
     /// A `try` waits no longer than this for the answers of peers; the silent count as busy. 1 s by default.
@@ -77,6 +79,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             party: Party::default(),
+            unlabelled: Arc::default(),
             policy: Policy::default(),
             try_limit: Duration::from_secs(1),
             wants_per_debtor_max: 4096,
@@ -85,10 +88,11 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The same, kept by another party.
+    /// The same, kept by another party, whose node has that name.
     #[must_use]
-    pub const fn with_party(mut self, party: Party) -> Self {
+    pub fn with_party(mut self, party: Party, name: &str) -> Self {
         self.party = party;
+        self.unlabelled = Note::new("", "", name);
         self
     }
 
@@ -185,6 +189,8 @@ struct Debtor<C> {
     room: u64,
     /// When it last asked for a higher limit.
     asked_at: Option<Time>,
+    /// It may not hear us: its wants do not count.
+    silent: bool,
     /// It asked for a higher limit than this owner could give.
     limit_owed: bool,
     /// The recall register as last sent, less the steps already met.
@@ -199,6 +205,7 @@ impl<C: Credit> Debtor<C> {
             limit: 0,
             room: ROOM_MIN,
             asked_at: None,
+            silent: false,
             limit_owed: false,
             sent: Steps::new(),
         }
@@ -380,6 +387,8 @@ impl<T: ResourceType> Owner<T> {
             Event::CreditorUp { peer } => self.on_creditor_up(now, peer, fx),
             Event::Deadline => self.on_deadline(now, fx),
             Event::DebtorDown { peer } => self.on_debtor_down(now, peer, fx),
+            Event::DebtorHeard { peer } => self.on_debtor_heard(now, peer, fx),
+            Event::DebtorSilent { peer } => self.on_debtor_silent(now, peer, fx),
             Event::Message { from, message } => return self.on_message(now, from, message, fx),
             Event::Reduce { token, keep } => {
                 self.reduce(now, token, &keep, fx);
@@ -414,6 +423,12 @@ impl<T: ResourceType> Owner<T> {
     #[must_use]
     pub fn loan(&self, peer: PeerId) -> Option<&T::Credit> {
         self.debtors.get(&peer).map(|d| &d.loan)
+    }
+
+    /// The name of one debtor's loan.
+    #[must_use]
+    pub fn loan_id(&self, peer: PeerId) -> Option<LoanId> {
+        self.debtors.get(&peer).and_then(|d| d.id)
     }
 
     /// What each debtor has.

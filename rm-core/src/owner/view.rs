@@ -217,10 +217,11 @@ fn hash_debtor<C: Hash, H: Hasher>(debtor: &Debtor<C>, link: &LinkNumbers, state
         asked_at: _,
         limit_owed,
         sent,
+        silent,
     } = debtor;
     loan.hash(state);
     id.map(|id| link.rank_of_loan(id)).hash(state);
-    limit_owed.hash(state);
+    (limit_owed, silent).hash(state);
     for step in sent {
         hash_step(step, state);
     }

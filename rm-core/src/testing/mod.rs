@@ -5,6 +5,12 @@
 //!
 //! Feature `testing`. It is for tests only: it asserts, panics and takes its time.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the kit runs beside the pure part, not in it"
+)]
+
 pub mod explore;
 pub mod laws;
 

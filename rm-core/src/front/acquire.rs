@@ -1,0 +1,370 @@
+//! The future of one request, and what it ends in.
+
+use core::fmt;
+use core::future::Future;
+use core::ops::Deref;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use core::time::Duration;
+
+use thiserror::Error;
+
+use super::resource::{Resource, Started};
+use crate::error::{Denied, LostReason};
+use crate::id::{BadName, Token};
+use crate::message::{Blocker, BlockerKind, Blockers};
+use crate::resource::ResourceType;
+use crate::time::Time;
+
+/// What is asked for, and how long to wait for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "made by lock types")]
+pub struct Ask<C> {
+    /// The credit.
+    pub credit: C,
+    /// How long to wait.
+    pub patience: Patience,
+    /// What the caller calls the request, for people.
+    pub label: Option<String>,
+}
+
+impl<C> Ask<C> {
+    /// Asks for `credit`, without a label, and waits as long as it takes.
+    pub const fn new(credit: C) -> Self {
+        Self {
+            credit,
+            patience: Patience::Forever,
+            label: None,
+        }
+    }
+}
+
+/// How long a request waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Patience {
+    /// At most this long, counted from the first poll.
+    AtMost(Duration),
+    /// As long as it takes.
+    #[default]
+    Forever,
+    /// It asks the cluster, but waits for no holder and no older request.
+    Try,
+}
+
+/// Why a request failed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum AcquireError {
+    /// Not a name a resource can have.
+    #[error(transparent)]
+    BadName(#[from] BadName),
+    /// A `try`, and somebody has it or asked for it earlier.
+    #[error("busy{}", list(holders))]
+    Busy {
+        /// Who is in the way, as far as that is known.
+        holders: Vec<Holder>,
+    },
+    /// The creditor refused: a limit is reached, or more was asked than there is.
+    #[error("refused by the server: a limit is reached, or more was asked than there is")]
+    Refused,
+    /// The grant came, and was lost before the caller looked.
+    #[error("lost again before it could be used: {0}")]
+    SessionLost(LostReason),
+    /// The node is stopping.
+    #[error("this node is shutting down")]
+    ShuttingDown,
+    /// It waited as long as it was told to.
+    #[error(
+        "not granted within {waited:?}; {ahead} older requests ahead here{}",
+        list(holders)
+    )]
+    Timeout {
+        /// How long.
+        waited: Duration,
+        /// Who is in the way, as far as that is known.
+        holders: Vec<Holder>,
+        /// How many older requests waited at this node.
+        ahead: u32,
+    },
+    /// There is no session with the server, and it cannot be had in time.
+    #[error("no connection to the server: is it running, and is the address right?")]
+    Unavailable,
+    /// Two holders that ask for more wait for each other, and this is the younger.
+    #[error(
+        "deadlock: another holder asks for more too, and each waits for the other{}",
+        list(holders)
+    )]
+    WouldDeadlock {
+        /// Who is in the way, as far as that is known.
+        holders: Vec<Holder>,
+    },
+}
+
+/// Somebody in the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Holder {
+    /// The name of its node; empty where it is not known.
+    pub node: String,
+    /// What it called its request; empty if nothing.
+    pub label: String,
+    /// Its mode, such as `read`; empty where it is not known.
+    pub mode: String,
+    /// Whether it holds, waits, or has not answered.
+    pub kind: BlockerKind,
+}
+
+impl From<Blocker> for Holder {
+    fn from(blocker: Blocker) -> Self {
+        let note = blocker.note.as_deref().cloned().unwrap_or_default();
+        Self {
+            node: note.node,
+            label: note.label,
+            mode: note.mode,
+            kind: blocker.kind,
+        }
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let does = match self.kind {
+            BlockerKind::Holder => "held",
+            BlockerKind::Older => "asked for earlier",
+            BlockerKind::Silent => "perhaps held",
+        };
+        let node = if self.node.is_empty() {
+            "a node"
+        } else {
+            &self.node
+        };
+        write!(f, "{does} by {node}")?;
+        if !self.mode.is_empty() {
+            write!(f, " ({})", self.mode)?;
+        }
+        if !self.label.is_empty() {
+            write!(f, " \"{}\"", self.label)?;
+        }
+        Ok(())
+    }
+}
+
+/// The holders as the end of a sentence.
+fn list(holders: &[Holder]) -> String {
+    let mut text = String::new();
+    for (index, holder) in holders.iter().enumerate() {
+        text.push_str(if index == 0 { ": " } else { ", " });
+        text.push_str(&holder.to_string());
+    }
+    text
+}
+
+/// The future of one request.
+///
+/// **Cancel safety.** Dropping it withdraws the request; if the grant came meanwhile, it is released and stays
+/// cached. A caller that drops it and asks again has lost its place, nothing else.
+#[must_use = "futures do nothing unless polled"]
+pub struct Acquire<T: ResourceType, R: Deref<Target = Resource<T>>> {
+    resource: Option<R>,
+    ask: Ask<T::Credit>,
+    state: Progress,
+}
+
+#[derive(Clone, Copy)]
+enum Progress {
+    New,
+    Waiting(Token, Time),
+}
+
+impl<T: ResourceType, R: Deref<Target = Resource<T>>> Acquire<T, R> {
+    /// Asks `resource` for something. Nothing happens before the first poll.
+    pub const fn new(resource: R, ask: Ask<T::Credit>) -> Self {
+        Self {
+            resource: Some(resource),
+            ask,
+            state: Progress::New,
+        }
+    }
+}
+
+// Nothing in it is pinned.
+impl<T: ResourceType, R: Deref<Target = Resource<T>>> Unpin for Acquire<T, R> {}
+
+impl<T: ResourceType, R: Deref<Target = Resource<T>>> Future for Acquire<T, R> {
+    type Output = Result<Held<T, R>, AcquireError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let resource = this
+            .resource
+            .as_ref()
+            .expect("a finished future is not polled again");
+        let (outcome, token, since) = match this.state {
+            Progress::New => match resource.start(&this.ask, cx.waker()) {
+                Started::Granted(token, fence) => (Ok(fence), token, None),
+                Started::Denied(why) => (
+                    Err(why),
+                    Token {
+                        index: 0,
+                        generation: 0,
+                    },
+                    None,
+                ),
+                Started::Waiting(token) => {
+                    this.state = Progress::Waiting(token, resource.shared().host.now());
+                    return Poll::Pending;
+                }
+            },
+            Progress::Waiting(token, since) => match resource.poll(token, cx.waker()) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(outcome) => (outcome, token, Some(since)),
+            },
+        };
+        let resource = this.resource.take().expect("it was there above");
+        Poll::Ready(match outcome {
+            Ok(fence) => Ok(Held {
+                resource,
+                token,
+                fence,
+            }),
+            Err(why) => {
+                let now = resource.shared().host.now();
+                let waited = since.map_or(Duration::ZERO, |since| now.since(since));
+                Err(explain(&resource, why, waited))
+            }
+        })
+    }
+}
+
+fn explain<T: ResourceType>(resource: &Resource<T>, why: Denied, waited: Duration) -> AcquireError {
+    let named = |blockers: Blockers| blockers.into_iter().map(Holder::from).collect::<Vec<_>>();
+    match why {
+        Denied::Busy { blockers } if blockers.is_empty() && resource.is_cut_off() => {
+            AcquireError::Unavailable
+        }
+        Denied::Busy { blockers } => AcquireError::Busy {
+            holders: named(blockers),
+        },
+        Denied::Timeout { blockers, ahead } => AcquireError::Timeout {
+            waited,
+            holders: named(blockers),
+            ahead,
+        },
+        Denied::WouldDeadlock { blockers } => AcquireError::WouldDeadlock {
+            holders: named(blockers),
+        },
+        Denied::Refused => AcquireError::Refused,
+        Denied::Lost(why) => AcquireError::SessionLost(why),
+        Denied::ShuttingDown => AcquireError::ShuttingDown,
+    }
+}
+
+impl<T: ResourceType, R: Deref<Target = Resource<T>>> Drop for Acquire<T, R> {
+    fn drop(&mut self) {
+        if let (Some(resource), Progress::Waiting(token, _)) = (&self.resource, self.state) {
+            resource.abandon(token);
+        }
+    }
+}
+
+impl<T: ResourceType, R: Deref<Target = Resource<T>>> fmt::Debug for Acquire<T, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acquire")
+            .field("ask", &self.ask)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A granted request: the right to use what was asked for, until it is dropped or lost.
+///
+/// Dropping it is synchronous, cannot fail, and needs no runtime: the credit stays cached here.
+#[must_use = "dropping it gives the right back"]
+pub struct Held<T: ResourceType, R: Deref<Target = Resource<T>>> {
+    resource: R,
+    token: Token,
+    fence: u64,
+}
+
+impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
+    /// Takes `ask` if it is cached here and nobody waits for it. Sends nothing, never waits.
+    pub fn try_cached(resource: R, ask: &T::Credit, label: Option<&str>) -> Option<Self> {
+        let (token, fence) = resource.take(ask, label)?;
+        Some(Self {
+            resource,
+            token,
+            fence,
+        })
+    }
+
+    /// The fencing token: larger than that of every conflicting hold that ended before this one began.
+    #[must_use]
+    pub const fn fence(&self) -> u64 {
+        self.fence
+    }
+
+    /// The resource.
+    #[must_use]
+    pub const fn resource(&self) -> &R {
+        &self.resource
+    }
+
+    /// Whether it may still be used, by this node's clock at this moment. Once it may not, it never may again.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.resource.lost(self.token).is_none()
+    }
+
+    /// How long it may still be used if its lease is not extended; zero once it was lost; `None` where no lease
+    /// bounds it.
+    #[must_use]
+    pub fn valid_for(&self) -> Option<Duration> {
+        if !self.is_valid() {
+            return Some(Duration::ZERO);
+        }
+        let now = self.resource.shared().host.now();
+        self.resource.valid_until().map(|until| until.since(now))
+    }
+
+    /// Waits until it is lost, and says why. Never ends while it is valid.
+    ///
+    /// **Cancel safety.** Dropping the future changes nothing; it can be asked for again.
+    pub const fn lost(&self) -> Lost<'_, T, R> {
+        Lost { held: self }
+    }
+}
+
+impl<T: ResourceType, R: Deref<Target = Resource<T>>> Drop for Held<T, R> {
+    fn drop(&mut self) {
+        self.resource.release(self.token);
+    }
+}
+
+impl<T: ResourceType, R: Deref<Target = Resource<T>>> fmt::Debug for Held<T, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held")
+            .field("resource", &*self.resource)
+            .field("fence", &self.fence)
+            .finish()
+    }
+}
+
+/// The future of a loss: [`Held::lost`].
+#[must_use = "futures do nothing unless polled"]
+pub struct Lost<'a, T: ResourceType, R: Deref<Target = Resource<T>>> {
+    held: &'a Held<T, R>,
+}
+
+impl<T: ResourceType, R: Deref<Target = Resource<T>>> Future for Lost<'_, T, R> {
+    type Output = LostReason;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<LostReason> {
+        self.held.resource.poll_lost(self.held.token, cx.waker())
+    }
+}
+
+impl<T: ResourceType, R: Deref<Target = Resource<T>>> fmt::Debug for Lost<'_, T, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Lost").field(self.held).finish()
+    }
+}

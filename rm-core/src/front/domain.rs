@@ -1,0 +1,428 @@
+//! One node's resources of all registered types.
+
+use core::any::Any;
+use core::fmt;
+use core::ops::Deref;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+
+use super::acquire::AcquireError;
+use super::host::Host;
+use super::inspect::{AnyInspect, PeerNames};
+use super::resource::Resource;
+use super::table::Table;
+use super::timers::Timers;
+use super::trust::Trust;
+use crate::error::{LostReason, PeerMisbehaved};
+use crate::id::{Class, Order, PeerId, ResourceKey, Stamp, TypeId};
+use crate::inspect::{Answer, Query};
+use crate::owner::Settings;
+use crate::resource::ResourceType;
+use crate::session::packet::Item;
+use crate::stamp::HybridClock;
+use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::time::Time;
+
+/// The debtor that nobody has heard of: after a restart it has what the former life may have lent.
+pub const UNKNOWN: PeerId = PeerId(u64::MAX);
+
+/// How a domain behaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DomainSettings {
+    /// The node's configured name, for people.
+    pub name: String,
+    /// How its owners behave.
+    pub owner: Settings,
+    /// The most resources of one type with any state here; more are refused. 4,194,304 by default.
+    pub resources_max: usize,
+    /// A debtor sends idle credit back where it has more resources of one type than this. 262,144 by default.
+    pub cached_max: usize,
+}
+
+impl DomainSettings {
+    /// The defaults, for the node `name`.
+    #[must_use]
+    pub fn new(name: &str, owner: Settings) -> Self {
+        Self {
+            name: name.into(),
+            owner,
+            resources_max: 1 << 22,
+            cached_max: 1 << 18,
+        }
+    }
+}
+
+/// Where a domain's credit comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Role {
+    /// It borrows from a creditor, while there is a session with one.
+    Debtor,
+    /// It is the root of every resource.
+    Root {
+        /// The epoch under which it lends.
+        epoch: u32,
+        /// Whether a former life may still have lent anything: until [`Domain::end_grace`], everything
+        /// counts as lent.
+        grace: bool,
+    },
+}
+
+/// The session with the creditor, as resources see it.
+#[derive(Clone, Debug)]
+pub(super) struct Link {
+    pub(super) peer: PeerId,
+    pub(super) trust: Arc<Trust>,
+}
+
+/// What all resources of a domain share.
+pub(super) struct Shared {
+    pub(super) host: Arc<dyn Host>,
+    pub(super) name: String,
+    pub(super) owner_settings: Arc<Settings>,
+    pub(super) timers: Timers,
+    pub(super) resources_max: usize,
+    pub(super) cached_max: usize,
+    role: Mutex<Role>,
+    link: Mutex<Option<Link>>,
+    stamps: Mutex<HybridClock>,
+    seq: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn next_order(&self, class: Class) -> Order {
+        let now = self.host.stamp_now();
+        Order {
+            class,
+            stamp: self.stamps.lock().next(now),
+            party: self.owner_settings.party,
+            // Relaxed: only uniqueness counts.
+            seq: self.seq.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn role(&self) -> Role {
+        *self.role.lock()
+    }
+
+    pub(super) fn link(&self) -> Option<Link> {
+        self.link.lock().clone()
+    }
+}
+
+/// The tables of all types, whatever their credit: what the wire needs.
+pub(super) trait AnyTable: AnyInspect + Send + Sync {
+    fn as_any(&self) -> &dyn Any;
+    fn deliver(&self, from: PeerId, item: Item) -> Result<(), PeerMisbehaved>;
+    fn on_creditor_up(&self, link: &Link);
+    fn on_creditor_down(&self, peer: PeerId, why: LostReason);
+    fn on_debtor_down(&self, peer: PeerId);
+    fn on_debtor_heard(&self, peer: PeerId);
+    fn on_debtor_silent(&self, peer: PeerId);
+    fn on_epoch(&self, epoch: u32);
+    fn needs_epoch(&self) -> bool;
+    fn sweep(&self);
+    fn totals(&self) -> Totals;
+}
+
+/// Sums over all resources of a domain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Totals {
+    /// Resources with any state.
+    pub resources: u64,
+    /// Local holds.
+    pub holds: u64,
+    /// Requests that wait here.
+    pub waiting: u64,
+    /// Loans to debtors.
+    pub loans: u64,
+    /// Local requests since the start that were served out of the cache: without a message or a wait.
+    pub cached_acquires: u64,
+    /// Local requests since the start that were not.
+    pub asked_acquires: u64,
+}
+
+impl Totals {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.resources += other.resources;
+        self.holds += other.holds;
+        self.waiting += other.waiting;
+        self.loans += other.loans;
+        self.cached_acquires += other.cached_acquires;
+        self.asked_acquires += other.asked_acquires;
+    }
+}
+
+/// One node's resources of all registered types. Cheap to clone.
+///
+/// It lives as long as a clone or a [`Handle`] of it does; then its host is told
+/// ([`Host::on_domain_dropped`]).
+#[derive(Clone)]
+pub struct Domain {
+    shared: Arc<Shared>,
+    types: Arc<Types>,
+}
+
+/// A reference to a domain that does not keep it alive: for the node's own tasks.
+#[derive(Clone)]
+pub struct WeakDomain {
+    shared: Weak<Shared>,
+    types: Weak<Types>,
+}
+
+/// The tables, and the end of them.
+struct Types {
+    tables: BTreeMap<TypeId, Arc<dyn AnyTable>>,
+    host: Arc<dyn Host>,
+}
+
+impl Drop for Types {
+    fn drop(&mut self) {
+        self.host.on_domain_dropped();
+    }
+}
+
+impl WeakDomain {
+    /// The domain, if anybody still uses it.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Domain> {
+        Some(Domain {
+            shared: self.shared.upgrade()?,
+            types: self.types.upgrade()?,
+        })
+    }
+}
+
+/// A resource, and the domain that keeps it in touch with the world.
+#[derive(Clone, Debug)]
+pub struct Handle<T: ResourceType> {
+    resource: Arc<Resource<T>>,
+    domain: Domain,
+}
+
+impl<T: ResourceType> Handle<T> {
+    /// The domain it belongs to.
+    #[must_use]
+    pub const fn domain(&self) -> &Domain {
+        &self.domain
+    }
+}
+
+impl<T: ResourceType> Deref for Handle<T> {
+    type Target = Resource<T>;
+
+    fn deref(&self) -> &Resource<T> {
+        &self.resource
+    }
+}
+
+impl Domain {
+    /// A domain without types.
+    #[must_use]
+    pub fn new(settings: DomainSettings, role: Role, host: Arc<dyn Host>) -> Self {
+        let types = Types {
+            tables: BTreeMap::new(),
+            host: Arc::clone(&host),
+        };
+        let shared = Shared {
+            host,
+            name: settings.name,
+            owner_settings: Arc::new(settings.owner),
+            timers: Timers::default(),
+            resources_max: settings.resources_max,
+            cached_max: settings.cached_max,
+            role: Mutex::new(role),
+            link: Mutex::new(None),
+            stamps: Mutex::new(HybridClock::default()),
+            seq: AtomicU64::new(0),
+        };
+        Self {
+            shared: Arc::new(shared),
+            types: Arc::new(types),
+        }
+    }
+
+    /// The same with one more type.
+    ///
+    /// # Panics
+    /// If another type has its number, or the domain is already shared: types are registered at the start.
+    #[must_use]
+    pub fn with_type<T: ResourceType>(mut self, resource_type: T) -> Self {
+        let table = Arc::new(Table::new(resource_type, Arc::clone(&self.shared)));
+        let types = Arc::get_mut(&mut self.types).expect("types are registered before use");
+        let former = types.tables.insert(T::ID, table);
+        assert!(former.is_none(), "type {} is registered twice", T::ID.0);
+        self
+    }
+
+    /// A reference that does not keep it alive.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakDomain {
+        WeakDomain {
+            shared: Arc::downgrade(&self.shared),
+            types: Arc::downgrade(&self.types),
+        }
+    }
+
+    /// The resource `key` of a registered type.
+    ///
+    /// # Errors
+    /// [`AcquireError::Refused`] where there are too many resources already.
+    ///
+    /// # Panics
+    /// If the type was not registered.
+    pub fn resource<T: ResourceType>(&self, key: &ResourceKey) -> Result<Handle<T>, AcquireError> {
+        let table = self
+            .types
+            .tables
+            .get(&T::ID)
+            .and_then(|table| table.as_any().downcast_ref());
+        let table: &Table<T> = table.expect("the type is registered");
+        let resource = table.resource(key).ok_or(AcquireError::Refused)?;
+        Ok(Handle {
+            resource,
+            domain: self.clone(),
+        })
+    }
+
+    /// A message from a neighbour.
+    ///
+    /// # Errors
+    /// What the peer did wrong, where no correct peer does it. Nothing changed.
+    pub fn deliver(&self, from: PeerId, item: Item) -> Result<(), PeerMisbehaved> {
+        let unknown = PeerMisbehaved::UnknownType {
+            type_id: item.type_id.0,
+        };
+        self.types
+            .tables
+            .get(&item.type_id)
+            .ok_or(unknown)?
+            .deliver(from, item)
+    }
+
+    /// There is a session with the creditor, and its lease has been acknowledged.
+    pub fn on_creditor_up(&self, peer: PeerId, trust: Arc<Trust>) {
+        let link = Link { peer, trust };
+        *self.shared.link.lock() = Some(link.clone());
+        self.each(|table| table.on_creditor_up(&link));
+    }
+
+    /// The session with the creditor is over: what was borrowed over it is lost.
+    pub fn on_creditor_down(&self, peer: PeerId, why: LostReason) {
+        let former = self.shared.link.lock().take_if(|link| link.peer == peer);
+        if let Some(link) = former {
+            // If its lease has run out, that was first. Either way no resource trusts it from here on.
+            link.trust.is_good(self.shared.host.now());
+            link.trust.end();
+        }
+        self.each(|table| table.on_creditor_down(peer, why));
+    }
+
+    /// The session with a debtor is over, and its lease with it: its loans are taken back.
+    pub fn on_debtor_down(&self, peer: PeerId) {
+        self.each(|table| table.on_debtor_down(peer));
+    }
+
+    /// A debtor that was silent is heard again.
+    pub fn on_debtor_heard(&self, peer: PeerId) {
+        self.each(|table| table.on_debtor_heard(peer));
+    }
+
+    /// A debtor may not hear us: nothing more is lent to it until it is heard again.
+    pub fn on_debtor_silent(&self, peer: PeerId) {
+        self.each(|table| table.on_debtor_silent(peer));
+    }
+
+    /// The leases of a former life have run out: what it may have lent is here again.
+    pub fn end_grace(&self) {
+        if let Role::Root { grace, .. } = &mut *self.shared.role.lock() {
+            *grace = false;
+        }
+        self.on_debtor_down(UNKNOWN);
+    }
+
+    /// The root enters a new epoch.
+    pub fn on_epoch(&self, new: u32) {
+        if let Role::Root { epoch, .. } = &mut *self.shared.role.lock() {
+            *epoch = new.max(*epoch);
+        }
+        self.each(|table| table.on_epoch(new));
+    }
+
+    /// Whether the fencing numbers of this epoch run out somewhere.
+    #[must_use]
+    pub fn needs_epoch(&self) -> bool {
+        self.types.tables.values().any(|table| table.needs_epoch())
+    }
+
+    /// Takes over another's highest stamp.
+    pub fn observe_stamp(&self, stamp: Stamp) {
+        self.shared.stamps.lock().observe(stamp);
+    }
+
+    /// The stamps seen so far.
+    #[must_use]
+    pub fn stamps(&self) -> HybridClock {
+        *self.shared.stamps.lock()
+    }
+
+    /// When [`on_deadline`](Self::on_deadline) has something to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.shared.timers.next()
+    }
+
+    /// Time has passed. Calling it early does nothing.
+    pub fn on_deadline(&self, now: Time) {
+        self.shared.timers.run(now);
+    }
+
+    /// Lets idle resources vanish, and a debtor's least used ones go home where it has too many. To be called
+    /// about once a second.
+    pub fn sweep(&self) {
+        self.each(|table| table.sweep());
+    }
+
+    /// Sums over all resources.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        self.each(|table| totals.add(&table.totals()));
+        totals
+    }
+
+    /// Answers a question from what this node knows. `Status` is the node's own to answer.
+    #[must_use]
+    pub fn inspect(&self, query: &Query, names: &PeerNames<'_>) -> Answer {
+        super::inspect::answer(&self.types.tables, query, names)
+    }
+
+    /// The debtors that have a loan of a resource.
+    #[must_use]
+    pub fn debtors(&self, type_id: TypeId, key: &ResourceKey) -> Vec<PeerId> {
+        self.types
+            .tables
+            .get(&type_id)
+            .map_or_else(Vec::new, |table| table.debtors(key))
+    }
+
+    fn each(&self, mut f: impl FnMut(&dyn AnyTable)) {
+        self.types.tables.values().for_each(|table| f(&**table));
+    }
+}
+
+impl fmt::Debug for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Domain")
+            .field("name", &self.shared.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for WeakDomain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakDomain").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,30 @@
+//! What a domain needs of the node it lives in.
+
+use crate::id::PeerId;
+use crate::session::packet::Item;
+use crate::time::Time;
+
+/// The node's clocks, and the queues of its sessions.
+///
+/// All methods are called from any thread. None may block, and none may call back into the domain.
+pub trait Host: Send + Sync + 'static {
+    /// The clock that leases rest on: it counts suspend, and never goes back.
+    fn now(&self) -> Time;
+
+    /// The time since an epoch common to all nodes, as well as the node knows it. Only the order of requests
+    /// rests on it, and no safety.
+    fn stamp_now(&self) -> Time;
+
+    /// Puts a message at the end of the queue to a peer. Called under the lock of a resource, so it only
+    /// queues; [`flush`](Self::flush) follows after the lock. A message to a peer that is gone is dropped.
+    fn queue(&self, to: PeerId, item: Item);
+
+    /// Something was queued for that peer: send it when convenient.
+    fn flush(&self, to: PeerId);
+
+    /// Nobody uses the domain any more: its sessions have nothing left to do.
+    fn on_domain_dropped(&self) {}
+
+    /// The earliest deadline of the domain came nearer: ask it again.
+    fn rearm(&self);
+}

@@ -1,0 +1,177 @@
+//! What a domain tells people about its resources: read-only, bounded.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::domain::AnyTable;
+use super::resource::Resource;
+use super::table::Table;
+use crate::id::{NodeId, PeerId, ResourceKey, TypeId};
+use crate::inspect::{
+    Answer, ENTRIES_MAX, Entry, EntryKind, LIST_MAX, Query, ResourceView, Summary,
+};
+use crate::owner::Owner;
+use crate::resource::ResourceType;
+use crate::time::Time;
+
+/// The name and identity of a peer, as far as its session knows them.
+pub type PeerNames<'a> = dyn Fn(PeerId) -> (String, NodeId) + 'a;
+
+/// What inspection asks of a table.
+pub(super) trait AnyInspect {
+    /// Up to `limit` resources whose name starts with `prefix`, after `after`, in order.
+    fn list(&self, prefix: &[u8], after: Option<&ResourceKey>, limit: usize) -> Vec<Summary>;
+    fn show(&self, key: &ResourceKey, names: &PeerNames<'_>) -> Option<ResourceView>;
+    fn debtors(&self, key: &ResourceKey) -> Vec<PeerId>;
+}
+
+pub(super) fn answer(
+    types: &BTreeMap<TypeId, Arc<dyn AnyTable>>,
+    query: &Query,
+    names: &PeerNames<'_>,
+) -> Answer {
+    match query {
+        Query::List {
+            prefix,
+            after,
+            limit,
+        } => {
+            let limit = (*limit).clamp(1, LIST_MAX) as usize;
+            let mut resources = Vec::new();
+            let first = after.as_ref().map_or(TypeId(0), |(type_id, _)| *type_id);
+            for (type_id, table) in types.range(first..) {
+                let after = after
+                    .as_ref()
+                    .filter(|(of, _)| of == type_id)
+                    .map(|(_, key)| key);
+                // One more than asked tells whether there is more.
+                let room = limit + 1 - resources.len();
+                resources.extend(table.list(prefix, after, room));
+                if resources.len() > limit {
+                    break;
+                }
+            }
+            let more = resources.len() > limit;
+            resources.truncate(limit);
+            Answer::List { resources, more }
+        }
+        Query::Show { type_id, key } => {
+            Answer::Show(types.get(type_id).and_then(|table| table.show(key, names)))
+        }
+        Query::Status | Query::Unknown => Answer::Unknown,
+    }
+}
+
+impl<T: ResourceType> AnyInspect for Table<T> {
+    fn list(&self, prefix: &[u8], after: Option<&ResourceKey>, limit: usize) -> Vec<Summary> {
+        let mut found: BTreeMap<ResourceKey, Summary> = BTreeMap::new();
+        self.each(|resource| {
+            let key = resource.key();
+            let is_past = after.is_none_or(|after| key > after);
+            let is_near =
+                found.len() < limit || found.last_key_value().is_some_and(|(k, _)| key < k);
+            if !is_past || !is_near || !key.as_bytes().starts_with(prefix) {
+                return;
+            }
+            if let Some(summary) = resource.with_owner(|owner| summary(key, owner)) {
+                found.insert(key.clone(), summary);
+                if found.len() > limit {
+                    found.pop_last();
+                }
+            }
+        });
+        found.into_values().collect()
+    }
+
+    fn debtors(&self, key: &ResourceKey) -> Vec<PeerId> {
+        self.find(key).map_or_else(Vec::new, |resource| {
+            resource.with_owner(|owner| owner.loans().map(|(peer, _)| peer).collect())
+        })
+    }
+
+    fn show(&self, key: &ResourceKey, names: &PeerNames<'_>) -> Option<ResourceView> {
+        let resource = self.find(key)?;
+        let now = resource.shared().host.now();
+        Some(resource.with_owner(|owner| view(&resource, owner, now, names)))
+    }
+}
+
+/// A line about a resource, if there is anything to say.
+fn summary<T: ResourceType>(key: &ResourceKey, owner: &Owner<T>) -> Option<Summary> {
+    if owner.is_idle() {
+        return None;
+    }
+    Some(Summary {
+        type_id: T::ID,
+        type_name: T::NAME.into(),
+        key: key.clone(),
+        holds: owner.holds().count() as u32,
+        debtors: owner.loans().count() as u32,
+        waiting: owner.waiting().len() as u32,
+    })
+}
+
+fn view<T: ResourceType>(
+    resource: &Resource<T>,
+    owner: &Owner<T>,
+    now: Time,
+    names: &PeerNames<'_>,
+) -> ResourceView {
+    let shared = resource.shared();
+    let here = (shared.name.clone(), shared.owner_settings.party.node);
+    let mode = |credit: &T::Credit| T::mode_name(credit, owner.capital()).to_owned();
+    let entry = |kind, (node, node_id): (String, NodeId), mode| Entry {
+        kind,
+        node,
+        node_id,
+        mode,
+        label: String::new(),
+        age: core::time::Duration::ZERO,
+        order: None,
+        fence: None,
+        loan: None,
+    };
+    let mut entries = Vec::new();
+    for (_, hold) in owner.holds() {
+        entries.push(Entry {
+            label: hold
+                .note
+                .as_ref()
+                .map_or_else(String::new, |note| note.label.clone()),
+            age: now.since(hold.since),
+            fence: Some(hold.fence),
+            ..entry(EntryKind::Holds, here.clone(), mode(&hold.credit))
+        });
+    }
+    for (peer, loan) in owner.loans() {
+        let caches = entry(EntryKind::Caches, names(peer), format!("{loan:?}"));
+        entries.push(Entry {
+            loan: owner.loan_id(peer),
+            ..caches
+        });
+    }
+    for waiting in owner.waiting() {
+        let note = waiting
+            .note
+            .map(|note| (**note).clone())
+            .unwrap_or_default();
+        let place = waiting.debtor.map_or_else(|| here.clone(), names);
+        let waited = Time::from_nanos(waiting.order.stamp.0);
+        entries.push(Entry {
+            label: note.label,
+            age: shared.host.stamp_now().since(waited),
+            order: Some(waiting.order),
+            ..entry(EntryKind::Waits, place, note.mode)
+        });
+    }
+    let omitted = entries.len().saturating_sub(ENTRIES_MAX) as u32;
+    entries.truncate(ENTRIES_MAX);
+    ResourceView {
+        type_id: T::ID,
+        type_name: T::NAME.into(),
+        key: resource.key().clone(),
+        entries,
+        omitted,
+        fence: owner.fence().now(),
+    }
+}

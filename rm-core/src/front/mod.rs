@@ -1,0 +1,38 @@
+//! The thread-safe async face of owners: what every resource type gets without writing it.
+//!
+//! ```text
+//! Domain     one node's resources of all registered types
+//!  Table     the resources of one type, in shards by name
+//!   Resource one owner behind a mutex, and the callers that wait for it or hold of it
+//!    Acquire the future of one request         Held  what it ends in
+//! Host       what the domain needs of its node: clocks, and a way to send
+//! Trust      until when what was borrowed may be used
+//! ```
+//!
+//! **How an input runs.** Lock the resource; let the owner decide; put its messages into the sessions' queues, still
+//! under the lock, so that they leave in the order in which it decided; note outcomes in the callers'
+//! slots; unlock; only then wake callers and sessions. So no user code (wakers) runs under a lock, and
+//! nothing here blocks but for a mutex held for the time of one decision.
+//!
+//! **Cancellation.** Dropping an [`Acquire`] withdraws its request. If the grant has come in the meantime, it is
+//! released: the credit warms the cache. A slot's generation tells a late outcome from its successor's.
+//!
+//! **Lost.** A hold whose lease ran out is lost for good. Every use compares the clock with the lease's deadline
+//! first, so a process that slept past it finds out before it acts, whatever its timers do.
+
+mod acquire;
+mod domain;
+mod host;
+mod inspect;
+mod resource;
+mod slots;
+mod table;
+mod timers;
+mod trust;
+
+pub use self::acquire::{Acquire, AcquireError, Ask, Held, Holder, Lost, Patience};
+pub use self::domain::{Domain, DomainSettings, Handle, Role, Totals, UNKNOWN, WeakDomain};
+pub use self::host::Host;
+pub use self::inspect::PeerNames;
+pub use self::resource::Resource;
+pub use self::trust::Trust;

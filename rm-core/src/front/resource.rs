@@ -1,0 +1,472 @@
+//! One owner behind a mutex, with the callers that use it.
+
+use core::fmt;
+use core::task::{Poll, Waker};
+use std::sync::{Arc, Weak};
+
+use smallvec::SmallVec;
+
+use super::acquire::{Ask, Patience};
+use super::domain::{Link, Shared, Totals};
+use super::slots::{Slots, State};
+use super::timers::Due;
+use super::trust::Trust;
+use crate::credit::Opaque;
+use crate::effect::{Effect, Effects};
+use crate::error::{Denied, LostReason, PeerMisbehaved};
+use crate::id::{Class, Note, PeerId, ResourceKey, Token};
+use crate::message::Message;
+use crate::owner::{Owner, Request};
+use crate::resource::ResourceType;
+use crate::session::packet::Item;
+use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
+use crate::time::Time;
+
+/// One resource at this node.
+pub struct Resource<T: ResourceType> {
+    key: ResourceKey,
+    shared: Arc<Shared>,
+    inner: Mutex<Inner<T>>,
+    /// Used since the last look of the reclaimer.
+    used: AtomicBool,
+    own: Weak<Self>,
+}
+
+struct Inner<T: ResourceType> {
+    owner: Owner<T>,
+    slots: Slots,
+    /// Until when what the owner borrowed may be used; `None` at a root: for ever.
+    trust: Option<Arc<Trust>>,
+    /// The deadline that the node's timer knows.
+    armed: Option<Time>,
+    /// Empty between inputs; kept for its memory.
+    fx: Effects<T::Credit>,
+    /// Local requests that the cache served.
+    cached_acquires: u64,
+    /// Local requests that it did not.
+    asked_acquires: u64,
+}
+
+/// A resource that is locked for one input.
+struct Turn<'a, T: ResourceType> {
+    inner: MutexGuard<'a, Inner<T>>,
+    now: Time,
+    after: Afterwards,
+}
+
+/// What is done after the lock was released.
+#[derive(Default)]
+struct Afterwards {
+    wake: SmallVec<[Waker; 4]>,
+    /// Dropped, not woken: dropping one can run anything, too.
+    spent: SmallVec<[Waker; 1]>,
+    flush: SmallVec<[PeerId; 4]>,
+    rearm: bool,
+}
+
+impl<T: ResourceType> Resource<T> {
+    pub(super) fn new(key: ResourceKey, shared: Arc<Shared>, owner: Owner<T>) -> Arc<Self> {
+        let inner = Inner {
+            owner,
+            slots: Slots::default(),
+            trust: None,
+            armed: None,
+            fx: Effects::new(),
+            cached_acquires: 0,
+            asked_acquires: 0,
+        };
+        Arc::new_cyclic(|own| Self {
+            key,
+            shared,
+            inner: Mutex::new(inner),
+            used: AtomicBool::new(true),
+            own: own.clone(),
+        })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn key(&self) -> &ResourceKey {
+        &self.key
+    }
+
+    /// Runs `f` on the owner as it is, for people and tests.
+    pub fn with_owner<R>(&self, f: impl FnOnce(&Owner<T>) -> R) -> R {
+        f(&self.inner.lock().owner)
+    }
+
+    /// All the credit there is of it.
+    pub fn capital(&self) -> T::Credit {
+        self.inner.lock().owner.capital().clone()
+    }
+
+    /// Takes `ask` if it is cached and nobody waits for it. Sends nothing.
+    pub(super) fn take(&self, ask: &T::Credit, label: Option<&str>) -> Option<(Token, u64)> {
+        let mut turn = self.enter();
+        let note = label.map(|label| self.note(&turn.inner, ask, label));
+        let now = turn.now;
+        let taken = turn.inner.take(now, ask, note);
+        self.leave(turn);
+        taken
+    }
+
+    /// Starts a request: from the cache if that will do, else through the owner.
+    pub(super) fn start(&self, ask: &Ask<T::Credit>, waker: &Waker) -> Started {
+        let mut turn = self.enter();
+        let now = turn.now;
+        if ask.label.is_none()
+            && let Some((token, fence)) = turn.inner.take(now, &ask.credit, None)
+        {
+            self.leave(turn);
+            return Started::Granted(token, fence);
+        }
+        let inner = &mut *turn.inner;
+        let label = ask.label.as_deref().unwrap_or_default();
+        let token = inner.slots.insert(State::Waiting);
+        inner.slots.wait(token, waker);
+        let request = Request {
+            token,
+            order: self.shared.next_order(Class::New),
+            ask: ask.credit.clone(),
+            try_only: ask.patience == Patience::Try,
+            deadline: match ask.patience {
+                Patience::AtMost(span) => Some(now.after(span)),
+                // The owner bounds a `try` by itself.
+                Patience::Forever | Patience::Try => None,
+            },
+            note: Some(self.note(inner, &ask.credit, label)),
+        };
+        inner.owner.acquire(now, request, &mut inner.fx);
+        let is_cached = matches!(inner.fx.as_slice(), [Effect::Grant { .. }]);
+        inner.cached_acquires += u64::from(is_cached);
+        inner.asked_acquires += u64::from(!is_cached);
+        self.apply(&mut turn);
+        let started = turn
+            .inner
+            .outcome(token)
+            .map_or(Started::Waiting(token), |outcome| match outcome {
+                Ok(fence) => Started::Granted(token, fence),
+                Err(denied) => Started::Denied(denied),
+            });
+        self.leave(turn);
+        started
+    }
+
+    /// Whether a request has its outcome; if not, `waker` is woken when it has.
+    pub(super) fn poll(&self, token: Token, waker: &Waker) -> Poll<Result<u64, Denied>> {
+        let mut turn = self.enter();
+        let poll = match turn.inner.outcome(token) {
+            Some(outcome) => Poll::Ready(outcome),
+            None => {
+                turn.inner.slots.wait(token, waker);
+                Poll::Pending
+            }
+        };
+        self.leave(turn);
+        poll
+    }
+
+    /// The caller no longer looks for the outcome of its request.
+    pub(super) fn abandon(&self, token: Token) {
+        self.input(|inner, now| {
+            // If it was granted in the meantime, the caller never saw it.
+            if let Some(State::Waiting | State::Held(_)) = inner.slots.remove(token) {
+                let Inner { owner, fx, .. } = inner;
+                if !owner.cancel(now, token, fx) {
+                    owner.release(now, token, fx);
+                }
+            }
+        });
+    }
+
+    /// A holder is done.
+    pub(super) fn release(&self, token: Token) {
+        self.input(|inner, now| {
+            if let Some(State::Held(_)) = inner.slots.remove(token) {
+                inner.owner.release(now, token, &mut inner.fx);
+            }
+        });
+    }
+
+    /// Why a hold is no longer valid, if it is not. Asks the clock.
+    pub(super) fn lost(&self, token: Token) -> Option<LostReason> {
+        let turn = self.enter();
+        let lost = turn.inner.why_lost(token);
+        self.leave(turn);
+        lost
+    }
+
+    /// As [`lost`](Self::lost); if the hold is valid, `waker` is woken when it no longer is.
+    pub(super) fn poll_lost(&self, token: Token, waker: &Waker) -> Poll<LostReason> {
+        let mut turn = self.enter();
+        let poll = match turn.inner.why_lost(token) {
+            Some(why) => Poll::Ready(why),
+            None => {
+                turn.inner.slots.wait(token, waker);
+                Poll::Pending
+            }
+        };
+        self.leave(turn);
+        poll
+    }
+
+    /// Until when a hold may be used if its lease is not extended; `None` at a root: for ever.
+    pub(super) fn valid_until(&self) -> Option<Time> {
+        self.inner
+            .lock()
+            .trust
+            .as_ref()
+            .map(|trust| trust.deadline().unwrap_or(Time::ZERO))
+    }
+
+    /// Sends back what is cached and nobody here waits for.
+    pub fn return_spare(&self) {
+        self.input(|inner, now| inner.owner.return_spare(now, &mut inner.fx));
+    }
+
+    pub(super) fn on_message(
+        &self,
+        from: PeerId,
+        message: Message<Opaque>,
+    ) -> Result<(), PeerMisbehaved> {
+        let decoded = message
+            .try_map(|credit| credit.read::<T::Credit>())
+            .map_err(|_| PeerMisbehaved::MalformedCredit)?;
+        let mut result = Ok(());
+        self.input(|inner, now| {
+            // What the creditor sent before the lease ran out here is late, and no fault of its own.
+            let has_creditor = inner.owner.is_root() || inner.owner.creditor().is_some();
+            if has_creditor || !decoded.is_downward() {
+                result = inner.owner.on_message(now, from, decoded, &mut inner.fx);
+            }
+        });
+        result
+    }
+
+    pub(super) fn on_debtor_down(&self, peer: PeerId) {
+        self.input(|inner, now| inner.owner.on_debtor_down(now, peer, &mut inner.fx));
+    }
+
+    pub(super) fn on_debtor_silent(&self, peer: PeerId) {
+        self.input(|inner, now| inner.owner.on_debtor_silent(now, peer, &mut inner.fx));
+    }
+
+    pub(super) fn on_debtor_heard(&self, peer: PeerId) {
+        self.input(|inner, now| inner.owner.on_debtor_heard(now, peer, &mut inner.fx));
+    }
+
+    pub(super) fn on_epoch(&self, epoch: u32) {
+        self.input(|inner, now| inner.owner.on_epoch(now, epoch, &mut inner.fx));
+    }
+
+    /// The session with the creditor is over.
+    pub(super) fn on_creditor_down(&self, peer: PeerId, why: LostReason) {
+        self.input(|inner, now| {
+            if inner.owner.creditor() == Some(peer) {
+                inner.owner.on_creditor_down(now, why, &mut inner.fx);
+                inner.trust = None;
+            }
+        });
+    }
+
+    /// There is a session with the creditor.
+    pub(super) fn on_creditor_up(&self, link: &Link) {
+        self.input(|inner, now| {
+            if !inner.owner.is_root() && inner.owner.creditor().is_none() {
+                inner.trust = Some(Arc::clone(&link.trust));
+                inner.owner.on_creditor_up(now, link.peer, &mut inner.fx);
+            }
+        });
+    }
+
+    /// Whether it was used since it was last asked.
+    pub(super) fn was_used(&self) -> bool {
+        self.used.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether there is a creditor, but no session with it.
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.with_owner(|owner| !owner.is_root() && owner.creditor().is_none())
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        let inner = self.inner.lock();
+        Totals {
+            resources: 1,
+            holds: inner.owner.holds().count() as u64,
+            waiting: inner.owner.waiting().len() as u64,
+            loans: inner.owner.loans().count() as u64,
+            cached_acquires: inner.cached_acquires,
+            asked_acquires: inner.asked_acquires,
+        }
+    }
+
+    /// Whether nothing is lost if it vanishes.
+    pub(super) fn is_idle(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.slots.is_empty() && inner.owner.is_idle()
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// One input to the owner, from lock to wake.
+    fn input(&self, f: impl FnOnce(&mut Inner<T>, Time)) {
+        let mut turn = self.enter();
+        f(&mut turn.inner, turn.now);
+        self.leave(turn);
+    }
+
+    /// Locks it, and does what is due by now: a lease that ran out takes every hold with it first.
+    fn enter(&self) -> Turn<'_, T> {
+        let inner = self.inner.lock();
+        // Relaxed: a hint for the reclaimer.
+        self.used.store(true, Ordering::Relaxed);
+        let mut turn = Turn {
+            inner,
+            now: self.shared.host.now(),
+            after: Afterwards::default(),
+        };
+        let inner = &mut *turn.inner;
+        if let Some(trust) = &inner.trust
+            && !trust.is_good(turn.now)
+        {
+            let why = trust.why_over().unwrap_or(LostReason::LeaseExpired);
+            inner.trust = None;
+            inner.owner.on_creditor_down(turn.now, why, &mut inner.fx);
+            // At once: the input that follows looks at the slots, and must see who has lost what.
+            self.apply(&mut turn);
+        }
+        turn
+    }
+
+    /// Unlocks it, and does what is to be done without the lock.
+    fn leave(&self, mut turn: Turn<'_, T>) {
+        self.apply(&mut turn);
+        turn.after.spent = turn.inner.slots.take_spent();
+        let Turn { inner, after, .. } = turn;
+        drop(inner);
+        after.run(&self.shared);
+    }
+
+    /// Does what the owner wants done under the lock, and notes what is left for afterwards.
+    fn apply(&self, turn: &mut Turn<'_, T>) {
+        let Turn { inner, now, after } = turn;
+        let inner = &mut **inner;
+        if inner.fx.is_empty() && inner.owner.next_deadline().is_none() {
+            return;
+        }
+        let Inner { slots, fx, .. } = inner;
+        for effect in fx.drain() {
+            let waker = match effect {
+                Effect::Deny { token, why } => slots.set(token, State::Denied(why)),
+                Effect::Grant { token, fence } => slots.set(token, State::Held(fence)),
+                Effect::Lost { token, why } => slots.set(token, State::Lost(why)),
+                Effect::Send { to, message } => {
+                    let Ok(message) = message
+                        .try_map(|credit| Ok::<_, core::convert::Infallible>(Opaque::of(&credit)));
+                    let item = Item {
+                        type_id: T::ID,
+                        key: self.key.clone(),
+                        message,
+                    };
+                    self.shared.host.queue(to, item);
+                    if !after.flush.contains(&to) {
+                        after.flush.push(to);
+                    }
+                    None
+                }
+            };
+            after.wake.extend(waker);
+        }
+        if let Some(at) = inner.owner.next_deadline()
+            && inner.armed.is_none_or(|armed| at < armed || armed <= *now)
+        {
+            inner.armed = Some(at);
+            let due: Weak<Self> = self.own.clone();
+            after.rearm |= self.shared.timers.add(at, due);
+        }
+    }
+
+    fn note(&self, inner: &Inner<T>, ask: &T::Credit, label: &str) -> Arc<Note> {
+        let mode = T::mode_name(ask, inner.owner.capital());
+        Note::new(mode, label, &self.shared.name)
+    }
+}
+
+impl<T: ResourceType> Inner<T> {
+    fn take(
+        &mut self,
+        now: Time,
+        ask: &T::Credit,
+        note: Option<Arc<Note>>,
+    ) -> Option<(Token, u64)> {
+        let token = self.slots.vacant();
+        let fence = self.owner.take(now, token, ask, note)?;
+        let same = self.slots.insert(State::Held(fence));
+        debug_assert_eq!(token, same);
+        self.cached_acquires += 1;
+        Some((token, fence))
+    }
+
+    /// The outcome of a request, if it has one. A denial frees the slot. A grant that was lost before its
+    /// caller looked is no grant.
+    fn outcome(&mut self, token: Token) -> Option<Result<u64, Denied>> {
+        match self.slots.state(token)? {
+            State::Waiting => None,
+            State::Held(fence) => Some(Ok(*fence)),
+            State::Denied(_) | State::Lost(_) => match self.slots.remove(token)? {
+                State::Denied(why) => Some(Err(why)),
+                State::Lost(why) => Some(Err(Denied::Lost(why))),
+                State::Held(_) | State::Waiting => None,
+            },
+        }
+    }
+
+    fn why_lost(&self, token: Token) -> Option<LostReason> {
+        match self.slots.state(token) {
+            Some(State::Lost(why)) => Some(*why),
+            _ => None,
+        }
+    }
+}
+
+/// How a request started.
+pub(super) enum Started {
+    Denied(Denied),
+    Granted(Token, u64),
+    Waiting(Token),
+}
+
+impl Afterwards {
+    fn run(self, shared: &Shared) {
+        for peer in self.flush {
+            shared.host.flush(peer);
+        }
+        if self.rearm {
+            shared.host.rearm();
+        }
+        for waker in self.wake {
+            waker.wake();
+        }
+    }
+}
+
+impl<T: ResourceType> Due for Resource<T> {
+    fn on_due(&self, _: Time) {
+        self.input(|inner, now| {
+            inner.armed = None;
+            inner.owner.on_deadline(now, &mut inner.fx);
+        });
+    }
+}
+
+impl<T: ResourceType> fmt::Debug for Resource<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resource")
+            .field("type", &T::NAME)
+            .field("key", &self.key)
+            .finish()
+    }
+}

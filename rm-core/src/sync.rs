@@ -1,0 +1,37 @@
+//! The synchronisation that the async face is built on: std, or loom's under `--cfg rm_loom`.
+//!
+//! Public so that lock types and the model library share it, and outside of semver: its shape follows
+//! loom's. Why an own flag: `--cfg loom` switches parts of tokio off in the whole dependency graph.
+
+#[cfg(not(rm_loom))]
+pub use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+#[cfg(not(rm_loom))]
+use std::sync::{Mutex as Inner, MutexGuard as InnerGuard};
+
+#[cfg(rm_loom)]
+pub use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+#[cfg(rm_loom)]
+use loom::sync::{Mutex as Inner, MutexGuard as InnerGuard};
+
+/// A mutex that does not know poisoning: a panic under a lock here is a broken invariant, which the panic
+/// itself reports; the others go on with what the books say.
+#[derive(Debug, Default)]
+pub struct Mutex<T>(Inner<T>);
+
+/// The right to use what a [`Mutex`] protects.
+pub type MutexGuard<'a, T> = InnerGuard<'a, T>;
+
+impl<T> Mutex<T> {
+    /// A mutex around `value`.
+    pub fn new(value: T) -> Self {
+        Self(Inner::new(value))
+    }
+
+    /// Waits for the lock.
+    pub fn lock(&self) -> MutexGuard<'_, T> {
+        match self.0.lock() {
+            Ok(guard) => guard,
+            Err(poisoned) => poisoned.into_inner(),
+        }
+    }
+}

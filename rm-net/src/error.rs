@@ -1,0 +1,110 @@
+//! What can go wrong between processes, in sentences that say what to do.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rm_core::id::BadName;
+use rm_core::session::packet::RefuseCode;
+use thiserror::Error;
+
+/// Why a node did not start.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The node's name cannot be one.
+    #[error("the node's name cannot be used: {0}")]
+    BadName(#[from] BadName),
+    /// The lease length is outside of what is allowed.
+    #[error("a lease of {given:?} cannot be used: choose one between {least:?} and {most:?}")]
+    BadLease {
+        /// What was asked for.
+        given: Duration,
+        /// The shortest.
+        least: Duration,
+        /// The longest.
+        most: Duration,
+    },
+    /// The address cannot be listened on.
+    #[error(
+        "cannot listen on {address}: {source}; is another server running there? choose another with --listen"
+    )]
+    Listen {
+        /// Which.
+        address: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A node that listens needs a directory, and none was given or found.
+    #[error(
+        "a server needs a directory for its epoch, so that a restart is safe: give one with --data-dir"
+    )]
+    NoDataDir,
+    /// The data directory cannot be used.
+    #[error("cannot use the data directory {path}: {source}; make it writable for this user, or choose another with --data-dir", path = path.display())]
+    DataDir {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Another server has the data directory.
+    #[error("the data directory {path} is in use by another server: stop that one, or choose another with --data-dir", path = path.display())]
+    DataDirInUse {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The file in the data directory is not ours, or damaged.
+    #[error("the file {path} in the data directory is damaged: {what}; without it old fencing tokens cannot be told from new ones, so restore it, or choose an empty directory if no client of this server is left", path = path.display())]
+    DataDamaged {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Something else of the system.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+}
+
+/// Why a client did not connect.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The client's name cannot be one.
+    #[error("the client's name cannot be used: {0}")]
+    BadName(#[from] BadName),
+    /// No endpoint could be reached in time.
+    #[error("no server answers at {endpoints}: {last}; is it running, and is the address right?")]
+    Unreachable {
+        /// Which were tried.
+        endpoints: String,
+        /// What went wrong with the last one.
+        last: String,
+    },
+    /// The server refused.
+    #[error("the server at {endpoint} refuses: {text}")]
+    Refused {
+        /// Which server.
+        endpoint: String,
+        /// The kind of reason.
+        code: RefuseCode,
+        /// The reason.
+        text: String,
+    },
+    /// The client was closed.
+    #[error("the client was closed")]
+    Closed,
+}
+
+/// Why a question to a server was not answered.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum InspectError {
+    /// There is no connection to the server at the moment.
+    #[error("no connection to the server: is it running, and is the address right?")]
+    Unavailable,
+    /// No answer came in time.
+    #[error("the server did not answer within {0:?}")]
+    Timeout(Duration),
+}

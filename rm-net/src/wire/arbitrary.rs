@@ -1,0 +1,337 @@
+//! Any packet that the wire allows, for property tests.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use rm_core::credit::Opaque;
+use rm_core::id::{
+    Boot, Class, LoanId, NodeId, Note, Order, Party, ResourceKey, Stamp, TypeId, Version,
+};
+use rm_core::inspect::{Answer, Entry, EntryKind, Query, ResourceView, StatusView, Summary};
+use rm_core::message::{
+    Blocker, BlockerKind, Blockers, Grant, Message, Refusal, Step, Steps, Want,
+};
+use rm_core::session::packet::{Body, Hello, Item, Packet, RefuseCode, Welcome};
+
+use super::limits::{BLOCKERS_MAX, LEASE_MAX, SPAN_MAX};
+
+pub(crate) fn packet() -> impl Strategy<Value = Packet> {
+    (any::<u32>(), any::<u64>(), body()).prop_map(|(epoch, stamp, body)| Packet {
+        epoch,
+        stamp: Stamp(stamp),
+        body,
+    })
+}
+
+fn body() -> impl Strategy<Value = Body> {
+    let data = (any::<u64>(), 0..=u64::MAX / 2, vec(item(), 0..5));
+    prop_oneof![
+        text().prop_map(|reason| Body::Bye { reason }),
+        data.prop_map(|(ack, first, items)| Body::Data { ack, first, items }),
+        text().prop_map(|reason| Body::Gone { reason }),
+        hello().prop_map(Body::Hello),
+        (any::<u64>(), query()).prop_map(|(id, query)| Body::Inspect { id, query }),
+        (any::<u64>(), answer()).prop_map(|(id, answer)| Body::Inspected { id, answer }),
+        (refuse_code(), text()).prop_map(|(code, text)| Body::Refuse { code, text }),
+        any::<u64>().prop_map(|sent| Body::Renew { sent }),
+        (any::<u64>(), span(LEASE_MAX)).prop_map(|(sent, length)| Body::RenewAck { sent, length }),
+        welcome().prop_map(Body::Welcome),
+    ]
+}
+
+fn hello() -> impl Strategy<Value = Hello> {
+    let numbers = any::<(u32, u64, u64, u64, u64)>();
+    (name(), numbers).prop_map(
+        |(name, (version, boot, session, reg, next_expected))| Hello {
+            version,
+            name,
+            boot: Boot(boot),
+            session,
+            reg,
+            next_expected,
+        },
+    )
+}
+
+fn welcome() -> impl Strategy<Value = Welcome> {
+    let numbers = any::<(u32, u64, u64, u64)>();
+    (name(), numbers, span(LEASE_MAX)).prop_map(|(name, numbers, lease)| {
+        let (version, boot, reg, next_expected) = numbers;
+        Welcome {
+            version,
+            name,
+            boot: Boot(boot),
+            reg,
+            next_expected,
+            lease: lease.max(Duration::from_nanos(1)),
+        }
+    })
+}
+
+fn refuse_code() -> impl Strategy<Value = RefuseCode> {
+    prop_oneof![
+        Just(RefuseCode::Version),
+        Just(RefuseCode::Protocol),
+        Just(RefuseCode::Limit),
+        Just(RefuseCode::Stamp),
+        Just(RefuseCode::Denied),
+        Just(RefuseCode::Stopping),
+    ]
+}
+
+pub(crate) fn item() -> impl Strategy<Value = Item> {
+    (any::<u32>(), key(), message()).prop_map(|(type_id, key, message)| Item {
+        type_id: TypeId(type_id),
+        key,
+        message,
+    })
+}
+
+fn message() -> impl Strategy<Value = Message<Opaque>> {
+    prop_oneof![
+        loan().prop_map(|loan| Message::AskLimit { loan }),
+        (order(), blockers()).prop_map(|(order, blockers)| Message::Busy { order, blockers }),
+        (order(), any::<u64>(), refusal(), blockers()).prop_map(
+            |(order, version, why, blockers)| Message::Deny {
+                order,
+                version: Version(version),
+                why,
+                blockers,
+            }
+        ),
+        grant().prop_map(Message::Grant),
+        (loan(), any::<u64>()).prop_map(|(loan, limit)| Message::Limit { loan, limit }),
+        (loan(), steps()).prop_map(|(loan, steps)| Message::Recall { loan, steps }),
+        (loan(), credit(), any::<u64>()).prop_map(|(loan, delta, fence)| Message::Return {
+            loan,
+            delta,
+            fence
+        }),
+        order().prop_map(|order| Message::Unwant { order }),
+        want().prop_map(Message::Want),
+    ]
+}
+
+fn grant() -> impl Strategy<Value = Grant<Opaque>> {
+    let numbers = any::<(u64, u64, u64)>();
+    (loan(), order(), credit(), steps(), numbers).prop_map(
+        |(loan, order, delta, steps, (version, fence, limit))| Grant {
+            loan,
+            order,
+            version: Version(version),
+            delta,
+            steps,
+            fence,
+            limit,
+        },
+    )
+}
+
+fn want() -> impl Strategy<Value = Want<Opaque>> {
+    let deadline = option::of(span(SPAN_MAX));
+    (
+        order(),
+        any::<u64>(),
+        credit(),
+        any::<bool>(),
+        deadline,
+        note(),
+    )
+        .prop_map(|(order, version, level, try_only, deadline, note)| Want {
+            order,
+            version: Version(version),
+            level,
+            try_only,
+            deadline,
+            note,
+        })
+}
+
+fn steps() -> impl Strategy<Value = Steps<Opaque>> {
+    let step = (order(), credit(), any::<bool>(), any::<bool>(), note()).prop_map(
+        |(order, keep, try_only, whole, note)| Step {
+            order,
+            keep,
+            try_only,
+            whole,
+            note,
+        },
+    );
+    vec(step, 0..4).prop_map(Into::into)
+}
+
+fn blockers() -> impl Strategy<Value = Blockers> {
+    let kind = prop_oneof![
+        Just(BlockerKind::Holder),
+        Just(BlockerKind::Older),
+        Just(BlockerKind::Silent),
+    ];
+    let blocker =
+        (party(), kind, note()).prop_map(|(party, kind, note)| Blocker { party, kind, note });
+    vec(blocker, 0..=BLOCKERS_MAX).prop_map(Into::into)
+}
+
+fn refusal() -> impl Strategy<Value = Refusal> {
+    prop_oneof![
+        Just(Refusal::Busy),
+        Just(Refusal::Deadline),
+        Just(Refusal::Deadlock),
+        Just(Refusal::Refused),
+    ]
+}
+
+fn query() -> impl Strategy<Value = Query> {
+    let after = option::of((any::<u32>().prop_map(TypeId), key()));
+    prop_oneof![
+        (vec(any::<u8>(), 0..=255), after, any::<u32>()).prop_map(|(prefix, after, limit)| {
+            Query::List {
+                prefix,
+                after,
+                limit,
+            }
+        }),
+        (any::<u32>().prop_map(TypeId), key())
+            .prop_map(|(type_id, key)| Query::Show { type_id, key }),
+        Just(Query::Status),
+        Just(Query::Unknown),
+    ]
+}
+
+fn answer() -> impl Strategy<Value = Answer> {
+    prop_oneof![
+        Just(Answer::Unknown),
+        (vec(summary(), 0..5), any::<bool>())
+            .prop_map(|(resources, more)| Answer::List { resources, more }),
+        option::of(view()).prop_map(Answer::Show),
+        status().prop_map(Answer::Status),
+    ]
+}
+
+fn summary() -> impl Strategy<Value = Summary> {
+    let numbers = any::<(u32, u32, u32, u32)>();
+    (text(), key(), numbers).prop_map(|(type_name, key, (type_id, holds, debtors, waiting))| {
+        Summary {
+            type_id: TypeId(type_id),
+            type_name,
+            key,
+            holds,
+            debtors,
+            waiting,
+        }
+    })
+}
+
+fn view() -> impl Strategy<Value = ResourceView> {
+    let numbers = any::<(u32, u32, u64)>();
+    (text(), key(), vec(entry(), 0..5), numbers).prop_map(
+        |(type_name, key, entries, (type_id, omitted, fence))| ResourceView {
+            type_id: TypeId(type_id),
+            type_name,
+            key,
+            entries,
+            omitted,
+            fence,
+        },
+    )
+}
+
+fn entry() -> impl Strategy<Value = Entry> {
+    let kind = prop_oneof![
+        Just(EntryKind::Caches),
+        Just(EntryKind::Holds),
+        Just(EntryKind::Silent),
+        Just(EntryKind::Waits),
+    ];
+    let texts = (text(), text(), text());
+    let choices = (
+        option::of(order()),
+        option::of(any::<u64>()),
+        option::of(loan()),
+    );
+    (kind, any::<u64>(), texts, span(SPAN_MAX), choices).prop_map(
+        |(kind, node_id, (node, mode, label), age, (order, fence, loan))| Entry {
+            kind,
+            node,
+            node_id: NodeId(node_id),
+            mode,
+            label,
+            age,
+            order,
+            fence,
+            loan,
+        },
+    )
+}
+
+fn status() -> impl Strategy<Value = StatusView> {
+    let texts = (text(), text(), text());
+    let spans = (span(SPAN_MAX), span(SPAN_MAX), span(SPAN_MAX));
+    let counters = vec((text(), any::<u64>()), 0..5);
+    (texts, spans, counters, any::<(u32, u32, u64)>()).prop_map(
+        |(texts, (lease, uptime, grace), counters, (epoch, sessions, resources))| {
+            let (name, software, coordinator) = texts;
+            StatusView {
+                name,
+                software,
+                coordinator,
+                epoch,
+                lease,
+                uptime,
+                grace,
+                sessions,
+                resources,
+                counters,
+            }
+        },
+    )
+}
+
+fn order() -> impl Strategy<Value = Order> {
+    let class = prop_oneof![Just(Class::Convert), Just(Class::New)];
+    (class, any::<u64>(), party(), any::<u64>()).prop_map(|(class, stamp, party, seq)| Order {
+        class,
+        stamp: Stamp(stamp),
+        party,
+        seq,
+    })
+}
+
+fn party() -> impl Strategy<Value = Party> {
+    any::<(u64, u64)>().prop_map(|(node, boot)| Party {
+        node: NodeId(node),
+        boot: Boot(boot),
+    })
+}
+
+fn loan() -> impl Strategy<Value = LoanId> {
+    any::<(u32, u32)>().prop_map(|(epoch, counter)| LoanId { epoch, counter })
+}
+
+fn note() -> impl Strategy<Value = Option<Arc<Note>>> {
+    option::of(
+        (text(), text(), text()).prop_map(|(mode, label, node)| Note::new(&mode, &label, &node)),
+    )
+}
+
+fn credit() -> impl Strategy<Value = Opaque> {
+    vec(any::<u8>(), 0..40).prop_map(|bytes| Opaque(bytes.into()))
+}
+
+fn name() -> impl Strategy<Value = Vec<u8>> {
+    vec(any::<u8>(), 1..=255)
+}
+
+fn key() -> impl Strategy<Value = ResourceKey> {
+    name().prop_map(|name| ResourceKey::new(&name).unwrap())
+}
+
+fn text() -> impl Strategy<Value = String> {
+    vec(any::<char>(), 0..40).prop_map(|characters| characters.into_iter().collect())
+}
+
+fn span(max: Duration) -> impl Strategy<Value = Duration> {
+    (0..=max.as_nanos() as u64).prop_map(Duration::from_nanos)
+}

@@ -1,0 +1,89 @@
+//! Guards: the right to read or write, until dropped or lost.
+
+use core::marker::PhantomData;
+use core::ops::Deref;
+use core::time::Duration;
+
+use rm_core::error::LostReason;
+use rm_core::front::{Handle, Held, Resource};
+
+use crate::credit::RwLockType;
+use crate::lock::{Mode, Read, Write};
+
+/// The right to use the lock in mode `M`; `R` is how it refers to the lock.
+///
+/// Dropping it gives the right back: synchronously, without fail, without a runtime. The credit stays cached.
+#[derive(Debug)]
+#[must_use = "dropping the guard releases the lock"]
+pub struct Guard<M: Mode, R: Deref<Target = Resource<RwLockType>>> {
+    held: Held<RwLockType, R>,
+    mode: PhantomData<M>,
+}
+
+/// The right to read, borrowing the lock's handle.
+pub type ReadGuard<'a> = Guard<Read, &'a Resource<RwLockType>>;
+/// The right to write, borrowing the lock's handle.
+pub type WriteGuard<'a> = Guard<Write, &'a Resource<RwLockType>>;
+/// The right to read, with a handle of its own.
+pub type OwnedReadGuard = Guard<Read, Handle<RwLockType>>;
+/// The right to write, with a handle of its own.
+pub type OwnedWriteGuard = Guard<Write, Handle<RwLockType>>;
+
+impl<M: Mode, R: Deref<Target = Resource<RwLockType>>> Guard<M, R> {
+    pub(crate) const fn new(held: Held<RwLockType, R>) -> Self {
+        Self {
+            held,
+            mode: PhantomData,
+        }
+    }
+
+    /// The fencing token, never zero: larger than that of every conflicting hold that ended before this one
+    /// began. A writer's is odd, and no reader's.
+    ///
+    /// Pass it to the store that the lock guards. The store keeps the highest *odd* token that it has seen
+    /// for the resource, and refuses a smaller one.
+    #[must_use]
+    pub const fn fence(&self) -> u64 {
+        self.held.fence()
+    }
+
+    /// Whether it may still be used, by this node's clock at this moment. Once it may not, it never may again.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.held.is_valid()
+    }
+
+    /// How long it may still be used if its lease is not extended; zero once it was lost; `None` where no
+    /// lease bounds it, at the root's own process.
+    #[must_use]
+    pub fn valid_for(&self) -> Option<Duration> {
+        self.held.valid_for()
+    }
+
+    /// Waits until the guard is lost, and says why. Never ends while it is valid.
+    ///
+    /// Cancel safe: dropping the future changes nothing.
+    pub async fn lost(&self) -> LostReason {
+        self.held.lost().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Acquiring, Request, RwLock};
+
+    #[test]
+    fn handles_requests_futures_and_guards_may_go_to_other_threads() {
+        fn sendable<T: Send>() {}
+        fn shareable<T: Sync>() {}
+        sendable::<RwLock>();
+        shareable::<RwLock>();
+        sendable::<ReadGuard<'_>>();
+        shareable::<ReadGuard<'_>>();
+        sendable::<OwnedWriteGuard>();
+        shareable::<OwnedWriteGuard>();
+        sendable::<Request<Read, Handle<RwLockType>>>();
+        sendable::<Acquiring<Write, Handle<RwLockType>>>();
+    }
+}
