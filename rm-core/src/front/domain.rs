@@ -20,7 +20,7 @@ use crate::owner::Settings;
 use crate::resource::ResourceType;
 use crate::session::packet::Item;
 use crate::stamp::HybridClock;
-use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
 use crate::time::Time;
 
 /// The debtor that nobody has heard of: after a restart it has what the former life may have lent.
@@ -88,6 +88,7 @@ pub(super) struct Shared {
     link: Mutex<Option<Link>>,
     stamps: Mutex<HybridClock>,
     seq: AtomicU64,
+    is_shut: AtomicBool,
 }
 
 impl Shared {
@@ -100,6 +101,10 @@ impl Shared {
             // Relaxed: only uniqueness counts.
             seq: self.seq.fetch_add(1, Ordering::Relaxed),
         }
+    }
+
+    pub(super) fn is_shut(&self) -> bool {
+        self.is_shut.load(Ordering::Acquire)
     }
 
     pub(super) fn role(&self) -> Role {
@@ -121,6 +126,7 @@ pub(super) trait AnyTable: AnyInspect + Send + Sync {
     fn on_debtor_heard(&self, peer: PeerId);
     fn on_debtor_silent(&self, peer: PeerId);
     fn on_epoch(&self, epoch: u32);
+    fn shut_down(&self);
     fn needs_epoch(&self) -> bool;
     fn sweep(&self);
     fn totals(&self) -> Totals;
@@ -237,6 +243,7 @@ impl Domain {
             link: Mutex::new(None),
             stamps: Mutex::new(HybridClock::default()),
             seq: AtomicU64::new(0),
+            is_shut: AtomicBool::new(false),
         };
         Self {
             shared: Arc::new(shared),
@@ -355,6 +362,14 @@ impl Domain {
     #[must_use]
     pub fn needs_epoch(&self) -> bool {
         self.types.tables.values().any(|table| table.needs_epoch())
+    }
+
+    /// The node stops: its own holds are lost, its own requests denied, now and later. Nothing is granted any
+    /// more, here or to debtors.
+    pub fn shut_down(&self) {
+        // Release pairs with the acquire in `is_shut`: a resource made after this is shut from the start.
+        self.shared.is_shut.store(true, Ordering::Release);
+        self.each(|table| table.shut_down());
     }
 
     /// Takes over another's highest stamp.

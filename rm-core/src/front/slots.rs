@@ -17,9 +17,14 @@ use crate::id::Token;
 struct Slot {
     generation: u32,
     state: State,
-    /// To be woken at the next change.
+    /// To be woken at the next change: the caller, and who watches its hold.
     waker: Option<Waker>,
+    watchers: SmallVec<[(Watch, Waker); 1]>,
 }
+
+/// One who watches a hold, told from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Watch(u64);
 
 /// How far a caller's request is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +44,7 @@ pub(super) enum State {
 pub(super) struct Slots {
     slab: Slab<Slot>,
     generation: u32,
+    watches: u64,
     /// Wakers that nobody waits with any more. Dropping one can run a task's destructor, and that may use this very
     /// resource: so not here, under its lock.
     spent: SmallVec<[Waker; 1]>,
@@ -59,6 +65,7 @@ impl Slots {
             generation: token.generation,
             state,
             waker: None,
+            watchers: SmallVec::new(),
         });
         self.generation = self.generation.wrapping_add(1);
         token
@@ -70,22 +77,49 @@ impl Slots {
 
     /// Notes a change, and returns whom to wake.
     #[must_use]
-    pub(super) fn set(&mut self, token: Token, state: State) -> Option<Waker> {
-        let slot = self.slab.get_mut(token.index as usize);
-        let slot = slot.filter(|slot| slot.generation == token.generation)?;
-        slot.state = state;
-        slot.waker.take()
+    pub(super) fn set(&mut self, token: Token, state: State) -> SmallVec<[Waker; 1]> {
+        let mut wake = SmallVec::new();
+        if let Some(slot) = self.slot_mut(token) {
+            slot.state = state;
+            wake.extend(slot.waker.take());
+            wake.extend(slot.watchers.drain(..).map(|(_, waker)| waker));
+        }
+        wake
+    }
+
+    /// Asks to be woken at the next change, as one of several. `watch` is what an earlier call returned.
+    pub(super) fn watch(&mut self, token: Token, watch: Option<Watch>, waker: &Waker) -> Watch {
+        self.unwatch(token, watch);
+        let watch = watch.unwrap_or(Watch(self.watches));
+        self.watches += 1;
+        if let Some(slot) = self.slot_mut(token) {
+            slot.watchers.push((watch, waker.clone()));
+        }
+        watch
+    }
+
+    /// No longer asks to be woken.
+    pub(super) fn unwatch(&mut self, token: Token, watch: Option<Watch>) {
+        if let Some(slot) = self.slot_mut(token)
+            && let Some(index) = slot
+                .watchers
+                .iter()
+                .position(|(one, _)| Some(*one) == watch)
+        {
+            let (_, waker) = slot.watchers.swap_remove(index);
+            self.spent.push(waker);
+        }
     }
 
     /// Asks to be woken at the next change.
     pub(super) fn wait(&mut self, token: Token, waker: &Waker) {
-        let slot = self.slab.get_mut(token.index as usize);
-        let Some(slot) = slot.filter(|slot| slot.generation == token.generation) else {
+        let Some(slot) = self.slot_mut(token) else {
             return;
         };
         let is_known = |present: &Waker| present.will_wake(waker);
         if !slot.waker.as_ref().is_some_and(is_known) {
-            self.spent.extend(slot.waker.replace(waker.clone()));
+            let former = slot.waker.replace(waker.clone());
+            self.spent.extend(former);
         }
     }
 
@@ -93,6 +127,8 @@ impl Slots {
         self.slot(token)?;
         let slot = self.slab.remove(token.index as usize);
         self.spent.extend(slot.waker);
+        self.spent
+            .extend(slot.watchers.into_iter().map(|(_, waker)| waker));
         Some(slot.state)
     }
 
@@ -104,6 +140,11 @@ impl Slots {
 
     pub(super) fn is_empty(&self) -> bool {
         self.slab.is_empty()
+    }
+
+    fn slot_mut(&mut self, token: Token) -> Option<&mut Slot> {
+        let slot = self.slab.get_mut(token.index as usize);
+        slot.filter(|slot| slot.generation == token.generation)
     }
 
     fn slot(&self, token: Token) -> Option<&Slot> {

@@ -146,9 +146,10 @@ impl<T: ResourceType> Owner<T> {
             version: _,
             last_loan: _,
             fence,
+            is_shut,
             resource_type: _,
         } = self;
-        borrowed.hash(state);
+        (borrowed, is_shut).hash(state);
         if let Upstream::Debtor { peer, loan, dead } = upstream {
             peer.is_some().hash(state);
             state.write_u8(links[own].rank_of_loan(*loan));
