@@ -70,14 +70,6 @@ pub enum PeerMisbehaved {
     /// A return of more than was lent.
     #[error("returned more than it borrowed")]
     ReturnAboveLoan,
-    /// A message for a resource type that is not registered here.
-    #[error(
-        "named resource type {type_id}, which is not registered here: register it on every node"
-    )]
-    UnknownType {
-        /// The number it named.
-        type_id: u32,
-    },
     /// A creditor's message from somebody who is not the creditor, or the other way round.
     #[error("sent a message that only the other side of a loan may send")]
     WrongDirection,

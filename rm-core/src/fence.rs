@@ -80,7 +80,8 @@ impl FenceClock {
     /// Whether there is room for one more hold that ticks.
     #[must_use]
     pub const fn has_room(&self) -> bool {
-        self.now + 2 <= self.limit
+        // Not `now + 2`: another's number may be as large as there are.
+        self.limit.saturating_sub(self.now) >= 2
     }
 
     /// Whether more room should be asked for: half of it is used, and nobody has asked yet.
@@ -159,6 +160,14 @@ mod tests {
         assert_eq!(writer, (7 << 32) | 1);
         assert!(clock.now() > writer);
         assert!(clock.tick() > clock.now() - 2);
+    }
+
+    #[test]
+    fn the_largest_number_another_can_name_leaves_no_room_and_does_no_harm() {
+        let mut clock = FenceClock::debtor(0);
+        clock.raise_limit(u64::MAX);
+        clock.observe(u64::MAX);
+        assert!(!clock.has_room());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use rm_core::id::PeerId;
 use rm_core::inspect::{Answer, Query};
 use rm_core::session::packet::Body;
 use tokio::sync::oneshot;
@@ -17,8 +18,11 @@ use crate::peer::Peer;
 #[derive(Debug, Default)]
 pub(crate) struct Inquiries {
     next: AtomicU64,
-    open: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
+    /// By who was asked, and what the question is called: nobody answers for somebody else.
+    open: Mutex<Open>,
 }
+
+type Open = HashMap<(PeerId, u64), oneshot::Sender<Answer>>;
 
 impl Inquiries {
     /// Asks a peer, and waits for its answer.
@@ -32,10 +36,11 @@ impl Inquiries {
         // Relaxed: only uniqueness counts.
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
-        self.lock().insert(id, sender);
+        let asked = (peer.id, id);
+        self.lock().insert(asked, sender);
         let _forget = Forget {
             inquiries: self,
-            id,
+            asked,
         };
         if !peer.say(Body::Inspect { id, query }, hub) {
             return Err(InspectError::Unavailable);
@@ -48,14 +53,14 @@ impl Inquiries {
     }
 
     /// An answer came. One that nobody waits for is dropped.
-    pub(crate) fn on_answer(&self, id: u64, answer: Answer) {
-        if let Some(sender) = self.lock().remove(&id) {
+    pub(crate) fn on_answer(&self, from: PeerId, id: u64, answer: Answer) {
+        if let Some(sender) = self.lock().remove(&(from, id)) {
             // Whoever asked may have gone.
             let _ = sender.send(answer);
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, oneshot::Sender<Answer>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -63,11 +68,11 @@ impl Inquiries {
 /// Forgets a question when its asker is gone.
 struct Forget<'a> {
     inquiries: &'a Inquiries,
-    id: u64,
+    asked: (PeerId, u64),
 }
 
 impl Drop for Forget<'_> {
     fn drop(&mut self) {
-        self.inquiries.lock().remove(&self.id);
+        self.inquiries.lock().remove(&self.asked);
     }
 }

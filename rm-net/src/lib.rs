@@ -35,6 +35,7 @@ mod hub;
 mod inquiry;
 mod peer;
 mod server;
+mod session;
 mod store;
 mod supervisor;
 

@@ -10,7 +10,7 @@ use rm_core::id::BadName;
 use rm_core::inspect::StatusView;
 use rm_core::owner::Settings;
 use rm_core::session::lease::{LEASE_DEFAULT, LEASE_MAX, LEASE_MIN};
-use rm_core::session::{CreditorConfig, LeaseTerms};
+use rm_core::session::{CreditorConfig, LeaseTerms, Window};
 use rm_rwlock::{RwLock, RwLockType};
 use tokio::net::TcpListener;
 
@@ -52,13 +52,17 @@ pub struct NodeBuilder {
     listen: Option<String>,
     data_dir: Option<PathBuf>,
     lease: Option<Duration>,
+    resources_max: Option<usize>,
+    hello_patience: Option<Duration>,
+    window_items: Option<usize>,
 }
 
 /// How a node stopped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StopReport {
-    /// Whether all credit had come back: then the next start need not wait for leases.
+    /// Whether every session had ended, and so all credit had come back: then the next start need not wait
+    /// for leases.
     pub is_clean: bool,
     /// Loans that were still out.
     pub loans: u64,
@@ -74,7 +78,14 @@ impl Node {
     pub fn standalone() -> Self {
         let hub = Hub::new(&host_name());
         hub.set_epoch(1);
-        let domain = domain(&hub, 1, false, TRY_LIMIT);
+        let domain = domain(
+            &hub,
+            domain_settings(&hub, TRY_LIMIT),
+            Role::Root {
+                epoch: 1,
+                grace: false,
+            },
+        );
         let keeper = Arc::clone(&hub);
         tokio::spawn(house::keep(Arc::clone(&hub), move || {
             if let Some(domain) = keeper.domain().filter(Domain::needs_epoch) {
@@ -150,11 +161,12 @@ impl Node {
         let _ = tokio::time::timeout(STOPPING, self.hub.ended.cancelled()).await;
         let server = Arc::clone(server);
         let noted = tokio::task::spawn_blocking(move || server.close_store()).await;
-        if let Ok(Err(error)) = noted {
+        let noted = noted.map_err(std::io::Error::other).and_then(|noted| noted);
+        if let Err(error) = &noted {
             tracing::error!(%error, "cannot write to the data directory");
         }
         StopReport {
-            is_clean: loans == 0,
+            is_clean: noted.unwrap_or(false),
             loans,
         }
     }
@@ -189,6 +201,29 @@ impl NodeBuilder {
         self
     }
 
+    /// The most locks with any state at the server; requests for more are refused. 4,194,304 by default.
+    #[must_use]
+    pub const fn resources_max(mut self, count: usize) -> Self {
+        self.resources_max = Some(count);
+        self
+    }
+
+    /// How many messages may wait for a peer's acknowledgement: 262,144 by default. For tests.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn window_items(mut self, count: usize) -> Self {
+        self.window_items = Some(count);
+        self
+    }
+
+    /// Whoever connects has so long to say hello: 5 s by default. For tests.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn hello_patience(mut self, patience: Duration) -> Self {
+        self.hello_patience = Some(patience);
+        self
+    }
+
     /// Starts.
     ///
     /// # Errors
@@ -215,15 +250,24 @@ impl NodeBuilder {
         let epoch = store.epoch();
         hub.set_epoch(epoch);
         let grace = trusted.map(LeaseTerms::wait);
-        let domain = domain(&hub, epoch, grace.is_some(), TRY_LIMIT.min(lease / 8));
+        let mut settings = domain_settings(&hub, TRY_LIMIT.min(lease / 8));
+        settings.resources_max = self.resources_max.unwrap_or(settings.resources_max);
+        let role = Role::Root {
+            epoch,
+            grace: grace.is_some(),
+        };
+        let domain = domain(&hub, settings, role);
         let config = CreditorConfig {
             name: name.into_bytes(),
             boot: hub.party.boot,
             reg: u64::from(epoch),
             terms,
-            window: WINDOW,
+            window: Window {
+                items: self.window_items.unwrap_or(WINDOW.items),
+                ..WINDOW
+            },
         };
-        let server = Server::new(Arc::clone(&hub), config, store, grace);
+        let server = Server::new(Arc::clone(&hub), config, store, grace, self.hello_patience);
         tokio::spawn(Arc::clone(&server).listen(listener));
         spawn_keeper(&server, grace.is_some());
         Ok(Node {
@@ -253,16 +297,18 @@ fn spawn_keeper(server: &Arc<Server>, mut in_grace: bool) {
 }
 
 /// A root's domain with the types that every node knows.
-fn domain(hub: &Arc<Hub>, epoch: u32, grace: bool, try_limit: Duration) -> Domain {
-    let owner = Settings::default()
-        .with_party(hub.party, &hub.name)
-        .with_try_limit(try_limit);
-    let settings = DomainSettings::new(&hub.name, owner);
-    let role = Role::Root { epoch, grace };
+fn domain(hub: &Arc<Hub>, settings: DomainSettings, role: Role) -> Domain {
     let host: Arc<Hub> = Arc::clone(hub);
     let domain = Domain::new(settings, role, host).with_type(RwLockType::default());
     hub.serve(&domain);
     domain
+}
+
+fn domain_settings(hub: &Hub, try_limit: Duration) -> DomainSettings {
+    let owner = Settings::default()
+        .with_party(hub.party, &hub.name)
+        .with_try_limit(try_limit);
+    DomainSettings::new(&hub.name, owner)
 }
 
 /// The host's name, as far as the system knows one.

@@ -21,27 +21,21 @@ use bytes::{Buf, BytesMut};
 use rm_core::front::{Host, Trust};
 use rm_core::id::{Party, PeerId};
 use rm_core::session::packet::{Body, Item, Packet, RefuseCode};
-use rm_core::session::{
-    CreditorSession, DebtorSession, Membership, SessionEffects, Window, WindowFull,
-};
+use rm_core::session::{SessionEffect, SessionEffects, Window};
 use rm_core::time::Time;
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::codec::{Decoder as _, Encoder as _};
+use tokio_util::sync::CancellationToken;
 
 use crate::frame::{FrameError, PacketCodec};
 use crate::hub::Hub;
+use crate::session::Session;
 
 /// What may wait for a peer's acknowledgement: more means that it does not read.
 pub(crate) const WINDOW: Window = Window {
     items: 1 << 18,
     bytes: 64 << 20,
-};
-
-/// What goes into one packet.
-const BATCH: Window = Window {
-    items: 64,
-    bytes: 256 << 10,
 };
 
 /// So many bytes are gathered before they are written.
@@ -59,78 +53,11 @@ const NAP: Duration = Duration::from_millis(250);
 /// Questions and answers that wait to be written.
 const ASIDE_MAX: usize = 64;
 
-/// One of the two sides of a session.
-#[derive(Debug)]
-pub(crate) enum Session {
-    Creditor(CreditorSession),
-    Debtor(DebtorSession),
-}
+/// After so many reads in a row timers and other tasks have their turn, however much a peer sends.
+const READS_IN_A_ROW: u32 = 16;
 
-impl Session {
-    fn push(&mut self, item: Item) -> Result<(), WindowFull> {
-        match self {
-            Self::Creditor(session) => session.push(item),
-            Self::Debtor(session) => session.push(item),
-        }
-    }
-
-    fn transmit(&mut self, now: Time) -> Option<Body> {
-        match self {
-            // Alone, a root's membership is beyond doubt.
-            Self::Creditor(session) => session.transmit(Membership::Good, BATCH),
-            Self::Debtor(session) => session.transmit(now, BATCH),
-        }
-    }
-
-    fn on_packet(&mut self, now: Time, body: Body, fx: &mut SessionEffects) {
-        match self {
-            Self::Creditor(session) => session.on_packet(now, body, fx),
-            Self::Debtor(session) => session.on_packet(now, body, fx),
-        }
-    }
-
-    fn on_tick(&mut self, now: Time, fx: &mut SessionEffects) {
-        match self {
-            Self::Creditor(session) => session.on_tick(now, fx),
-            Self::Debtor(session) => session.on_tick(now, fx),
-        }
-    }
-
-    fn on_disconnect(&mut self, now: Time, fx: &mut SessionEffects) {
-        match self {
-            Self::Creditor(session) => session.on_disconnect(fx),
-            Self::Debtor(session) => session.on_disconnect(now, fx),
-        }
-    }
-
-    fn bye(&mut self, now: Time, reason: &str, fx: &mut SessionEffects) {
-        match self {
-            Self::Creditor(session) => session.bye(reason, fx),
-            Self::Debtor(session) => session.bye(now, reason, fx),
-        }
-    }
-
-    fn next_tick(&self) -> Option<Time> {
-        match self {
-            Self::Creditor(session) => session.next_tick(),
-            Self::Debtor(session) => session.next_tick(),
-        }
-    }
-
-    const fn is_connected(&self) -> bool {
-        match self {
-            Self::Creditor(session) => session.is_connected(),
-            Self::Debtor(session) => session.is_connected(),
-        }
-    }
-
-    const fn is_void(&self) -> bool {
-        match self {
-            Self::Creditor(session) => session.void_reason().is_some(),
-            Self::Debtor(session) => session.void_reason().is_some(),
-        }
-    }
-}
+/// Questions of one peer that are being answered; more are dropped, and their asker gives up by itself.
+const QUESTIONS_MAX: usize = 16;
 
 /// Whether everything there was to say has been written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,6 +93,13 @@ pub(crate) struct Peer {
     trust: OnceLock<Arc<Trust>>,
     /// The window was full: something could not be said, so the session is of no more use.
     is_overrun: AtomicBool,
+    /// The same run of the debtor has a later session, so this one is to end. The session's own task ends it:
+    /// what another task did could come before messages that this one has taken out and not yet handed over.
+    pub(crate) superseded: CancellationToken,
+    /// It has ended, and what was lent over it is back.
+    pub(crate) over: CancellationToken,
+    /// One permit for each of its questions that may be answered at once.
+    pub(crate) questions: Arc<Semaphore>,
 }
 
 impl Peer {
@@ -193,6 +127,9 @@ impl Peer {
             is_reading: AtomicBool::new(false),
             trust: OnceLock::new(),
             is_overrun: AtomicBool::new(false),
+            superseded: CancellationToken::new(),
+            over: CancellationToken::new(),
+            questions: Arc::new(Semaphore::new(QUESTIONS_MAX)),
         })
     }
 
@@ -334,7 +271,12 @@ impl Peer {
                         Body::Inspected { id, answer } => f(Arrived::Answer { id, answer }),
                         body => self.input(|session| session.on_packet(hub.now(), body, &mut fx)),
                     }
-                    fx.drain().for_each(|effect| f(Arrived::Effect(effect)));
+                    for effect in fx.drain() {
+                        if matches!(effect, SessionEffect::Established(_)) {
+                            codec.on_session();
+                        }
+                        f(Arrived::Effect(effect));
+                    }
                 }
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
@@ -357,7 +299,7 @@ impl Peer {
         self.act(hub, f, |session, now, fx| session.bye(now, reason, fx));
     }
 
-    pub(crate) fn on_superseded(&self, hub: &Hub, f: impl FnMut(Arrived)) {
+    fn on_superseded(&self, hub: &Hub, f: impl FnMut(Arrived)) {
         self.act(hub, f, |session, _, fx| {
             if let Session::Creditor(session) = session {
                 session.on_superseded(fx);
@@ -407,55 +349,99 @@ impl Peer {
     pub(crate) async fn run(
         self: &Arc<Self>,
         hub: &Arc<Hub>,
-        mut codec: PacketCodec,
+        codec: PacketCodec,
         mut input: BytesMut,
         mut f: impl FnMut(Arrived) -> Result<(), String>,
     ) {
         let writer = tokio::spawn(Arc::clone(self).run_writer(Arc::clone(hub)));
         let mut writer = AbortOnDrop(writer);
+        let verdict = self
+            .converse(hub, codec, &mut input, &mut writer, &mut f)
+            .await;
+        if let Err(text) = verdict {
+            tracing::warn!(peer = %self.id, name = self.name, "closing the connection: {text}");
+            let why = text.clone();
+            drop(f(Arrived::Offence { why }));
+            let code = RefuseCode::Protocol;
+            self.say(Body::Refuse { code, text }, hub);
+        }
+        if self.is_open() {
+            self.on_disconnect(hub, |arrived| drop(f(arrived)));
+        }
+        tokio::select! {
+            () = self.part(&mut writer, &mut input) => {}
+            () = self.superseded.cancelled() => {}
+        }
+        drop(writer);
+        self.on_disconnect(hub, |arrived| drop(f(arrived)));
+        self.close();
+        while !self.is_void() {
+            tokio::select! {
+                () = self.tick_due(hub) => self.on_tick(hub, |arrived| drop(f(arrived))),
+                () = self.superseded.cancelled() => {
+                    self.on_superseded(hub, |arrived| drop(f(arrived)));
+                }
+            }
+        }
+    }
+
+    /// The part of [`run`](Self::run) with packets both ways.
+    async fn converse(
+        &self,
+        hub: &Hub,
+        mut codec: PacketCodec,
+        input: &mut BytesMut,
+        writer: &mut AbortOnDrop,
+        f: &mut impl FnMut(Arrived) -> Result<(), String>,
+    ) -> Result<(), String> {
         let mut verdict = Ok(());
-        while self.is_connected() && verdict.is_ok() {
+        let mut reads = 0;
+        loop {
             let mut note = |arrived| {
                 if let Err(why) = f(arrived) {
                     verdict = Err(why);
                 }
             };
-            if let Err(error) = self.on_input(hub, &mut codec, &mut input, &mut note) {
-                verdict = Err(error.to_string());
-                break;
+            // Before anything else is handed over: the debtor has dropped this session.
+            if self.superseded.is_cancelled() {
+                self.on_superseded(hub, note);
+                return verdict;
             }
+            self.on_input(hub, &mut codec, input, &mut note)
+                .map_err(|error| error.to_string())?;
+            if reads == READS_IN_A_ROW {
+                reads = 0;
+                self.on_tick(hub, &mut note);
+                tokio::task::yield_now().await;
+            }
+            if verdict.is_err() || !self.is_open() {
+                return verdict;
+            }
+            let note = |arrived| {
+                if let Err(why) = f(arrived) {
+                    verdict = Err(why);
+                }
+            };
             tokio::select! {
                 biased;
-                ready = self.stream.readable() => match ready.and_then(|()| self.read(&mut input)) {
-                    Ok(0) => break,
-                    Ok(_) => {}
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(_) => break,
+                () = self.superseded.cancelled() => {}
+                ready = self.stream.readable() => match ready.and_then(|()| self.read(input)) {
+                    Ok(0) => return verdict,
+                    Ok(_) => reads += 1,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => reads = 0,
+                    Err(_) => return verdict,
                 },
                 // It ends when the connection does, or where the peer does not read.
-                _ = &mut writer.0 => break,
+                () = writer.ended() => return verdict,
                 () = self.tick_due(hub) => self.on_tick(hub, note),
             }
         }
-        if let Err(text) = verdict {
-            tracing::warn!(peer = %self.id, name = self.name, "closing the connection: {text}");
-            self.say(
-                Body::Refuse {
-                    code: RefuseCode::Protocol,
-                    text,
-                },
-                hub,
-            );
-        }
-        drop(writer);
-        if self.is_void() {
-            self.hear_out(&mut input).await;
-        }
-        self.on_disconnect(hub, |arrived| drop(f(arrived)));
-        self.close();
-        while !self.is_void() {
-            self.tick_due(hub).await;
-            self.on_tick(hub, |arrived| drop(f(arrived)));
+    }
+
+    /// Waits, not for long, until the last words are written, and until the other side has heard them.
+    async fn part(&self, writer: &mut AbortOnDrop, input: &mut BytesMut) {
+        if tokio::time::timeout(GOODBYE, writer.ended()).await.is_ok() {
+            self.hear_out(input).await;
         }
     }
 
@@ -501,6 +487,10 @@ impl Peer {
     pub(crate) fn is_connected(&self) -> bool {
         self.session().is_connected()
     }
+
+    fn is_open(&self) -> bool {
+        self.session().is_open()
+    }
 }
 
 impl std::fmt::Debug for Peer {
@@ -515,6 +505,15 @@ impl std::fmt::Debug for Peer {
 /// A task that ends with its owner.
 struct AbortOnDrop(tokio::task::JoinHandle<()>);
 
+impl AbortOnDrop {
+    /// Waits for its end. May be asked again. Cancel safe.
+    async fn ended(&mut self) {
+        if !self.0.is_finished() {
+            let _ = (&mut self.0).await;
+        }
+    }
+}
+
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
@@ -528,7 +527,11 @@ pub(crate) enum Arrived {
         id: u64,
         answer: rm_core::inspect::Answer,
     },
-    Effect(rm_core::session::SessionEffect),
+    Effect(SessionEffect),
+    /// The peer broke the rules: what follows is the end of the connection.
+    Offence {
+        why: String,
+    },
     Head {
         epoch: u32,
         stamp: rm_core::id::Stamp,

@@ -1,13 +1,14 @@
 //! The creditor's end of connections: who may have a session, and what its packets do to the domain.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use rm_core::front::{Domain, Host};
 use rm_core::id::{NodeId, PeerId};
-use rm_core::inspect::{Answer, Entry, EntryKind, Query, ResourceView, StatusView};
+use rm_core::inspect::{Answer, ENTRIES_MAX, Entry, EntryKind, Query, ResourceView, StatusView};
 use rm_core::session::packet::{Body, Hello, Packet, RefuseCode};
 use rm_core::session::{
     Admission, CreditorConfig, CreditorSession, CreditorSessions, Refusal, SessionEffect,
@@ -23,7 +24,8 @@ use tokio_util::codec::{Decoder as _, Encoder as _};
 use crate::clock::stamp_now;
 use crate::frame::PacketCodec;
 use crate::hub::Hub;
-use crate::peer::{Arrived, Peer, Session};
+use crate::peer::{Arrived, Peer};
+use crate::session::Session;
 use crate::store::Store;
 
 /// Whoever connects has so long to say hello.
@@ -49,16 +51,18 @@ pub(crate) struct Server {
     pub(crate) started: Time,
     /// Until then a former life may have lent anything.
     pub(crate) grace_until: Option<Time>,
-    books: Mutex<Books>,
-}
-
-/// Sessions and disk under one lock, so that the note on disk is there before the first session, and goes only
-/// when there is none.
-#[derive(Debug)]
-struct Books {
-    sessions: CreditorSessions,
+    hello_patience: Duration,
     /// `None` once the node has stopped: the directory is free for the next one.
-    store: Option<Store>,
+    ///
+    /// Whoever admits a session, and whoever notes on disk that there is none, has this lock, so that the
+    /// note on disk is there before the first session and goes only when there is none. It may be held
+    /// while the disk is slow: so only blocking tasks take it, and before that of the sessions.
+    store: Mutex<Option<Store>>,
+    /// Held for moments only.
+    sessions: Mutex<CreditorSessions>,
+    /// A blocking task looks after the server: where the disk hangs, one such task waits for it, not one more
+    /// every second.
+    is_looked_after: AtomicBool,
 }
 
 impl Server {
@@ -67,6 +71,7 @@ impl Server {
         config: CreditorConfig,
         store: Store,
         grace: Option<Duration>,
+        hello_patience: Option<Duration>,
     ) -> Arc<Self> {
         let started = hub.now();
         let sessions = CreditorSessions::new(config.reg, SESSIONS_MAX);
@@ -75,15 +80,19 @@ impl Server {
             config,
             started,
             grace_until: grace.map(|grace| started.after(grace)),
-            books: Mutex::new(Books {
-                sessions,
-                store: Some(store),
-            }),
+            hello_patience: hello_patience.unwrap_or(HELLO_PATIENCE),
+            store: Mutex::new(Some(store)),
+            sessions: Mutex::new(sessions),
+            is_looked_after: AtomicBool::new(false),
         })
     }
 
-    fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    fn store(&self) -> MutexGuard<'_, Option<Store>> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, CreditorSessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Accepts connections until told to stop; then says goodbye to all, and ends.
@@ -135,7 +144,7 @@ impl Server {
         let mut codec = PacketCodec::new();
         let mut input = BytesMut::new();
         let hello = first_packet(&stream, &mut codec, &mut input);
-        let refusal = match tokio::time::timeout(HELLO_PATIENCE, hello).await {
+        let refusal = match tokio::time::timeout(self.hello_patience, hello).await {
             Ok(Ok(packet)) => match self.admit(packet).await {
                 Ok((hello, id)) => return self.run(stream, codec, input, hello, id).await,
                 Err(answer) => answer,
@@ -172,12 +181,11 @@ impl Server {
         let id = self.hub.fresh_peer();
         let server = Arc::clone(self);
         let (hello, admission) = tokio::task::spawn_blocking(move || {
-            let mut books = server.books();
-            let Books { sessions, store } = &mut *books;
+            let mut store = server.store();
             // On disk before anybody may trust anything.
             let noted = store.as_mut().map_or_else(stopped, Store::set_lent);
-            let admission = noted.map(|()| sessions.admit(&hello, id));
-            drop(books);
+            let admission = noted.map(|()| server.sessions().admit(&hello, id));
+            drop(store);
             (hello, admission)
         })
         .await
@@ -195,10 +203,10 @@ impl Server {
             Ok(Admission::Refused(refusal)) => Err(refuse(refusal)),
             Ok(Admission::New) => Ok((hello, id)),
             Ok(Admission::Succeeds { ends }) => {
+                // One that is not there yet finds out by itself, before it does anything.
                 if let Some(former) = self.hub.peer(ends) {
-                    former.on_superseded(&self.hub, |arrived| {
-                        let _ = self.on_arrived(&former, arrived);
-                    });
+                    former.superseded.cancel();
+                    former.over.cancelled().await;
                 }
                 Ok((hello, id))
             }
@@ -219,6 +227,9 @@ impl Server {
         let name = String::from_utf8_lossy(&hello.name).into_owned();
         let peer = Peer::new(id, party, name, stream, Session::Creditor(session));
         self.hub.add(&peer);
+        if !self.sessions().is_newest(party, id) {
+            peer.superseded.cancel();
+        }
         codec.on_session();
         peer.flush(&self.hub);
         let server = Arc::clone(&self);
@@ -228,6 +239,7 @@ impl Server {
         })
         .await;
         self.hub.remove(id);
+        peer.over.cancel();
     }
 
     fn on_arrived(self: &Arc<Self>, peer: &Arc<Peer>, arrived: Arrived) -> Result<(), String> {
@@ -235,9 +247,11 @@ impl Server {
             return Ok(());
         };
         match arrived {
+            // It was told, and it is in the log.
+            Arrived::Offence { .. } => {}
             Arrived::Head { stamp, .. } => self.hub.on_head(&domain, stamp),
             Arrived::Question { id, query } => self.on_question(peer, id, query),
-            Arrived::Answer { id, answer } => self.hub.inquiries.on_answer(id, answer),
+            Arrived::Answer { id, answer } => self.hub.inquiries.on_answer(peer.id, id, answer),
             Arrived::Effect(effect) => match effect {
                 SessionEffect::Deliver(item) => {
                     return domain
@@ -253,7 +267,8 @@ impl Server {
                 SessionEffect::Void(why) => {
                     tracing::debug!(peer = %peer.id, name = peer.name, %why, "session over");
                     domain.on_debtor_down(peer.id);
-                    self.books().sessions.remove(peer.party, peer.id);
+                    self.sessions().remove(peer.party, peer.id);
+                    peer.over.cancel();
                 }
                 SessionEffect::Established(_)
                 | SessionEffect::Extended { .. }
@@ -265,8 +280,13 @@ impl Server {
     }
 
     fn on_question(self: &Arc<Self>, peer: &Arc<Peer>, id: u64, query: Query) {
+        let Ok(permit) = Arc::clone(&peer.questions).try_acquire_owned() else {
+            tracing::debug!(peer = %peer.id, name = peer.name, "asks too much at once");
+            return;
+        };
         let (server, peer) = (Arc::clone(self), Arc::clone(peer));
         tokio::spawn(async move {
+            let _permit = permit;
             let answer = server.answer(query).await;
             peer.say(Body::Inspected { id, answer }, &server.hub);
         });
@@ -339,13 +359,16 @@ impl Server {
                 }
             }
         }
+        let more = view.entries.len().saturating_sub(ENTRIES_MAX);
+        view.entries.truncate(ENTRIES_MAX);
+        view.omitted = view.omitted.saturating_add(more as u32);
         view
     }
 
     pub(crate) fn status(&self, domain: &Domain) -> StatusView {
         let totals = domain.totals();
         let now = self.hub.now();
-        let sessions = self.books().sessions.len();
+        let sessions = self.sessions().len();
         StatusView {
             name: self.hub.name.clone(),
             software: env!("CARGO_PKG_VERSION").into(),
@@ -365,9 +388,15 @@ impl Server {
     /// What a server does now and then: a new epoch where numbers run out, and a note on disk when nobody trusts
     /// anything any more.
     pub(crate) fn now_and_then(self: &Arc<Self>) {
+        if self.is_looked_after.swap(true, Ordering::AcqRel) {
+            return;
+        }
         let server = Arc::clone(self);
         // It may write to the disk.
-        tokio::task::spawn_blocking(move || server.look_after());
+        tokio::task::spawn_blocking(move || {
+            server.look_after();
+            server.is_looked_after.store(false, Ordering::Release);
+        });
     }
 
     fn look_after(&self) {
@@ -376,8 +405,7 @@ impl Server {
         };
         if domain.needs_epoch() {
             let epoch = self
-                .books()
-                .store
+                .store()
                 .as_mut()
                 .map_or_else(stopped, Store::next_epoch);
             match epoch {
@@ -393,24 +421,28 @@ impl Server {
         }
     }
 
-    /// Notes on disk that nobody trusts anything, if that is so.
-    pub(crate) fn note_all_back(&self) -> std::io::Result<()> {
-        let is_graceful = self.grace_until.is_some_and(|until| self.hub.now() < until);
-        let mut books = self.books();
-        let Books { sessions, store } = &mut *books;
-        match store {
-            Some(store) if sessions.is_empty() && !is_graceful => store.set_all_back(),
-            _ => Ok(()),
+    /// Notes on disk that nobody trusts anything, if that is so. Returns whether it is.
+    fn note_all_back(&self) -> std::io::Result<bool> {
+        let mut store = self.store();
+        let in_grace = self.grace_until.is_some_and(|until| self.hub.now() < until);
+        match &mut *store {
+            Some(store) if !in_grace && self.sessions().is_empty() => {
+                store.set_all_back().map(|()| true)
+            }
+            _ => Ok(false),
         }
     }
 
-    /// Lets go of the data directory, after a last note. Nobody gets a session any more.
-    pub(crate) fn close_store(&self) -> std::io::Result<()> {
+    /// Lets go of the data directory, after a last note. Nobody gets a session any more. Returns whether the
+    /// next start need not wait.
+    pub(crate) fn close_store(&self) -> std::io::Result<bool> {
         let noted = self.note_all_back();
-        self.books().store = None;
+        *self.store() = None;
         noted
     }
 
+    /// A refusal. Then whatever comes is read and thrown away for a moment: a connection that is closed with
+    /// something unread is reset, and the other side might not get to see why.
     async fn answer_and_close(&self, mut stream: TcpStream, body: Body) {
         let packet = Packet {
             epoch: self.hub.epoch(),
@@ -421,7 +453,8 @@ impl Server {
         if PacketCodec::new().encode(&packet, &mut bytes).is_ok() {
             let said = async {
                 stream.write_all(&bytes).await?;
-                stream.shutdown().await
+                stream.shutdown().await?;
+                tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
             };
             let _ = tokio::time::timeout(GOODBYE, said).await;
         }
@@ -456,6 +489,7 @@ pub(crate) fn totals_by_name(totals: &rm_core::front::Totals) -> Vec<(String, u6
         ("loans", totals.loans),
         ("cached_acquires", totals.cached_acquires),
         ("asked_acquires", totals.asked_acquires),
+        ("unknown", totals.unknown),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .to_vec()

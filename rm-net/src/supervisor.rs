@@ -21,7 +21,8 @@ use tokio::sync::watch;
 use crate::error::ConnectError;
 use crate::frame::PacketCodec;
 use crate::hub::Hub;
-use crate::peer::{Arrived, Peer, Session, WINDOW};
+use crate::peer::{Arrived, Peer, WINDOW};
+use crate::session::Session;
 
 /// One attempt at a connection, and the wait for a welcome.
 const ATTEMPT: Duration = Duration::from_secs(3);
@@ -151,6 +152,7 @@ impl Supervisor {
             endpoint: endpoint.to_owned(),
             lease: Duration::ZERO,
             was_live: false,
+            offence: None,
         };
         let (over, is_over) = watch::channel(false);
         let watched = Arc::clone(&peer);
@@ -179,8 +181,9 @@ impl Supervisor {
                     self.end(peer, "the client is done");
                 }
                 () = tokio::time::sleep(LOOK) => {
-                    let holds = self.hub.domain().map_or(0, |domain| domain.totals().holds);
-                    if !peer.is_connected() && holds == 0 {
+                    // Adding up takes a look at every resource: only where it matters.
+                    let holds = || self.hub.domain().map_or(0, |domain| domain.totals().holds);
+                    if !peer.is_connected() && holds() == 0 {
                         self.end(peer, "the connection broke, and nothing was held");
                     }
                 }
@@ -207,6 +210,8 @@ struct Events {
     endpoint: String,
     lease: Duration,
     was_live: bool,
+    /// How the server broke the rules, if it did: then that is the reason for all that follows.
+    offence: Option<String>,
 }
 
 impl Events {
@@ -215,6 +220,9 @@ impl Events {
             return Ok(());
         };
         match arrived {
+            Arrived::Offence { why } => {
+                self.offence = Some(format!("what answers there breaks the protocol: {why}"));
+            }
             Arrived::Head { epoch, stamp } => {
                 self.hub.set_epoch(epoch);
                 self.hub.on_head(&domain, stamp);
@@ -224,7 +232,9 @@ impl Events {
                 let answer = domain.inspect(&query, &|_| (self.endpoint.clone(), node));
                 self.peer.say(Body::Inspected { id, answer }, &self.hub);
             }
-            Arrived::Answer { id, answer } => self.hub.inquiries.on_answer(id, answer),
+            Arrived::Answer { id, answer } => {
+                self.hub.inquiries.on_answer(self.peer.id, id, answer);
+            }
             Arrived::Effect(effect) => return self.on_effect(&domain, effect),
         }
         Ok(())
@@ -256,7 +266,7 @@ impl Events {
             SessionEffect::Ended(why) => {
                 tracing::info!(endpoint = self.endpoint, %why, "the connection is over");
                 self.set(Phase::Connecting {
-                    last: why.to_string(),
+                    last: self.reason(&why),
                     refused: None,
                 });
             }
@@ -278,13 +288,17 @@ impl Events {
                 tracing::debug!(endpoint = self.endpoint, %why, "the session is over");
                 let refused = self.refused(&why);
                 self.set(Phase::Connecting {
-                    last: why.to_string(),
+                    last: self.reason(&why),
                     refused,
                 });
             }
             SessionEffect::Heard | SessionEffect::Silent => {}
         }
         Ok(())
+    }
+
+    fn reason(&self, why: &impl ToString) -> String {
+        self.offence.clone().unwrap_or_else(|| why.to_string())
     }
 
     fn refused(&self, why: &VoidReason) -> Option<ConnectError> {

@@ -16,6 +16,7 @@ use super::trust::Trust;
 use crate::error::{LostReason, PeerMisbehaved};
 use crate::id::{Class, Order, PeerId, ResourceKey, Stamp, TypeId};
 use crate::inspect::{Answer, Query};
+use crate::message::{Blockers, Message, Refusal};
 use crate::owner::Settings;
 use crate::resource::ResourceType;
 use crate::session::packet::Item;
@@ -89,6 +90,8 @@ pub(super) struct Shared {
     stamps: Mutex<HybridClock>,
     seq: AtomicU64,
     is_shut: AtomicBool,
+    /// Messages of unknown types.
+    unknown: AtomicU64,
 }
 
 impl Shared {
@@ -148,6 +151,8 @@ pub struct Totals {
     pub cached_acquires: u64,
     /// Local requests since the start that were not.
     pub asked_acquires: u64,
+    /// Messages since the start of a type that is not registered here, and that were dropped for it.
+    pub unknown: u64,
 }
 
 impl Totals {
@@ -158,6 +163,7 @@ impl Totals {
         self.loans += other.loans;
         self.cached_acquires += other.cached_acquires;
         self.asked_acquires += other.asked_acquires;
+        self.unknown += other.unknown;
     }
 }
 
@@ -244,6 +250,7 @@ impl Domain {
             stamps: Mutex::new(HybridClock::default()),
             seq: AtomicU64::new(0),
             is_shut: AtomicBool::new(false),
+            unknown: AtomicU64::new(0),
         };
         Self {
             shared: Arc::new(shared),
@@ -296,17 +303,42 @@ impl Domain {
 
     /// A message from a neighbour.
     ///
+    /// Of a type that is not registered here nothing can be known: a want is refused, a grant goes back, and
+    /// anything else is dropped and counted. Another node may well have more types, so it is no error.
+    ///
     /// # Errors
     /// What the peer did wrong, where no correct peer does it. Nothing changed.
     pub fn deliver(&self, from: PeerId, item: Item) -> Result<(), PeerMisbehaved> {
-        let unknown = PeerMisbehaved::UnknownType {
-            type_id: item.type_id.0,
+        match self.types.tables.get(&item.type_id) {
+            Some(table) => table.deliver(from, item),
+            None => {
+                self.on_unknown_type(from, item);
+                Ok(())
+            }
+        }
+    }
+
+    fn on_unknown_type(&self, from: PeerId, item: Item) {
+        let message = match item.message {
+            Message::Want(want) => Message::Deny {
+                order: want.order,
+                version: want.version,
+                why: Refusal::Refused,
+                blockers: Blockers::new(),
+            },
+            Message::Grant(grant) => Message::Return {
+                loan: grant.loan,
+                delta: grant.delta,
+                fence: 0,
+            },
+            _ => {
+                // Relaxed: a count for people.
+                self.shared.unknown.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
         };
-        self.types
-            .tables
-            .get(&item.type_id)
-            .ok_or(unknown)?
-            .deliver(from, item)
+        self.shared.host.queue(from, Item { message, ..item });
+        self.shared.host.flush(from);
     }
 
     /// There is a session with the creditor, and its lease has been acknowledged.
@@ -403,7 +435,10 @@ impl Domain {
     /// Sums over all resources.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        let mut totals = Totals::default();
+        let mut totals = Totals {
+            unknown: self.shared.unknown.load(Ordering::Relaxed),
+            ..Totals::default()
+        };
         self.each(|table| totals.add(&table.totals()));
         totals
     }

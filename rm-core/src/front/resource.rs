@@ -322,6 +322,7 @@ impl<T: ResourceType> Resource<T> {
             loans: inner.owner.loans().count() as u64,
             cached_acquires: inner.cached_acquires,
             asked_acquires: inner.asked_acquires,
+            unknown: 0,
         }
     }
 

@@ -253,6 +253,12 @@ impl CreditorSession {
         self.void.as_ref()
     }
 
+    /// Whether packets go both ways: from then on only last words are said.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.link.is_open()
+    }
+
     /// Whether the connection is still needed, if only for last words.
     #[must_use]
     pub const fn is_connected(&self) -> bool {

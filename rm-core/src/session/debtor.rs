@@ -44,7 +44,7 @@ pub struct DebtorConfig {
     pub reg: u64,
     /// How much may wait for the creditor to acknowledge it.
     pub window: Window,
-    /// How long to wait for a welcome.
+    /// How long to wait for a welcome, and then for the first answer to a renewal.
     pub patience: Duration,
 }
 
@@ -64,6 +64,8 @@ enum State {
         said: bool,
         /// When to give up.
         until: Time,
+        /// How long after the welcome to give up where no renewal is answered.
+        patience: Duration,
     },
     Live(Live),
     Void(VoidReason),
@@ -96,6 +98,7 @@ impl DebtorSession {
                 hello,
                 said: false,
                 until: now.after(config.patience),
+                patience: config.patience,
             },
             link: Link::new(now, Side::Debtor, config.window),
         }
@@ -256,6 +259,12 @@ impl DebtorSession {
         }
     }
 
+    /// Whether packets go both ways: from then on only last words are said.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.link.is_open()
+    }
+
     /// Whether the connection is still needed, if only for last words.
     #[must_use]
     pub const fn is_connected(&self) -> bool {
@@ -275,7 +284,13 @@ impl DebtorSession {
     }
 
     fn on_welcome(&mut self, now: Time, welcome: Welcome, fx: &mut SessionEffects) {
-        let State::Connecting { hello, said, .. } = &self.state else {
+        let State::Connecting {
+            hello,
+            said,
+            patience,
+            ..
+        } = &self.state
+        else {
             return self.end(unexpected("Welcome"), fx);
         };
         if !said {
@@ -286,7 +301,7 @@ impl DebtorSession {
             Ok(terms) => {
                 self.state = State::Live(Live {
                     terms,
-                    lease: DebtorLease::new(now, terms),
+                    lease: DebtorLease::new(now, terms).with_patience(now, *patience),
                     renew_due: true,
                     in_jeopardy: false,
                 });

@@ -150,8 +150,8 @@ pub enum Renewed {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DebtorLease {
     terms: LeaseTerms,
-    /// When the session stood: the first answer must come within `L` of it.
-    opened: Time,
+    /// The first answer must come before this.
+    answer_by: Time,
     /// When the next renewal is due.
     renew_at: Time,
     /// The clock at the sending of each renewal that is not answered, rising.
@@ -177,12 +177,20 @@ impl DebtorLease {
     pub fn new(now: Time, terms: LeaseTerms) -> Self {
         Self {
             terms,
-            opened: now,
+            answer_by: now.after(terms.length),
             renew_at: now,
             unanswered: SmallVec::new(),
             trust: None,
             over: false,
         }
+    }
+
+    /// The same, of a debtor that waits for the first answer no longer than `patience`, even if `L` is longer:
+    /// nothing is borrowed yet, and another creditor may be there.
+    #[must_use]
+    pub fn with_patience(mut self, now: Time, patience: Duration) -> Self {
+        self.answer_by = self.answer_by.min(now.after(patience));
+        self
     }
 
     /// A renewal is sent. `now` was read before its sending; it goes along and comes back in the answer.
@@ -225,7 +233,7 @@ impl DebtorLease {
 
     /// Looks at the clock: whether the lease is over. Once it is, it stays so, whatever is asked later.
     ///
-    /// It is over at the deadline, or where the first answer did not come within `L`.
+    /// It is over at the deadline, or where the first answer did not come in time.
     #[must_use]
     pub fn is_over(&mut self, now: Time) -> bool {
         self.over |= now >= self.over_at();
@@ -263,10 +271,7 @@ impl DebtorLease {
     /// When the lease is over, unless an answer comes before.
     #[must_use]
     pub fn over_at(&self) -> Time {
-        self.trust.map_or_else(
-            || self.opened.after(self.terms.length),
-            |trust| trust.deadline,
-        )
+        self.trust.map_or(self.answer_by, |trust| trust.deadline)
     }
 
     /// When the next renewal is due.

@@ -104,13 +104,17 @@ impl CreditorSessions {
         }
     }
 
-    /// The session `peer` of `party` is over. A later one of the same run stays.
-    pub fn remove(&mut self, party: Party, peer: PeerId) {
-        if self
-            .open
+    /// Whether `peer` is the newest session of `party`: another one has been superseded.
+    #[must_use]
+    pub fn is_newest(&self, party: Party, peer: PeerId) -> bool {
+        self.open
             .get(&party)
             .is_some_and(|known| known.peer == peer)
-        {
+    }
+
+    /// The session `peer` of `party` is over. A later one of the same run stays.
+    pub fn remove(&mut self, party: Party, peer: PeerId) {
+        if self.is_newest(party, peer) {
             self.open.remove(&party);
         }
     }
@@ -249,6 +253,8 @@ mod tests {
         let mut sessions = sessions();
         sessions.admit(&hello(1, 1), PeerId(10));
         sessions.admit(&hello(1, 2), PeerId(11));
+        assert!(!sessions.is_newest(party(&hello(1, 1)), PeerId(10)));
+        assert!(sessions.is_newest(party(&hello(1, 2)), PeerId(11)));
         sessions.remove(party(&hello(1, 1)), PeerId(10));
         assert_eq!(sessions.len(), 1);
         sessions.remove(party(&hello(1, 2)), PeerId(11));

@@ -241,8 +241,9 @@ fn without_a_welcome_or_a_first_answer_in_time_it_gives_up() {
 
     let mut bench = Bench::welcomed();
     bench.sent(100);
-    bench.packet(9_000, data(0, 1, &[]));
-    assert_eq!(bench.tick(10_100), [Void(VoidReason::Unanswered)]);
+    bench.packet(3_000, data(0, 1, &[]));
+    assert_eq!(bench.session.next_tick(), Some(ms(3_100)));
+    assert_eq!(bench.tick(3_100), [Void(VoidReason::Unanswered)]);
 }
 
 #[test]

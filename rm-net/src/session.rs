@@ -1,0 +1,93 @@
+//! One of the two sides of a session, for the one driver of both.
+
+use rm_core::session::packet::{Body, Item};
+use rm_core::session::{
+    CreditorSession, DebtorSession, Membership, SessionEffects, Window, WindowFull,
+};
+use rm_core::time::Time;
+
+/// What goes into one packet.
+const BATCH: Window = Window {
+    items: 64,
+    bytes: 256 << 10,
+};
+
+/// One of the two sides of a session.
+#[derive(Debug)]
+pub(crate) enum Session {
+    Creditor(CreditorSession),
+    Debtor(DebtorSession),
+}
+
+impl Session {
+    pub(crate) fn push(&mut self, item: Item) -> Result<(), WindowFull> {
+        match self {
+            Self::Creditor(session) => session.push(item),
+            Self::Debtor(session) => session.push(item),
+        }
+    }
+
+    pub(crate) fn transmit(&mut self, now: Time) -> Option<Body> {
+        match self {
+            // Alone, a root's membership is beyond doubt.
+            Self::Creditor(session) => session.transmit(Membership::Good, BATCH),
+            Self::Debtor(session) => session.transmit(now, BATCH),
+        }
+    }
+
+    pub(crate) fn on_packet(&mut self, now: Time, body: Body, fx: &mut SessionEffects) {
+        match self {
+            Self::Creditor(session) => session.on_packet(now, body, fx),
+            Self::Debtor(session) => session.on_packet(now, body, fx),
+        }
+    }
+
+    pub(crate) fn on_tick(&mut self, now: Time, fx: &mut SessionEffects) {
+        match self {
+            Self::Creditor(session) => session.on_tick(now, fx),
+            Self::Debtor(session) => session.on_tick(now, fx),
+        }
+    }
+
+    pub(crate) fn on_disconnect(&mut self, now: Time, fx: &mut SessionEffects) {
+        match self {
+            Self::Creditor(session) => session.on_disconnect(fx),
+            Self::Debtor(session) => session.on_disconnect(now, fx),
+        }
+    }
+
+    pub(crate) fn bye(&mut self, now: Time, reason: &str, fx: &mut SessionEffects) {
+        match self {
+            Self::Creditor(session) => session.bye(reason, fx),
+            Self::Debtor(session) => session.bye(now, reason, fx),
+        }
+    }
+
+    pub(crate) fn next_tick(&self) -> Option<Time> {
+        match self {
+            Self::Creditor(session) => session.next_tick(),
+            Self::Debtor(session) => session.next_tick(),
+        }
+    }
+
+    pub(crate) const fn is_connected(&self) -> bool {
+        match self {
+            Self::Creditor(session) => session.is_connected(),
+            Self::Debtor(session) => session.is_connected(),
+        }
+    }
+
+    pub(crate) const fn is_open(&self) -> bool {
+        match self {
+            Self::Creditor(session) => session.is_open(),
+            Self::Debtor(session) => session.is_open(),
+        }
+    }
+
+    pub(crate) const fn is_void(&self) -> bool {
+        match self {
+            Self::Creditor(session) => session.void_reason().is_some(),
+            Self::Debtor(session) => session.void_reason().is_some(),
+        }
+    }
+}
