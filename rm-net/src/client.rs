@@ -74,6 +74,12 @@ impl Client {
         ""
     }
 
+    /// The lease length `L`, as the server says.
+    #[must_use]
+    pub fn lease(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Says goodbye and waits, at most a second, until the server has heard it: everything goes back at once.
     /// Guards that are still there are lost. Cancel safe: the goodbye is said anyway.
     pub async fn close(&self) {}
