@@ -1,5 +1,8 @@
 //! Nodes and clients: usage credit between processes.
 
+#[cfg(all(feature = "cli", unix))]
+#[doc(hidden)]
+pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod error;
