@@ -38,6 +38,16 @@ pub enum Event<C> {
         /// Its number.
         peer: PeerId,
     },
+    /// A debtor that was silent is heard again.
+    DebtorHeard {
+        /// Its number.
+        peer: PeerId,
+    },
+    /// A debtor may not hear us.
+    DebtorSilent {
+        /// Its number.
+        peer: PeerId,
+    },
     /// A message from a neighbour.
     Message {
         /// From whom.

@@ -1,27 +1,56 @@
 //! A client: it borrows from a server, and caches what it borrowed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use rm_core::front::{Domain, Totals};
+use rm_core::front::{Domain, DomainSettings, Role, Totals};
+use rm_core::id::BadName;
 use rm_core::inspect::{Answer, Query};
-use rm_rwlock::RwLock;
+use rm_core::owner::Settings;
+use rm_rwlock::{RwLock, RwLockType};
+use tokio::sync::watch;
 
 use crate::error::{ConnectError, InspectError};
+use crate::house;
+use crate::hub::Hub;
+use crate::node::host_name;
+use crate::supervisor::{Phase, Supervisor};
+
+/// Connecting gives up after so long, unless configured.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A question is answered within so long, or not at all.
+const INSPECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A goodbye is given so long to leave.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Where nobody says otherwise, a server is here.
+pub const DEFAULT_ENDPOINT: &str = "127.0.0.1:7600";
 
 /// A connection to a server, and the locks taken over it. Cheap to clone.
 ///
-/// When the last clone is dropped, the client says goodbye, and the server takes back at once what it had.
+/// It connects again by itself. When the connection breaks, what is held stays valid until the deadline of
+/// its lease ([`Guard::valid_for`](rm_rwlock::Guard::valid_for)) and is lost then; requests wait.
+///
+/// When the last clone and the last lock of it are dropped, the client says goodbye, and the server takes
+/// back at once what it had.
 #[derive(Clone, Debug)]
 pub struct Client {
     domain: Domain,
+    hub: Arc<Hub>,
+    phase: watch::Receiver<Phase>,
 }
 
 /// How a client is to connect.
 #[derive(Clone, Debug)]
-pub struct ClientBuilder {}
+pub struct ClientBuilder {
+    name: Option<String>,
+    endpoints: Vec<String>,
+    connect_timeout: Duration,
+}
 
 impl Client {
     /// Connects to the server at `endpoint`, such as `127.0.0.1:7600`, under a name made of host and process.
+    ///
+    /// Cancel safe: a connection that is not used ends.
     ///
     /// # Errors
     /// Where no server answers within 5 s, or it refuses.
@@ -29,10 +58,14 @@ impl Client {
         Self::builder().endpoint(endpoint).connect().await
     }
 
-    /// A client with a name, several endpoints or other types.
+    /// A client with a name or several endpoints.
     #[must_use]
-    pub fn builder() -> ClientBuilder {
-        ClientBuilder {}
+    pub const fn builder() -> ClientBuilder {
+        ClientBuilder {
+            name: None,
+            endpoints: Vec::new(),
+            connect_timeout: CONNECT_TIMEOUT,
+        }
     }
 
     /// The lock called `name`. A bad name shows at the first request.
@@ -58,60 +91,111 @@ impl Client {
     /// # Errors
     /// Where there is no connection, or no answer within 5 s.
     pub async fn inspect(&self, query: Query) -> Result<Answer, InspectError> {
-        let _ = query;
-        Err(InspectError::Unavailable)
+        let id = match &*self.phase.borrow() {
+            Phase::Connected { peer, .. } => *peer,
+            Phase::Connecting { .. } | Phase::Closed => return Err(InspectError::Unavailable),
+        };
+        let peer = self.hub.peer(id).ok_or(InspectError::Unavailable)?;
+        self.hub
+            .inquiries
+            .ask(&self.hub, &peer, query, INSPECT_TIMEOUT)
+            .await
     }
 
     /// Whether there is a session with the server at the moment.
     #[must_use]
     pub fn is_connected(&self) -> bool {
-        false
+        matches!(*self.phase.borrow(), Phase::Connected { .. })
+    }
+
+    /// The lease length of the server, once it said it.
+    #[must_use]
+    pub fn lease(&self) -> Option<Duration> {
+        match *self.phase.borrow() {
+            Phase::Connected { lease, .. } => Some(lease),
+            Phase::Connecting { .. } | Phase::Closed => None,
+        }
     }
 
     /// The name under which the server knows it.
     #[must_use]
     pub fn name(&self) -> &str {
-        ""
-    }
-
-    /// The lease length `L`, as the server says.
-    #[must_use]
-    pub fn lease(&self) -> Duration {
-        Duration::ZERO
+        &self.hub.name
     }
 
     /// Says goodbye and waits, at most a second, until the server has heard it: everything goes back at once.
     /// Guards that are still there are lost. Cancel safe: the goodbye is said anyway.
-    pub async fn close(&self) {}
+    pub async fn close(&self) {
+        self.hub.stopping.cancel();
+        let mut phase = self.phase.clone();
+        let closed = phase.wait_for(|phase| matches!(phase, Phase::Closed));
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, closed).await;
+    }
 }
 
 impl ClientBuilder {
     /// The name under which the server and people know this client: 1 to 255 bytes.
     #[must_use]
-    pub fn name(self, name: impl Into<String>) -> Self {
-        let _ = name.into();
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
         self
     }
 
-    /// One more address of a server, such as `127.0.0.1:7600`; they are tried in turn.
+    /// One more address of a server, such as `127.0.0.1:7600`; they are tried in turn. Without any:
+    /// [`DEFAULT_ENDPOINT`].
     #[must_use]
-    pub fn endpoint(self, endpoint: impl Into<String>) -> Self {
-        let _ = endpoint.into();
+    pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
+        self.endpoints.push(endpoint.into());
         self
     }
 
     /// How long [`connect`](Self::connect) tries. 5 s by default.
     #[must_use]
-    pub fn connect_timeout(self, timeout: Duration) -> Self {
-        let _ = timeout;
+    pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
         self
     }
 
-    /// Connects.
+    /// Connects. Cancel safe: a connection that is not used ends.
     ///
     /// # Errors
     /// Where no server answers in time, or it refuses.
-    pub async fn connect(self) -> Result<Client, ConnectError> {
-        Err(ConnectError::Closed)
+    pub async fn connect(mut self) -> Result<Client, ConnectError> {
+        let default_name = || format!("{}/{}", host_name(), std::process::id());
+        let name = self.name.unwrap_or_else(default_name);
+        BadName::check(name.as_bytes())?;
+        if self.endpoints.is_empty() {
+            self.endpoints.push(DEFAULT_ENDPOINT.into());
+        }
+        let hub = Hub::new(&name);
+        let owner = Settings::default().with_party(hub.party, &name);
+        let host: Arc<Hub> = Arc::clone(&hub);
+        let domain = Domain::new(DomainSettings::new(&name, owner), Role::Debtor, host)
+            .with_type(RwLockType::default());
+        hub.serve(&domain);
+        let endpoints = self.endpoints.join(",");
+        let (supervisor, mut phase) = Supervisor::new(Arc::clone(&hub), self.endpoints);
+        tokio::spawn(supervisor.run());
+        tokio::spawn(house::keep(Arc::clone(&hub), || {}));
+        let client = Client {
+            domain,
+            hub,
+            phase: phase.clone(),
+        };
+        let ready = phase.wait_for(Phase::is_decided);
+        let outcome = match tokio::time::timeout(self.connect_timeout, ready).await {
+            Ok(Ok(phase)) => phase.clone(),
+            Ok(Err(_)) => Phase::Closed,
+            Err(_) => client.phase.borrow().clone(),
+        };
+        match outcome {
+            Phase::Connected { .. } => Ok(client),
+            Phase::Connecting {
+                refused: Some(error),
+                ..
+            } => Err(error),
+            Phase::Connecting { last, .. } => Err(ConnectError::Unreachable { endpoints, last }),
+            Phase::Closed => Err(ConnectError::Closed),
+        }
     }
 }

@@ -1,4 +1,27 @@
 //! Nodes and clients: usage credit between processes.
+//!
+//! A [`Node`] is the root of resources: in one process ([`Node::standalone`]), or as a server that others
+//! borrow from ([`Node::builder`]). A [`Client`] borrows from a server. Both give locks by name, and cache
+//! what they were lent: taking the same lock again costs no packet.
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! use rm_net::{Client, Node};
+//!
+//! let dir = tempfile::tempdir()?;
+//! let server = Node::builder().name("server").listen("127.0.0.1:0").data_dir(dir.path()).start().await?;
+//! let endpoint = server.local_addr().expect("it listens").to_string();
+//!
+//! let client = Client::connect(&endpoint).await?;
+//! let lock = client.rw_lock("volumes/42");
+//! let writer = lock.write().label("resize").await?;
+//! assert!(writer.fence() > 0);
+//! drop(writer);
+//! client.close().await;
+//! assert!(server.stop().await.is_clean);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).unwrap();
+//! ```
 
 #[cfg(all(feature = "cli", unix))]
 #[doc(hidden)]
@@ -10,6 +33,14 @@ pub mod frame;
 pub mod node;
 pub mod wire;
 
-pub use self::client::{Client, ClientBuilder};
+mod house;
+mod hub;
+mod inquiry;
+mod peer;
+mod server;
+mod store;
+mod supervisor;
+
+pub use self::client::{Client, ClientBuilder, DEFAULT_ENDPOINT};
 pub use self::error::{ConnectError, InspectError, StartError};
 pub use self::node::{Node, NodeBuilder, StopReport};

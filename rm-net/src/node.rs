@@ -2,23 +2,57 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use rm_core::front::{Domain, Totals};
+use rm_core::front::{Domain, DomainSettings, Host as _, Role, Totals};
+use rm_core::id::BadName;
 use rm_core::inspect::StatusView;
-use rm_rwlock::RwLock;
+use rm_core::owner::Settings;
+use rm_core::session::lease::{LEASE_DEFAULT, LEASE_MAX, LEASE_MIN};
+use rm_core::session::{CreditorConfig, LeaseTerms};
+use rm_rwlock::{RwLock, RwLockType};
+use tokio::net::TcpListener;
 
 use crate::error::StartError;
+use crate::house;
+use crate::hub::Hub;
+use crate::peer::WINDOW;
+use crate::server::Server;
+use crate::store::Store;
 
-/// A node. Cheap to clone; it stops when told to, or when the last clone is dropped.
+/// A `try` waits for peers at most this long, and at most an eighth of the lease.
+const TRY_LIMIT: Duration = Duration::from_secs(1);
+/// A stopping node waits so long for goodbyes to leave.
+const STOPPING: Duration = Duration::from_secs(1);
+
+/// A node. Cheap to clone; it stops when told to, or when nobody uses it or a lock of it any more.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let node = rm_net::Node::standalone();
+/// let lock = node.rw_lock("volumes/42");
+/// let guard = lock.read().await?;
+/// assert!(guard.is_valid());
+/// # Ok::<(), rm_rwlock::AcquireError>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug)]
 pub struct Node {
     domain: Domain,
+    hub: Arc<Hub>,
+    server: Option<Arc<Server>>,
+    address: Option<SocketAddr>,
 }
 
 /// How a node is to start.
-#[derive(Clone, Debug)]
-pub struct NodeBuilder {}
+#[derive(Clone, Debug, Default)]
+pub struct NodeBuilder {
+    name: Option<String>,
+    listen: Option<String>,
+    data_dir: Option<PathBuf>,
+    lease: Option<Duration>,
+}
 
 /// How a node stopped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,13 +72,29 @@ impl Node {
     /// Outside of a tokio runtime.
     #[must_use]
     pub fn standalone() -> Self {
-        panic!("soon")
+        let hub = Hub::new(&host_name());
+        hub.set_epoch(1);
+        let domain = domain(&hub, 1, false, TRY_LIMIT);
+        let keeper = Arc::clone(&hub);
+        tokio::spawn(house::keep(Arc::clone(&hub), move || {
+            if let Some(domain) = keeper.domain().filter(Domain::needs_epoch) {
+                let next = keeper.epoch() + 1;
+                keeper.set_epoch(next);
+                domain.on_epoch(next);
+            }
+        }));
+        Self {
+            domain,
+            hub,
+            server: None,
+            address: None,
+        }
     }
 
     /// A node with a name that listens for others.
     #[must_use]
     pub fn builder() -> NodeBuilder {
-        NodeBuilder {}
+        NodeBuilder::default()
     }
 
     /// The lock called `name`. A bad name shows at the first request.
@@ -67,48 +117,75 @@ impl Node {
 
     /// The address it listens on, if it does.
     #[must_use]
-    pub fn local_addr(&self) -> Option<SocketAddr> {
-        None
+    pub const fn local_addr(&self) -> Option<SocketAddr> {
+        self.address
     }
 
-    /// What it says of itself.
+    /// What it says of itself. Of a node that does not listen, its name and counters.
     #[must_use]
     pub fn status(&self) -> StatusView {
-        StatusView::default()
+        match &self.server {
+            Some(server) => server.status(&self.domain),
+            None => StatusView {
+                name: self.hub.name.clone(),
+                counters: crate::server::totals_by_name(&self.totals()),
+                ..StatusView::default()
+            },
+        }
     }
 
     /// Stops: no new sessions, goodbye to all, and a note in the data directory if everything had come back.
+    ///
+    /// Debtors trust what they hold until their leases end; the next start waits for that. Cancel safe: the
+    /// node stops anyway.
     pub async fn stop(&self) -> StopReport {
-        StopReport::default()
+        self.hub.stopping.cancel();
+        let loans = self.totals().loans;
+        let Some(server) = &self.server else {
+            return StopReport {
+                is_clean: loans == 0,
+                loans,
+            };
+        };
+        let _ = tokio::time::timeout(STOPPING, self.hub.ended.cancelled()).await;
+        let server = Arc::clone(server);
+        let noted = tokio::task::spawn_blocking(move || server.close_store()).await;
+        if let Ok(Err(error)) = noted {
+            tracing::error!(%error, "cannot write to the data directory");
+        }
+        StopReport {
+            is_clean: loans == 0,
+            loans,
+        }
     }
 }
 
 impl NodeBuilder {
     /// The node's name: 1 to 255 bytes. By default the host's name.
     #[must_use]
-    pub fn name(self, name: impl Into<String>) -> Self {
-        let _ = name.into();
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
         self
     }
 
     /// The address to listen on, such as `127.0.0.1:7600`; port 0 lets the system choose.
     #[must_use]
-    pub fn listen(self, address: impl Into<String>) -> Self {
-        let _ = address.into();
+    pub fn listen(mut self, address: impl Into<String>) -> Self {
+        self.listen = Some(address.into());
         self
     }
 
     /// Where the epoch is kept. Needed for a node that listens.
     #[must_use]
-    pub fn data_dir(self, path: impl Into<PathBuf>) -> Self {
-        let _ = path.into();
+    pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.data_dir = Some(path.into());
         self
     }
 
-    /// The lease length `L`. 15 s by default.
+    /// The lease length `L`: 1 s to 1 h, 15 s by default.
     #[must_use]
-    pub fn lease(self, lease: Duration) -> Self {
-        let _ = lease;
+    pub const fn lease(mut self, lease: Duration) -> Self {
+        self.lease = Some(lease);
         self
     }
 
@@ -117,6 +194,82 @@ impl NodeBuilder {
     /// # Errors
     /// Where the address, the directory, the name or the lease cannot be used.
     pub async fn start(self) -> Result<Node, StartError> {
-        Err(StartError::NoDataDir)
+        let name = self.name.unwrap_or_else(host_name);
+        BadName::check(name.as_bytes())?;
+        let lease = self.lease.unwrap_or(LEASE_DEFAULT);
+        let terms = LeaseTerms::new(lease).map_err(|_| StartError::BadLease {
+            given: lease,
+            least: LEASE_MIN,
+            most: LEASE_MAX,
+        })?;
+        let address = self.listen.unwrap_or_else(|| "127.0.0.1:7600".into());
+        let data_dir = self.data_dir.ok_or(StartError::NoDataDir)?;
+        // First, so that a start that fails here leaves the directory as it was.
+        let listener = TcpListener::bind(&address)
+            .await
+            .map_err(|source| StartError::Listen { address, source })?;
+        let bound = listener.local_addr()?;
+        let opened = tokio::task::spawn_blocking(move || Store::open(&data_dir, lease)).await;
+        let (store, trusted) = opened.map_err(std::io::Error::other)??;
+        let hub = Hub::new(&name);
+        let epoch = store.epoch();
+        hub.set_epoch(epoch);
+        let grace = trusted.map(LeaseTerms::wait);
+        let domain = domain(&hub, epoch, grace.is_some(), TRY_LIMIT.min(lease / 8));
+        let config = CreditorConfig {
+            name: name.into_bytes(),
+            boot: hub.party.boot,
+            reg: u64::from(epoch),
+            terms,
+            window: WINDOW,
+        };
+        let server = Server::new(Arc::clone(&hub), config, store, grace);
+        tokio::spawn(Arc::clone(&server).listen(listener));
+        spawn_keeper(&server, grace.is_some());
+        Ok(Node {
+            domain,
+            hub,
+            server: Some(server),
+            address: Some(bound),
+        })
     }
+}
+
+/// The server's timer; it also ends the grace.
+fn spawn_keeper(server: &Arc<Server>, mut in_grace: bool) {
+    let keeper = Arc::clone(server);
+    tokio::spawn(house::keep(Arc::clone(&server.hub), move || {
+        let is_over = keeper
+            .grace_until
+            .is_none_or(|until| keeper.hub.now() >= until);
+        if in_grace && is_over {
+            in_grace = false;
+            if let Some(domain) = keeper.hub.domain() {
+                domain.end_grace();
+            }
+        }
+        keeper.now_and_then();
+    }));
+}
+
+/// A root's domain with the types that every node knows.
+fn domain(hub: &Arc<Hub>, epoch: u32, grace: bool, try_limit: Duration) -> Domain {
+    let owner = Settings::default()
+        .with_party(hub.party, &hub.name)
+        .with_try_limit(try_limit);
+    let settings = DomainSettings::new(&hub.name, owner);
+    let role = Role::Root { epoch, grace };
+    let host: Arc<Hub> = Arc::clone(hub);
+    let domain = Domain::new(settings, role, host).with_type(RwLockType::default());
+    hub.serve(&domain);
+    domain
+}
+
+/// The host's name, as far as the system knows one.
+pub(crate) fn host_name() -> String {
+    let name = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    if name.is_empty() { "node".into() } else { name }
 }

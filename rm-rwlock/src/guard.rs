@@ -3,10 +3,9 @@
 use core::marker::PhantomData;
 use core::ops::Deref;
 use core::time::Duration;
-use std::sync::Arc;
 
 use rm_core::error::LostReason;
-use rm_core::front::{Held, Resource};
+use rm_core::front::{Handle, Held, Resource};
 
 use crate::credit::RwLockType;
 use crate::lock::{Mode, Read, Write};
@@ -26,9 +25,9 @@ pub type ReadGuard<'a> = Guard<Read, &'a Resource<RwLockType>>;
 /// The right to write, borrowing the lock's handle.
 pub type WriteGuard<'a> = Guard<Write, &'a Resource<RwLockType>>;
 /// The right to read, with a handle of its own.
-pub type OwnedReadGuard = Guard<Read, Arc<Resource<RwLockType>>>;
+pub type OwnedReadGuard = Guard<Read, Handle<RwLockType>>;
 /// The right to write, with a handle of its own.
-pub type OwnedWriteGuard = Guard<Write, Arc<Resource<RwLockType>>>;
+pub type OwnedWriteGuard = Guard<Write, Handle<RwLockType>>;
 
 impl<M: Mode, R: Deref<Target = Resource<RwLockType>>> Guard<M, R> {
     pub(crate) const fn new(held: Held<RwLockType, R>) -> Self {
@@ -84,7 +83,7 @@ mod tests {
         shareable::<ReadGuard<'_>>();
         sendable::<OwnedWriteGuard>();
         shareable::<OwnedWriteGuard>();
-        sendable::<Request<Read, Arc<Resource<RwLockType>>>>();
-        sendable::<Acquiring<Write, Arc<Resource<RwLockType>>>>();
+        sendable::<Request<Read, Handle<RwLockType>>>();
+        sendable::<Acquiring<Write, Handle<RwLockType>>>();
     }
 }

@@ -12,9 +12,8 @@ use core::ops::Deref;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
-use std::sync::Arc;
 
-use rm_core::front::{Acquire, AcquireError, Ask, Domain, Held, Patience, Resource};
+use rm_core::front::{Acquire, AcquireError, Ask, Domain, Handle, Held, Patience, Resource};
 use rm_core::id::ResourceKey;
 
 use crate::credit::{RwCredit, RwLockType};
@@ -64,7 +63,7 @@ mod sealed {
 #[derive(Clone, Debug)]
 pub struct RwLock {
     // A name that is none shows at the first request: a handle itself cannot fail.
-    resource: Result<Arc<Resource<RwLockType>>, AcquireError>,
+    resource: Result<Handle<RwLockType>, AcquireError>,
 }
 
 impl RwLock {
@@ -133,7 +132,7 @@ impl RwLock {
     ///
     /// # Errors
     /// [`AcquireError`], from the awaited request.
-    pub fn read_owned(&self) -> Request<Read, Arc<Resource<RwLockType>>> {
+    pub fn read_owned(&self) -> Request<Read, Handle<RwLockType>> {
         Request::new(self.resource.clone(), Patience::Forever)
     }
 
@@ -141,7 +140,7 @@ impl RwLock {
     ///
     /// # Errors
     /// [`AcquireError`], from the awaited request.
-    pub fn write_owned(&self) -> Request<Write, Arc<Resource<RwLockType>>> {
+    pub fn write_owned(&self) -> Request<Write, Handle<RwLockType>> {
         Request::new(self.resource.clone(), Patience::Forever)
     }
 
@@ -156,7 +155,7 @@ impl RwLock {
 
     /// The resource behind it, for those who look at books.
     #[must_use]
-    pub fn resource(&self) -> Option<&Arc<Resource<RwLockType>>> {
+    pub fn resource(&self) -> Option<&Handle<RwLockType>> {
         self.resource.as_ref().ok()
     }
 

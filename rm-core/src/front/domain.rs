@@ -2,8 +2,9 @@
 
 use core::any::Any;
 use core::fmt;
+use core::ops::Deref;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::acquire::AcquireError;
 use super::host::Host;
@@ -117,6 +118,8 @@ pub(super) trait AnyTable: AnyInspect + Send + Sync {
     fn on_creditor_up(&self, link: &Link);
     fn on_creditor_down(&self, peer: PeerId, why: LostReason);
     fn on_debtor_down(&self, peer: PeerId);
+    fn on_debtor_heard(&self, peer: PeerId);
+    fn on_debtor_silent(&self, peer: PeerId);
     fn on_epoch(&self, epoch: u32);
     fn needs_epoch(&self) -> bool;
     fn sweep(&self);
@@ -153,16 +156,76 @@ impl Totals {
 }
 
 /// One node's resources of all registered types. Cheap to clone.
+///
+/// It lives as long as a clone or a [`Handle`] of it does; then its host is told
+/// ([`Host::on_domain_dropped`]).
 #[derive(Clone)]
 pub struct Domain {
     shared: Arc<Shared>,
-    types: Arc<BTreeMap<TypeId, Arc<dyn AnyTable>>>,
+    types: Arc<Types>,
+}
+
+/// A reference to a domain that does not keep it alive: for the node's own tasks.
+#[derive(Clone)]
+pub struct WeakDomain {
+    shared: Weak<Shared>,
+    types: Weak<Types>,
+}
+
+/// The tables, and the end of them.
+struct Types {
+    tables: BTreeMap<TypeId, Arc<dyn AnyTable>>,
+    host: Arc<dyn Host>,
+}
+
+impl Drop for Types {
+    fn drop(&mut self) {
+        self.host.on_domain_dropped();
+    }
+}
+
+impl WeakDomain {
+    /// The domain, if anybody still uses it.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Domain> {
+        Some(Domain {
+            shared: self.shared.upgrade()?,
+            types: self.types.upgrade()?,
+        })
+    }
+}
+
+/// A resource, and the domain that keeps it in touch with the world.
+#[derive(Clone, Debug)]
+pub struct Handle<T: ResourceType> {
+    resource: Arc<Resource<T>>,
+    domain: Domain,
+}
+
+impl<T: ResourceType> Handle<T> {
+    /// The domain it belongs to.
+    #[must_use]
+    pub const fn domain(&self) -> &Domain {
+        &self.domain
+    }
+}
+
+impl<T: ResourceType> Deref for Handle<T> {
+    type Target = Resource<T>;
+
+    fn deref(&self) -> &Resource<T> {
+        &self.resource
+    }
 }
 
 impl Domain {
     /// A domain without types.
     #[must_use]
     pub fn new(settings: DomainSettings, role: Role, host: Arc<dyn Host>) -> Self {
+        let types = Types {
+            tables: BTreeMap::new(),
+            host: Arc::clone(&host),
+        };
         let shared = Shared {
             host,
             name: settings.name,
@@ -177,7 +240,7 @@ impl Domain {
         };
         Self {
             shared: Arc::new(shared),
-            types: Arc::default(),
+            types: Arc::new(types),
         }
     }
 
@@ -189,9 +252,18 @@ impl Domain {
     pub fn with_type<T: ResourceType>(mut self, resource_type: T) -> Self {
         let table = Arc::new(Table::new(resource_type, Arc::clone(&self.shared)));
         let types = Arc::get_mut(&mut self.types).expect("types are registered before use");
-        let former = types.insert(T::ID, table);
+        let former = types.tables.insert(T::ID, table);
         assert!(former.is_none(), "type {} is registered twice", T::ID.0);
         self
+    }
+
+    /// A reference that does not keep it alive.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakDomain {
+        WeakDomain {
+            shared: Arc::downgrade(&self.shared),
+            types: Arc::downgrade(&self.types),
+        }
     }
 
     /// The resource `key` of a registered type.
@@ -201,16 +273,18 @@ impl Domain {
     ///
     /// # Panics
     /// If the type was not registered.
-    pub fn resource<T: ResourceType>(
-        &self,
-        key: &ResourceKey,
-    ) -> Result<Arc<Resource<T>>, AcquireError> {
+    pub fn resource<T: ResourceType>(&self, key: &ResourceKey) -> Result<Handle<T>, AcquireError> {
         let table = self
             .types
+            .tables
             .get(&T::ID)
             .and_then(|table| table.as_any().downcast_ref());
         let table: &Table<T> = table.expect("the type is registered");
-        table.resource(key).ok_or(AcquireError::Refused)
+        let resource = table.resource(key).ok_or(AcquireError::Refused)?;
+        Ok(Handle {
+            resource,
+            domain: self.clone(),
+        })
     }
 
     /// A message from a neighbour.
@@ -222,6 +296,7 @@ impl Domain {
             type_id: item.type_id.0,
         };
         self.types
+            .tables
             .get(&item.type_id)
             .ok_or(unknown)?
             .deliver(from, item)
@@ -248,6 +323,16 @@ impl Domain {
         self.each(|table| table.on_debtor_down(peer));
     }
 
+    /// A debtor that was silent is heard again.
+    pub fn on_debtor_heard(&self, peer: PeerId) {
+        self.each(|table| table.on_debtor_heard(peer));
+    }
+
+    /// A debtor may not hear us: nothing more is lent to it until it is heard again.
+    pub fn on_debtor_silent(&self, peer: PeerId) {
+        self.each(|table| table.on_debtor_silent(peer));
+    }
+
     /// The leases of a former life have run out: what it may have lent is here again.
     pub fn end_grace(&self) {
         if let Role::Root { grace, .. } = &mut *self.shared.role.lock() {
@@ -267,7 +352,7 @@ impl Domain {
     /// Whether the fencing numbers of this epoch run out somewhere.
     #[must_use]
     pub fn needs_epoch(&self) -> bool {
-        self.types.values().any(|table| table.needs_epoch())
+        self.types.tables.values().any(|table| table.needs_epoch())
     }
 
     /// Takes over another's highest stamp.
@@ -309,11 +394,20 @@ impl Domain {
     /// Answers a question from what this node knows. `Status` is the node's own to answer.
     #[must_use]
     pub fn inspect(&self, query: &Query, names: &PeerNames<'_>) -> Answer {
-        super::inspect::answer(&self.types, query, names)
+        super::inspect::answer(&self.types.tables, query, names)
+    }
+
+    /// The debtors that have a loan of a resource.
+    #[must_use]
+    pub fn debtors(&self, type_id: TypeId, key: &ResourceKey) -> Vec<PeerId> {
+        self.types
+            .tables
+            .get(&type_id)
+            .map_or_else(Vec::new, |table| table.debtors(key))
     }
 
     fn each(&self, mut f: impl FnMut(&dyn AnyTable)) {
-        self.types.values().for_each(|table| f(&**table));
+        self.types.tables.values().for_each(|table| f(&**table));
     }
 }
 
@@ -322,5 +416,11 @@ impl fmt::Debug for Domain {
         f.debug_struct("Domain")
             .field("name", &self.shared.name)
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for WeakDomain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakDomain").finish_non_exhaustive()
     }
 }

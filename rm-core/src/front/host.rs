@@ -22,6 +22,9 @@ pub trait Host: Send + Sync + 'static {
     /// Something was queued for that peer: send it when convenient.
     fn flush(&self, to: PeerId);
 
+    /// Nobody uses the domain any more: its sessions have nothing left to do.
+    fn on_domain_dropped(&self) {}
+
     /// The earliest deadline of the domain came nearer: ask it again.
     fn rearm(&self);
 }

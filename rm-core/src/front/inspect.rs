@@ -22,6 +22,7 @@ pub(super) trait AnyInspect {
     /// Up to `limit` resources whose name starts with `prefix`, after `after`, in order.
     fn list(&self, prefix: &[u8], after: Option<&ResourceKey>, limit: usize) -> Vec<Summary>;
     fn show(&self, key: &ResourceKey, names: &PeerNames<'_>) -> Option<ResourceView>;
+    fn debtors(&self, key: &ResourceKey) -> Vec<PeerId>;
 }
 
 pub(super) fn answer(
@@ -80,6 +81,12 @@ impl<T: ResourceType> AnyInspect for Table<T> {
             }
         });
         found.into_values().collect()
+    }
+
+    fn debtors(&self, key: &ResourceKey) -> Vec<PeerId> {
+        self.find(key).map_or_else(Vec::new, |resource| {
+            resource.with_owner(|owner| owner.loans().map(|(peer, _)| peer).collect())
+        })
     }
 
     fn show(&self, key: &ResourceKey, names: &PeerNames<'_>) -> Option<ResourceView> {

@@ -31,7 +31,7 @@ mod timers;
 mod trust;
 
 pub use self::acquire::{Acquire, AcquireError, Ask, Held, Holder, Lost, Patience};
-pub use self::domain::{Domain, DomainSettings, Role, Totals, UNKNOWN};
+pub use self::domain::{Domain, DomainSettings, Handle, Role, Totals, UNKNOWN, WeakDomain};
 pub use self::host::Host;
 pub use self::inspect::PeerNames;
 pub use self::resource::Resource;

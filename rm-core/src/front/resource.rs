@@ -235,6 +235,14 @@ impl<T: ResourceType> Resource<T> {
         self.input(|inner, now| inner.owner.on_debtor_down(now, peer, &mut inner.fx));
     }
 
+    pub(super) fn on_debtor_silent(&self, peer: PeerId) {
+        self.input(|inner, now| inner.owner.on_debtor_silent(now, peer, &mut inner.fx));
+    }
+
+    pub(super) fn on_debtor_heard(&self, peer: PeerId) {
+        self.input(|inner, now| inner.owner.on_debtor_heard(now, peer, &mut inner.fx));
+    }
+
     pub(super) fn on_epoch(&self, epoch: u32) {
         self.input(|inner, now| inner.owner.on_epoch(now, epoch, &mut inner.fx));
     }

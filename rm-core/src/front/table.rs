@@ -166,6 +166,14 @@ impl<T: ResourceType> AnyTable for Table<T> {
         self.each(|resource| resource.on_debtor_down(peer));
     }
 
+    fn on_debtor_heard(&self, peer: PeerId) {
+        self.each(|resource| resource.on_debtor_heard(peer));
+    }
+
+    fn on_debtor_silent(&self, peer: PeerId) {
+        self.each(|resource| resource.on_debtor_silent(peer));
+    }
+
     fn on_epoch(&self, epoch: u32) {
         self.each(|resource| resource.on_epoch(epoch));
     }

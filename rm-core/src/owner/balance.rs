@@ -119,7 +119,7 @@ impl<T: ResourceType> Owner<T> {
                 recalled.busy_sent = true;
                 let known = recalled.blockers.clone();
                 walk.busy
-                    .push((step.order, self.blockers(known, step.order, &excess, None)));
+                    .push((step.order, self.blockers(known, step.order, &miss, None)));
             }
         }
         walk.ask(self, &asking, &miss);
@@ -134,6 +134,9 @@ impl<T: ResourceType> Owner<T> {
         fx: &mut Effects<T::Credit>,
     ) -> Option<Waiting<T::Credit>> {
         let debtor = item.asker.debtor();
+        if debtor.is_some_and(|peer| self.debtors[&peer].silent) {
+            return Some(item);
+        }
         let (need, tail) = self.need(walk, &item);
         let covered = walk.free.covers(&need);
         match item.asker {
@@ -313,7 +316,12 @@ impl<T: ResourceType> Owner<T> {
         fx: &mut Effects<T::Credit>,
     ) {
         let known = item.blockers.clone();
-        let blockers = self.blockers(known, item.order, &item.level, item.asker.token());
+        let blockers = self.blockers(
+            known,
+            item.order,
+            &item.level.less(&self.cached),
+            item.asker.token(),
+        );
         let token = match item.asker {
             Asker::Debtor(to, version) => {
                 fx.send(
@@ -342,18 +350,20 @@ impl<T: ResourceType> Owner<T> {
         fx.push(Effect::Deny { token, why });
     }
 
-    /// Who is in the way of `order`: those that peers named, holders here, older requests here.
+    /// Who is in the way of `order`: those that peers named, holders here of what it misses, older requests
+    /// here.
     fn blockers(
         &self,
         known: Blockers,
         order: Order,
-        level: &T::Credit,
+        miss: &T::Credit,
         own: Option<Token>,
     ) -> Blockers {
         let mut blockers = known;
-        let holders = self.holds.iter().filter(|(token, hold)| {
-            Some(*token) != own && hold.credit.conflicts(level, &self.capital)
-        });
+        let holders = self
+            .holds
+            .iter()
+            .filter(|(token, hold)| Some(*token) != own && !hold.credit.meet(miss).is_empty());
         blockers.extend(holders.map(|(_, hold)| Blocker {
             party: self.settings.party,
             kind: BlockerKind::Holder,

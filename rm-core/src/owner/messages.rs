@@ -99,6 +99,26 @@ impl<T: ResourceType> Owner<T> {
         self.balance(now, Spare::Keep, fx);
     }
 
+    /// A debtor may not hear us: its wants do not count until [`on_debtor_heard`](Self::on_debtor_heard), so
+    /// that no credit is parked where it cannot be used. What was lent stays lent until the lease ends.
+    pub fn on_debtor_silent(&mut self, now: Time, peer: PeerId, fx: &mut Effects<T::Credit>) {
+        self.set_silent(now, peer, true, fx);
+    }
+
+    /// A debtor that was silent is heard again.
+    pub fn on_debtor_heard(&mut self, now: Time, peer: PeerId, fx: &mut Effects<T::Credit>) {
+        self.set_silent(now, peer, false, fx);
+    }
+
+    fn set_silent(&mut self, now: Time, peer: PeerId, silent: bool, fx: &mut Effects<T::Credit>) {
+        if let Some(debtor) = self.debtors.get_mut(&peer)
+            && debtor.silent != silent
+        {
+            debtor.silent = silent;
+            self.balance(now, Spare::Keep, fx);
+        }
+    }
+
     /// The session with a debtor is over and its lease has run out: its loan is taken back, its wants are
     /// forgotten.
     pub fn on_debtor_down(&mut self, now: Time, peer: PeerId, fx: &mut Effects<T::Credit>) {

@@ -187,6 +187,8 @@ struct Debtor<C> {
     room: u64,
     /// When it last asked for a higher limit.
     asked_at: Option<Time>,
+    /// It may not hear us: its wants do not count.
+    silent: bool,
     /// It asked for a higher limit than this owner could give.
     limit_owed: bool,
     /// The recall register as last sent, less the steps already met.
@@ -201,6 +203,7 @@ impl<C: Credit> Debtor<C> {
             limit: 0,
             room: ROOM_MIN,
             asked_at: None,
+            silent: false,
             limit_owed: false,
             sent: Steps::new(),
         }
@@ -382,6 +385,8 @@ impl<T: ResourceType> Owner<T> {
             Event::CreditorUp { peer } => self.on_creditor_up(now, peer, fx),
             Event::Deadline => self.on_deadline(now, fx),
             Event::DebtorDown { peer } => self.on_debtor_down(now, peer, fx),
+            Event::DebtorHeard { peer } => self.on_debtor_heard(now, peer, fx),
+            Event::DebtorSilent { peer } => self.on_debtor_silent(now, peer, fx),
             Event::Message { from, message } => return self.on_message(now, from, message, fx),
             Event::Reduce { token, keep } => {
                 self.reduce(now, token, &keep, fx);

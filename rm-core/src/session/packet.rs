@@ -77,7 +77,7 @@ pub enum Body {
         /// For people: what is wrong and what to do.
         text: String,
     },
-    /// Debtor: extend my lease.
+    /// Debtor: extend my lease. It also says: I heard you within L/2. A debtor that does not is silent.
     Renew {
         /// The debtor's clock just before sending: an opaque number to everybody else.
         sent: u64,

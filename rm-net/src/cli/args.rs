@@ -269,8 +269,7 @@ fn parse_name(name: OsString) -> Result<ResourceKey, BadName> {
 
 /// A span: a number, with `ms`, `s`, `m` or `h` behind it; seconds without.
 fn parse_span(text: &str) -> Result<Duration, &'static str> {
-    const WRONG: &str =
-        "not a span of time: write such as 10, 0.5, 250ms, 15s or 2m, up to a year";
+    const WRONG: &str = "not a span of time: write such as 10, 0.5, 250ms, 15s or 2m, up to a year";
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match &text[digits.len()..] {
         "" | "s" => 1.0,

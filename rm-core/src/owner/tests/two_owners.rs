@@ -87,6 +87,23 @@ fn a_dead_debtor_s_loan_is_taken_back_and_later_tokens_are_above_its_limit() {
 }
 
 #[test]
+fn nothing_is_lent_to_a_debtor_that_fell_silent_until_it_is_heard_again() {
+    let (mut top, mut leaf) = lent(Policy::Exact, 1);
+    let (mut down, mut up) = (Fx::new(), Fx::new());
+    top.acquire(NOW, request(2, ALL - 1), &mut down);
+    leaf.acquire(NOW, request(3, 1), &mut up);
+    run((&mut top, DEBTOR), &mut leaf, up, Fx::new());
+    top.on_debtor_silent(NOW, DEBTOR, &mut Fx::new());
+    let mut fx = Fx::new();
+    top.release(NOW, token(2), &mut fx);
+    assert_eq!(sent(&fx), []);
+    assert_eq!(top.lent(), &Units(1));
+    let mut fx = Fx::new();
+    top.on_debtor_heard(NOW, DEBTOR, &mut fx);
+    assert!(matches!(sent(&fx)[..], [Message::Grant(_)]));
+}
+
+#[test]
 fn a_lost_lease_loses_every_hold_and_keeps_what_waits() {
     let (_, mut leaf) = lent(Policy::Exact, 1);
     leaf.acquire(NOW, request(2, ALL), &mut Fx::new());

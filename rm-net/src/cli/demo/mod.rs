@@ -84,7 +84,11 @@ async fn perform(args: &DemoArgs, dir: &Path, output: Output) -> Result<Verdict,
     prepared.map_err(|error| Failure::system("cannot write to the temporary directory", &error))?;
 
     let mut server = Server::start(&dir.join("server")).await?;
-    let judge = connect_as(std::slice::from_ref(&server.address), Some("demo-judge".into())).await?;
+    let judge = connect_as(
+        std::slice::from_ref(&server.address),
+        Some("demo-judge".into()),
+    )
+    .await?;
     let mut clients = Clients::start(args, &server.address, &files)?;
     explain(args, &server.address, output);
     follow(&mut clients, args, output).await?;

@@ -57,7 +57,9 @@ async fn run_over(
         taken = take::take(&locks, &args.wanted) => taken?,
         signal = until_ending(signals) => return Ok(Exit::signalled(signal.as_raw())),
     };
-    child::run(&taken, client.lease(), args, signals, output).await
+    // Where the connection just broke, what is left of the lease is all that is known of it.
+    let lease = client.lease().or(taken.valid_for()).unwrap_or_default();
+    child::run(&taken, lease, args, signals, output).await
 }
 
 /// The next signal that ends the wait for the locks.

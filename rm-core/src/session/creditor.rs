@@ -1,0 +1,294 @@
+//! The creditor's side of one session: from an accepted hello to the return of what was lent.
+//!
+//! It is live from the start and ends in void: by the debtor's goodbye, by a later session of the same run,
+//! or when the lease ran out. A broken connection, and even a debtor that breaks the rules, ends nothing:
+//! the debtor may still trust, so the session waits for the lease.
+//!
+//! # Invariants
+//!
+//! * A renewal is answered after its receipt was noted, never once the session is void, and only while the
+//!   creditor's own membership is good.
+//! * Only [`on_tick`](CreditorSession::on_tick) takes back for time. So a driver that reads its sockets
+//!   before it runs timers (see [`JumpWatch`](super::JumpWatch)) takes nothing back needlessly.
+//! * The answer to a renewal leaves before any item: credit never overtakes the trust it is used under.
+
+use core::time::Duration;
+
+use crate::id::{Boot, NodeId, Party};
+use crate::time::Time;
+
+use super::effect::{EndReason, Misbehaviour, SessionEffect, SessionEffects, VoidReason};
+use super::lease::{CreditorLease, LeaseTerms};
+use super::link::{Data, Link, Side, earliest};
+use super::packet::{Body, Hello, Item, RefuseCode, WIRE_VERSION, Welcome};
+use super::sequence::{Window, WindowFull};
+
+/// What a creditor welcomes its debtors with: the same for all sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a plain configuration")]
+pub struct CreditorConfig {
+    /// The creditor's configured name, 1 to 255 bytes.
+    pub name: Vec<u8>,
+    /// Its run.
+    pub boot: Boot,
+    /// Its registration.
+    pub reg: u64,
+    /// The cluster's lease.
+    pub terms: LeaseTerms,
+    /// How much may wait for the debtor to acknowledge it.
+    pub window: Window,
+}
+
+/// Whether a creditor may say anything that extends trust.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "there is no third")]
+pub enum Membership {
+    /// It is a member beyond doubt.
+    Good,
+    /// It may have been evicted: it answers no renewal and grants nothing until it knows better.
+    Suspended,
+}
+
+/// The creditor's side of one session. The [module](super) says how to drive it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreditorSession {
+    /// The debtor.
+    party: Party,
+    /// Which of its sessions.
+    number: u64,
+    terms: LeaseTerms,
+    lease: CreditorLease,
+    /// To be said first; `None` once it was.
+    welcome: Option<Welcome>,
+    /// The newest renewal that was not answered.
+    answer: Option<u64>,
+    /// When the debtor last proved that it hears.
+    proof: Option<Time>,
+    link: Link,
+    void: Option<VoidReason>,
+}
+
+impl CreditorSession {
+    /// The session that an admitted hello opens (see [`CreditorSessions`](super::CreditorSessions)). Its
+    /// welcome is the first packet to transmit.
+    #[must_use]
+    pub fn accept(now: Time, config: &CreditorConfig, hello: &Hello) -> Self {
+        Self {
+            party: Party {
+                node: NodeId::of_name(&hello.name),
+                boot: hello.boot,
+            },
+            number: hello.session,
+            terms: config.terms,
+            lease: CreditorLease::new(now, config.terms),
+            welcome: Some(Welcome {
+                version: WIRE_VERSION,
+                name: config.name.clone(),
+                boot: config.boot,
+                reg: config.reg,
+                next_expected: 1,
+                lease: config.terms.length(),
+            }),
+            answer: None,
+            proof: None,
+            link: Link::new(now, Side::Creditor, config.window),
+            void: None,
+        }
+    }
+
+    /// A packet came. `now` is read after its receipt.
+    ///
+    /// [`Body::Inspect`] and [`Body::Inspected`] belong to the driver; here they are a sign of life.
+    pub fn on_packet(&mut self, now: Time, body: Body, fx: &mut SessionEffects) {
+        if self.void.is_some() || !self.link.is_open() {
+            return;
+        }
+        self.link.on_heard(now, fx);
+        let outcome = match body {
+            Body::Bye { reason } => {
+                self.make_void(VoidReason::Bye { reason }, None, fx);
+                Ok(())
+            }
+            Body::Data { ack, first, items } => {
+                let heard = self.link.on_data(now, Data { ack, first, items }, fx);
+                heard.map(|is_proof| {
+                    if is_proof {
+                        self.proof = Some(now);
+                    }
+                })
+            }
+            Body::Gone { .. } => Err(Misbehaviour::Unexpected { packet: "Gone" }),
+            Body::Hello(_) => Err(Misbehaviour::Unexpected { packet: "Hello" }),
+            Body::Inspect { .. } | Body::Inspected { .. } => Ok(()),
+            Body::Refuse { .. } => Err(Misbehaviour::Unexpected { packet: "Refuse" }),
+            Body::Renew { sent } => {
+                self.lease.on_renew(now);
+                self.answer = Some(sent);
+                self.proof = Some(now);
+                Ok(())
+            }
+            Body::RenewAck { .. } => Err(Misbehaviour::Unexpected { packet: "RenewAck" }),
+            Body::Welcome(_) => Err(Misbehaviour::Unexpected { packet: "Welcome" }),
+        };
+        if let Err(why) = outcome {
+            let words = Body::Refuse {
+                code: RefuseCode::Protocol,
+                text: format!("the debtor {why}"),
+            };
+            self.end(EndReason::Misbehaved(why), Some(words), fx);
+        }
+    }
+
+    /// Queues a credit message to the debtor.
+    ///
+    /// Once the connection is over the message is dropped: the lease settles what can no longer be said.
+    ///
+    /// # Errors
+    /// [`WindowFull`] where the debtor acknowledges too little, and the message is gone: close the
+    /// connection, and let the lease run out.
+    ///
+    /// # Panics
+    /// On a message that only a debtor sends.
+    pub fn push(&mut self, item: Item) -> Result<(), WindowFull> {
+        self.link.push(item)
+    }
+
+    /// Time passed: to be called at [`next_tick`](Self::next_tick), after the sockets if the clock jumped.
+    /// More often does no harm.
+    pub fn on_tick(&mut self, now: Time, fx: &mut SessionEffects) {
+        if self.void.is_some() {
+            return;
+        }
+        if now >= self.lease.take_back_at() {
+            let why = VoidReason::TakenBack;
+            let reason = why.to_string();
+            self.make_void(why, Some(Body::Gone { reason }), fx);
+        } else {
+            self.link.on_tick(now, self.terms.silence(), fx);
+        }
+    }
+
+    /// The connection broke. The session waits for the lease.
+    pub fn on_disconnect(&mut self, fx: &mut SessionEffects) {
+        self.end(EndReason::Disconnected, None, fx);
+        self.link.on_disconnect();
+    }
+
+    /// The same run of the debtor opened a later session, so it has dropped this one: all that was lent is
+    /// taken back at once. Only [`Admission::Succeeds`](super::Admission::Succeeds) proves it.
+    pub fn on_superseded(&mut self, fx: &mut SessionEffects) {
+        let why = VoidReason::Superseded;
+        let reason = why.to_string();
+        self.make_void(why, Some(Body::Gone { reason }), fx);
+    }
+
+    /// This side stops, and tells the debtor. The session still waits for the lease.
+    pub fn bye(&mut self, reason: &str, fx: &mut SessionEffects) {
+        let reason = reason.to_owned();
+        self.end(EndReason::Closed, Some(Body::Bye { reason }), fx);
+    }
+
+    /// The next packet to write, now that the connection takes one; `None`: nothing to say.
+    ///
+    /// All effects have been worked off. `membership` is as good as known at this moment. `batch` bounds
+    /// the credit messages of one packet. Where [`is_connected`](Self::is_connected) then is false, close
+    /// the connection.
+    #[must_use]
+    pub fn transmit(&mut self, membership: Membership, batch: Window) -> Option<Body> {
+        if !self.link.is_open() {
+            return self.link.take_last_words();
+        }
+        if let Some(welcome) = self.welcome.take() {
+            return Some(Body::Welcome(welcome));
+        }
+        if membership == Membership::Good
+            && let Some(sent) = self.answer.take()
+        {
+            let length = self.terms.length();
+            return Some(Body::RenewAck { sent, length });
+        }
+        self.link.next_data(batch)
+    }
+
+    /// When [`on_tick`](Self::on_tick) next has something to do; `None`: never.
+    #[must_use]
+    pub fn next_tick(&self) -> Option<Time> {
+        let link = self.link.next_tick(self.terms.silence());
+        earliest([self.take_back_at(), link])
+    }
+
+    /// When what was lent is taken back, unless a renewal comes; `None`: it was.
+    #[must_use]
+    pub fn take_back_at(&self) -> Option<Time> {
+        self.void.is_none().then(|| self.lease.take_back_at())
+    }
+
+    /// Whether credit may be lent now: the connection stands, and the debtor proved within L/2 that it
+    /// hears.
+    ///
+    /// Otherwise a link that is dead one way would park credit at a debtor that cannot use it. The proofs:
+    /// a new acknowledgement, and any renewal, since a debtor renews only while it hears. The caller sees
+    /// to it that its own membership is good.
+    #[must_use]
+    pub fn may_lend(&self, now: Time) -> bool {
+        let silence: Duration = self.terms.silence();
+        self.link.is_open() && self.proof.is_some_and(|at| now < at.after(silence))
+    }
+
+    /// The debtor.
+    #[must_use]
+    pub const fn party(&self) -> Party {
+        self.party
+    }
+
+    /// Which of the debtor's sessions it is.
+    #[must_use]
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Why the session is over; `None` while it is not.
+    #[must_use]
+    pub const fn void_reason(&self) -> Option<&VoidReason> {
+        self.void.as_ref()
+    }
+
+    /// Whether the connection is still needed, if only for last words.
+    #[must_use]
+    pub const fn is_connected(&self) -> bool {
+        self.link.is_needed()
+    }
+
+    /// Whether [`push`](Self::push) would refuse.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.link.outgoing().is_full()
+    }
+
+    /// Whether something is queued that was never sent.
+    #[must_use]
+    pub fn has_unsent(&self) -> bool {
+        self.link.outgoing().has_unsent()
+    }
+
+    /// The connection is over; the session is not.
+    fn end(&mut self, why: EndReason, last_words: Option<Body>, fx: &mut SessionEffects) {
+        if self.link.is_open() {
+            self.link.end(last_words);
+            self.answer = None;
+            fx.push(SessionEffect::Ended(why));
+        }
+    }
+
+    fn make_void(&mut self, why: VoidReason, last_words: Option<Body>, fx: &mut SessionEffects) {
+        if self.void.is_none() {
+            self.link.end(last_words);
+            self.answer = None;
+            self.void = Some(why.clone());
+            fx.push(SessionEffect::Void(why));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,267 @@
+use super::*;
+use crate::session::testing::{grant, ms, recall, want};
+use SessionEffect::{Deliver, Ended, Heard, Silent, Void};
+
+const L: Duration = Duration::from_secs(10);
+/// `wait(L)` in milliseconds.
+const WAIT: u64 = 10_220;
+
+/// A session accepted at 0, its welcome said, and what it did.
+struct Bench {
+    session: CreditorSession,
+    fx: SessionEffects,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let config = CreditorConfig {
+            name: b"server".to_vec(),
+            boot: Boot(6),
+            reg: 9,
+            terms: LeaseTerms::new(L).unwrap(),
+            window: Window::default(),
+        };
+        let hello = Hello {
+            version: WIRE_VERSION,
+            name: b"web-1".to_vec(),
+            boot: Boot(5),
+            session: 3,
+            reg: 0,
+            next_expected: 1,
+        };
+        let mut bench = Self {
+            session: CreditorSession::accept(ms(0), &config, &hello),
+            fx: SessionEffects::new(),
+        };
+        let welcome = Welcome {
+            version: WIRE_VERSION,
+            name: b"server".to_vec(),
+            boot: Boot(6),
+            reg: 9,
+            next_expected: 1,
+            lease: L,
+        };
+        assert_eq!(bench.sent(), [Body::Welcome(welcome)]);
+        assert_eq!(
+            (bench.session.party().boot, bench.session.number()),
+            (Boot(5), 3)
+        );
+        bench
+    }
+
+    /// A renewal received at 100 ms was answered.
+    fn renewed() -> Self {
+        let mut bench = Self::new();
+        assert_eq!(bench.packet(100, Body::Renew { sent: 77 }), []);
+        assert_eq!(bench.sent(), [ack(77)]);
+        bench
+    }
+
+    fn packet(&mut self, at: u64, body: Body) -> Vec<SessionEffect> {
+        self.session.on_packet(ms(at), body, &mut self.fx);
+        self.fx.drain().collect()
+    }
+
+    fn tick(&mut self, at: u64) -> Vec<SessionEffect> {
+        self.session.on_tick(ms(at), &mut self.fx);
+        let next = self.session.next_tick();
+        assert!(
+            next.is_none_or(|next| next > ms(at)),
+            "at {at}: next {next:?}"
+        );
+        self.fx.drain().collect()
+    }
+
+    /// All that it has to say.
+    fn sent(&mut self) -> Vec<Body> {
+        let batch = Window::default();
+        core::iter::from_fn(|| self.session.transmit(Membership::Good, batch)).collect()
+    }
+}
+
+fn ack(sent: u64) -> Body {
+    Body::RenewAck { sent, length: L }
+}
+
+fn data(ack: u64, first: u64, items: &[Item]) -> Body {
+    let items = items.to_vec();
+    Body::Data { ack, first, items }
+}
+
+fn gone(why: &VoidReason) -> Body {
+    Body::Gone {
+        reason: why.to_string(),
+    }
+}
+
+#[test]
+fn what_was_lent_is_taken_back_a_wait_after_the_newest_renewal() {
+    let mut bench = Bench::renewed();
+    bench.packet(4_000, Body::Renew { sent: 78 });
+    assert_eq!(bench.session.take_back_at(), Some(ms(4_000 + WAIT)));
+    assert_eq!(bench.tick(4_000 + WAIT - 1), [Silent]);
+    assert_eq!(bench.tick(4_000 + WAIT), [Void(VoidReason::TakenBack)]);
+    assert_eq!(bench.sent(), [gone(&VoidReason::TakenBack)]);
+    assert_eq!(bench.session.take_back_at(), None);
+    assert_eq!(bench.session.next_tick(), None);
+    assert!(!bench.session.is_connected());
+}
+
+#[test]
+fn a_debtor_that_never_renews_is_waited_for_and_lent_nothing() {
+    let mut bench = Bench::new();
+    assert!(!bench.session.may_lend(ms(1)));
+    assert_eq!(bench.session.take_back_at(), Some(ms(WAIT)));
+    assert_eq!(bench.tick(WAIT), [Void(VoidReason::TakenBack)]);
+}
+
+#[test]
+fn the_newest_renewal_is_answered_before_any_item() {
+    let mut bench = Bench::new();
+    bench.packet(100, Body::Renew { sent: 77 });
+    bench.packet(101, Body::Renew { sent: 78 });
+    bench.session.push(grant(1)).unwrap();
+    assert_eq!(bench.sent(), [ack(78), data(0, 1, &[grant(1)])]);
+}
+
+#[test]
+fn a_suspended_creditor_answers_no_renewal_until_it_is_good_again() {
+    let mut bench = Bench::new();
+    bench.packet(100, Body::Renew { sent: 77 });
+    let suspended = bench
+        .session
+        .transmit(Membership::Suspended, Window::default());
+    assert_eq!(suspended, None);
+    assert_eq!(bench.sent(), [ack(77)]);
+}
+
+#[test]
+fn a_renewal_read_before_the_timers_saves_a_lease_that_ran_out() {
+    let mut bench = Bench::renewed();
+    bench.packet(30_000, Body::Renew { sent: 78 });
+    assert_eq!(bench.tick(30_000), []);
+    assert_eq!(bench.sent(), [ack(78)]);
+}
+
+#[test]
+fn a_renewal_after_taking_back_is_not_answered() {
+    let mut bench = Bench::renewed();
+    bench.tick(100 + WAIT);
+    assert_eq!(bench.packet(100 + WAIT, Body::Renew { sent: 78 }), []);
+    assert_eq!(bench.sent(), [gone(&VoidReason::TakenBack)]);
+    assert_eq!(bench.sent(), []);
+}
+
+#[test]
+fn a_broken_connection_ends_nothing_before_the_lease_does() {
+    let mut bench = Bench::renewed();
+    bench.session.on_disconnect(&mut bench.fx);
+    assert_eq!(
+        bench.fx.drain().collect::<Vec<_>>(),
+        [Ended(EndReason::Disconnected)]
+    );
+    assert_eq!(bench.session.next_tick(), Some(ms(100 + WAIT)));
+    assert!(!bench.session.may_lend(ms(200)));
+    // What nobody can hear is not kept.
+    bench.session.push(grant(1)).unwrap();
+    assert!(!bench.session.has_unsent() && !bench.session.is_connected());
+    assert_eq!(bench.tick(100 + WAIT), [Void(VoidReason::TakenBack)]);
+    assert_eq!(bench.sent(), []);
+}
+
+#[test]
+fn goodbye_and_a_later_session_end_it_at_once() {
+    let mut bench = Bench::renewed();
+    let reason = || "done".to_owned();
+    let bye = bench.packet(200, Body::Bye { reason: reason() });
+    assert_eq!(bye, [Void(VoidReason::Bye { reason: reason() })]);
+    assert_eq!(bench.session.take_back_at(), None);
+    assert_eq!(bench.sent(), []);
+
+    let mut bench = Bench::renewed();
+    bench.session.on_disconnect(&mut bench.fx);
+    bench.fx = SessionEffects::new();
+    bench.session.on_superseded(&mut bench.fx);
+    assert_eq!(bench.fx.as_slice(), [Void(VoidReason::Superseded)]);
+}
+
+#[test]
+fn a_creditor_that_stops_says_so_and_still_waits_for_the_lease() {
+    let mut bench = Bench::renewed();
+    bench.packet(150, Body::Renew { sent: 78 });
+    bench.session.bye("restart", &mut bench.fx);
+    assert_eq!(
+        bench.fx.drain().collect::<Vec<_>>(),
+        [Ended(EndReason::Closed)]
+    );
+    let reason = "restart".to_owned();
+    assert_eq!(bench.sent(), [Body::Bye { reason }]);
+    assert_eq!(bench.session.take_back_at(), Some(ms(150 + WAIT)));
+}
+
+#[test]
+fn it_lends_within_half_a_lease_of_a_renewal_or_a_new_acknowledgement() {
+    let mut bench = Bench::renewed();
+    assert!(bench.session.may_lend(ms(5_099)));
+    assert!(!bench.session.may_lend(ms(5_100)));
+    bench.session.push(grant(1)).unwrap();
+    bench.sent();
+    // A packet that acknowledges nothing new proves nothing.
+    let effects = bench.packet(6_000, data(0, 1, &[want(1)]));
+    assert_eq!(effects, [Deliver(want(1))]);
+    assert!(!bench.session.may_lend(ms(6_000)));
+    bench.packet(7_000, data(1, 2, &[]));
+    assert!(bench.session.may_lend(ms(11_999)) && !bench.session.may_lend(ms(12_000)));
+}
+
+#[test]
+fn silence_is_told_once_and_ended_by_the_next_packet() {
+    let mut bench = Bench::renewed();
+    assert_eq!(bench.session.next_tick(), Some(ms(5_100)));
+    assert_eq!(bench.tick(5_100), [Silent]);
+    assert_eq!(bench.tick(5_200), []);
+    assert_eq!(bench.packet(6_000, Body::Renew { sent: 78 }), [Heard]);
+    assert_eq!(bench.tick(11_000), [Silent]);
+}
+
+#[test]
+fn a_debtor_that_breaks_the_rules_is_told_and_still_waited_for() {
+    let unexpected = |packet| Misbehaviour::Unexpected { packet };
+    let hello = match crate::session::DebtorSession::connect(
+        ms(0),
+        crate::session::DebtorConfig {
+            name: b"web-1".to_vec(),
+            boot: Boot(5),
+            session: 3,
+            reg: 0,
+            window: Window::default(),
+            patience: L,
+        },
+    )
+    .transmit(ms(0), Window::default())
+    {
+        Some(Body::Hello(hello)) => hello,
+        other => panic!("no hello: {other:?}"),
+    };
+    let cases = [
+        (Body::Hello(hello), unexpected("Hello")),
+        (ack(1), unexpected("RenewAck")),
+        (
+            Body::Gone {
+                reason: String::new(),
+            },
+            unexpected("Gone"),
+        ),
+        (data(0, 1, &[recall()]), Misbehaviour::WrongDirection),
+    ];
+    for (body, why) in cases {
+        let mut bench = Bench::renewed();
+        let text = format!("the debtor {why}");
+        let effects = bench.packet(200, body);
+        assert_eq!(effects, [Ended(EndReason::Misbehaved(why))]);
+        let code = RefuseCode::Protocol;
+        assert_eq!(bench.sent(), [Body::Refuse { code, text }]);
+        assert!(!bench.session.is_connected());
+        assert_eq!(bench.session.take_back_at(), Some(ms(100 + WAIT)));
+    }
+}

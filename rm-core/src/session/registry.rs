@@ -1,0 +1,319 @@
+//! Which hello is admitted, and what it proves about sessions before it.
+//!
+//! A debtor numbers its sessions with one creditor from 1. Session `n + 1` of the same run proves that the
+//! run dropped session `n`. Another run of the same name proves nothing: the first may still run, paused or
+//! behind a broken link, so it keeps its lease, and both have sessions side by side.
+//!
+//! Only sessions that are not over are remembered. A late hello of a forgotten one opens a session that
+//! nobody renews: it runs out by its lease, and nothing is lent over it.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use crate::id::{BadName, NodeId, Party, PeerId, Stamp};
+use crate::stamp::HybridClock;
+use crate::time::Time;
+
+use super::effect::Refusal;
+use super::packet::{Hello, RefuseCode, WIRE_VERSION};
+
+/// What to do with a hello.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a driver must handle every answer")]
+pub enum Admission {
+    /// Answer [`Gone`](super::packet::Body::Gone): it asks to go on with a session, and none can go on.
+    Gone {
+        /// For people.
+        reason: String,
+    },
+    /// Accept it.
+    New,
+    /// Answer [`Refuse`](super::packet::Body::Refuse).
+    Refused(Refusal),
+    /// Accept it, and end that session at once: the debtor has dropped it.
+    Succeeds {
+        /// The session that is over.
+        ends: PeerId,
+    },
+}
+
+/// The sessions of one creditor that are not over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreditorSessions {
+    /// The creditor's registration.
+    reg: u64,
+    /// At most so many.
+    limit: usize,
+    open: BTreeMap<Party, Known>,
+}
+
+/// The newest session of one run of a debtor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Known {
+    number: u64,
+    peer: PeerId,
+}
+
+impl CreditorSessions {
+    /// No sessions, for a creditor registered as `reg`; at most `limit`.
+    #[must_use]
+    pub const fn new(reg: u64, limit: usize) -> Self {
+        Self {
+            reg,
+            limit,
+            open: BTreeMap::new(),
+        }
+    }
+
+    /// Decides about a hello. Where it is accepted, its session is `peer` from now on.
+    pub fn admit(&mut self, hello: &Hello, peer: PeerId) -> Admission {
+        if let Err(refusal) = check_hello(hello) {
+            return Admission::Refused(refusal);
+        }
+        if hello.reg != 0 && hello.reg != self.reg {
+            return gone("it was with an earlier run of this server");
+        }
+        if hello.next_expected != 1 {
+            return gone("a session does not outlive its connection");
+        }
+        let known = Known {
+            number: hello.session,
+            peer,
+        };
+        let is_full = self.open.len() >= self.limit;
+        match self.open.entry(party(hello)) {
+            Entry::Occupied(mut entry) => {
+                if hello.session <= entry.get().number {
+                    return gone("a later connection needs a session with a higher number");
+                }
+                let ends = entry.insert(known).peer;
+                Admission::Succeeds { ends }
+            }
+            Entry::Vacant(_) if is_full => Admission::Refused(Refusal {
+                code: RefuseCode::Limit,
+                text: format!(
+                    "the server has {} sessions, as many as it may: close some, or raise its limit",
+                    self.limit
+                ),
+            }),
+            Entry::Vacant(entry) => {
+                entry.insert(known);
+                Admission::New
+            }
+        }
+    }
+
+    /// The session `peer` of `party` is over. A later one of the same run stays.
+    pub fn remove(&mut self, party: Party, peer: PeerId) {
+        if self
+            .open
+            .get(&party)
+            .is_some_and(|known| known.peer == peer)
+        {
+            self.open.remove(&party);
+        }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+}
+
+/// Whether a newcomer's highest stamp may be taken over. `now` is what stamps are made of, not the clock of
+/// leases; `ahead_max` is how far ahead it may be, such as [`STAMP_AHEAD_MAX`](crate::stamp::STAMP_AHEAD_MAX).
+///
+/// # Errors
+/// The [`Refusal`] to answer with.
+pub fn check_stamp(
+    clock: &HybridClock,
+    now: Time,
+    stamp: Stamp,
+    ahead_max: Duration,
+) -> Result<(), Refusal> {
+    if clock.is_poisoned(now, stamp, ahead_max) {
+        return Err(Refusal {
+            code: RefuseCode::Stamp,
+            text: format!(
+                "its stamp is more than {ahead_max:?} ahead of ours: set the clocks of both hosts right"
+            ),
+        });
+    }
+    Ok(())
+}
+
+/// Whether a hello makes sense at all. The version first: of another one, nothing else need mean the same.
+fn check_hello(hello: &Hello) -> Result<(), Refusal> {
+    let protocol = |text: &str| Refusal {
+        code: RefuseCode::Protocol,
+        text: text.to_owned(),
+    };
+    if hello.version != WIRE_VERSION {
+        return Err(Refusal {
+            code: RefuseCode::Version,
+            text: format!(
+                "it speaks version {} of the wire, this server {WIRE_VERSION}: upgrade the older one",
+                hello.version
+            ),
+        });
+    }
+    BadName::check(&hello.name).map_err(|bad| protocol(&format!("its name is no name: {bad}")))?;
+    if hello.session == 0 || hello.next_expected == 0 {
+        return Err(protocol("sessions and messages are numbered from 1"));
+    }
+    Ok(())
+}
+
+fn party(hello: &Hello) -> Party {
+    Party {
+        node: NodeId::of_name(&hello.name),
+        boot: hello.boot,
+    }
+}
+
+fn gone(why: &str) -> Admission {
+    Admission::Gone {
+        reason: format!("{why}: open a new one"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Boot;
+    use crate::stamp::STAMP_AHEAD_MAX;
+
+    const OURS: u64 = 7;
+
+    fn hello(boot: u64, session: u64) -> Hello {
+        Hello {
+            version: WIRE_VERSION,
+            name: b"web-1".to_vec(),
+            boot: Boot(boot),
+            session,
+            reg: 0,
+            next_expected: 1,
+        }
+    }
+
+    fn sessions() -> CreditorSessions {
+        CreditorSessions::new(OURS, 2)
+    }
+
+    fn refused(admission: Admission) -> (RefuseCode, String) {
+        let Admission::Refused(refusal) = admission else {
+            panic!("not refused: {admission:?}");
+        };
+        (refusal.code, refusal.text)
+    }
+
+    #[test]
+    fn a_later_session_of_the_same_run_ends_the_earlier() {
+        let mut sessions = sessions();
+        assert_eq!(sessions.admit(&hello(1, 1), PeerId(10)), Admission::New);
+        let later = sessions.admit(&hello(1, 3), PeerId(11));
+        assert_eq!(later, Admission::Succeeds { ends: PeerId(10) });
+        assert_eq!(sessions.len(), 1);
+    }
+
+    #[test]
+    fn the_same_or_an_earlier_session_is_gone() {
+        let mut sessions = sessions();
+        sessions.admit(&hello(1, 2), PeerId(10));
+        for session in [1, 2] {
+            let answer = sessions.admit(&hello(1, session), PeerId(11));
+            assert!(matches!(answer, Admission::Gone { .. }), "{answer:?}");
+        }
+        let next = sessions.admit(&hello(1, 3), PeerId(12));
+        assert_eq!(next, Admission::Succeeds { ends: PeerId(10) });
+    }
+
+    #[test]
+    fn another_run_of_the_same_name_proves_nothing() {
+        let mut sessions = sessions();
+        sessions.admit(&hello(1, 1), PeerId(10));
+        assert_eq!(sessions.admit(&hello(2, 9), PeerId(11)), Admission::New);
+        assert_eq!(sessions.len(), 2);
+    }
+
+    #[test]
+    fn a_session_that_is_over_makes_room_and_its_successor_stays() {
+        let mut sessions = sessions();
+        sessions.admit(&hello(1, 1), PeerId(10));
+        sessions.admit(&hello(1, 2), PeerId(11));
+        sessions.remove(party(&hello(1, 1)), PeerId(10));
+        assert_eq!(sessions.len(), 1);
+        sessions.remove(party(&hello(1, 2)), PeerId(11));
+        assert!(sessions.is_empty());
+    }
+
+    #[test]
+    fn one_session_too_many_is_refused_but_not_one_that_replaces() {
+        let mut sessions = sessions();
+        sessions.admit(&hello(1, 1), PeerId(10));
+        sessions.admit(&hello(2, 1), PeerId(11));
+        let (code, text) = refused(sessions.admit(&hello(3, 1), PeerId(12)));
+        assert_eq!(code, RefuseCode::Limit);
+        assert!(text.contains("raise its limit"), "{text}");
+        let later = sessions.admit(&hello(2, 2), PeerId(13));
+        assert_eq!(later, Admission::Succeeds { ends: PeerId(11) });
+    }
+
+    #[test]
+    fn another_version_is_refused_before_anything_else_is_read() {
+        let mut strange = hello(1, 0);
+        strange.version = WIRE_VERSION + 1;
+        strange.name.clear();
+        let (code, text) = refused(sessions().admit(&strange, PeerId(10)));
+        assert_eq!(code, RefuseCode::Version);
+        assert!(
+            text.contains("version 2") && text.contains("upgrade"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_name_of_0_or_256_bytes_and_the_number_0_are_refused() {
+        let (mut empty, mut long) = (hello(1, 1), hello(1, 1));
+        empty.name.clear();
+        long.name = vec![b'x'; 256];
+        let mut zero = hello(1, 1);
+        zero.next_expected = 0;
+        for bad in [empty, long, hello(1, 0), zero] {
+            let (code, _) = refused(sessions().admit(&bad, PeerId(10)));
+            assert_eq!(code, RefuseCode::Protocol, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_session_with_another_registration_or_with_a_past_is_gone() {
+        let (mut other, mut resumed, mut ours) = (hello(1, 1), hello(1, 1), hello(1, 1));
+        other.reg = OURS + 1;
+        resumed.next_expected = 5;
+        ours.reg = OURS;
+        for hello in [other, resumed] {
+            let answer = sessions().admit(&hello, PeerId(10));
+            assert!(matches!(answer, Admission::Gone { .. }), "{answer:?}");
+        }
+        assert_eq!(sessions().admit(&ours, PeerId(10)), Admission::New);
+    }
+
+    #[test]
+    fn a_stamp_too_far_ahead_is_refused_with_advice() {
+        let clock = HybridClock::default();
+        let day = STAMP_AHEAD_MAX.as_nanos() as u64;
+        let check = |stamp| check_stamp(&clock, Time::ZERO, Stamp(stamp), STAMP_AHEAD_MAX);
+        assert_eq!(check(day), Ok(()));
+        let refusal = check(day + 1).unwrap_err();
+        assert_eq!(refusal.code, RefuseCode::Stamp);
+        assert!(refusal.text.contains("clocks"), "{}", refusal.text);
+    }
+}

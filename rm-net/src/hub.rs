@@ -1,0 +1,176 @@
+//! What ties a domain to its sessions: the clocks, and the way from a resource to the peer it writes to.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use rm_core::front::{Domain, Host, WeakDomain};
+use rm_core::id::{Boot, NodeId, Party, PeerId, Stamp};
+use rm_core::session::packet::Item;
+use rm_core::stamp::STAMP_AHEAD_MAX;
+use rm_core::time::Time;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{BootClock, stamp_now};
+use crate::inquiry::Inquiries;
+use crate::peer::Peer;
+
+/// The host of one domain. Its tasks hold it, and the domain only weakly: a domain that nobody uses ends them.
+pub(crate) struct Hub {
+    pub(crate) name: String,
+    pub(crate) party: Party,
+    clock: BootClock,
+    domain: OnceLock<WeakDomain>,
+    peers: RwLock<HashMap<PeerId, Arc<Peer>>>,
+    next_peer: AtomicU64,
+    epoch: AtomicU32,
+    /// The earliest deadline came nearer, or the domain was dropped.
+    pub(crate) timer: Notify,
+    /// Told to stop, or nobody uses the domain any more: say goodbye.
+    pub(crate) stopping: CancellationToken,
+    /// Goodbye was said: end all tasks.
+    pub(crate) ended: CancellationToken,
+    /// Questions to peers.
+    pub(crate) inquiries: Inquiries,
+}
+
+impl Hub {
+    /// The hub of the node `name` in this run of the process.
+    pub(crate) fn new(name: &str) -> Arc<Self> {
+        let node = NodeId::of_name(name.as_bytes());
+        Arc::new(Self {
+            name: name.into(),
+            party: Party {
+                node,
+                boot: fresh_boot(),
+            },
+            clock: BootClock::new(),
+            domain: OnceLock::new(),
+            peers: RwLock::default(),
+            // 0 is nobody.
+            next_peer: AtomicU64::new(1),
+            epoch: AtomicU32::new(0),
+            timer: Notify::new(),
+            stopping: CancellationToken::new(),
+            ended: CancellationToken::new(),
+            inquiries: Inquiries::default(),
+        })
+    }
+
+    /// Tells the hub which domain it serves. Once.
+    pub(crate) fn serve(&self, domain: &Domain) {
+        let is_first = self.domain.set(domain.downgrade()).is_ok();
+        debug_assert!(is_first, "a hub has one domain");
+    }
+
+    /// The domain, while anybody uses it.
+    pub(crate) fn domain(&self) -> Option<Domain> {
+        self.domain.get()?.upgrade()
+    }
+
+    pub(crate) fn fresh_peer(&self) -> PeerId {
+        // Relaxed: only uniqueness counts.
+        PeerId(self.next_peer.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn add(&self, peer: &Arc<Peer>) {
+        let mut peers = self.peers.write().unwrap_or_else(PoisonError::into_inner);
+        peers.insert(peer.id, Arc::clone(peer));
+    }
+
+    pub(crate) fn remove(&self, id: PeerId) {
+        self.peers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&id);
+    }
+
+    pub(crate) fn peer(&self, id: PeerId) -> Option<Arc<Peer>> {
+        self.peers
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&id)
+            .cloned()
+    }
+
+    pub(crate) fn peers(&self) -> Vec<Arc<Peer>> {
+        self.peers
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
+    }
+
+    /// The epoch that goes into each packet.
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_epoch(&self, epoch: u32) {
+        self.epoch.fetch_max(epoch, Ordering::AcqRel);
+    }
+
+    /// What the head of a packet says: another's stamp moves ours, unless it is absurd.
+    pub(crate) fn on_head(&self, domain: &Domain, stamp: Stamp) {
+        if !domain
+            .stamps()
+            .is_poisoned(stamp_now(), stamp, STAMP_AHEAD_MAX)
+        {
+            domain.observe_stamp(stamp);
+        }
+    }
+
+    /// The highest stamp, that goes into each packet.
+    pub(crate) fn highest_stamp(&self) -> Stamp {
+        self.domain()
+            .map_or(Stamp(0), |domain| domain.stamps().highest())
+    }
+}
+
+impl Host for Hub {
+    fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    fn stamp_now(&self) -> Time {
+        stamp_now()
+    }
+
+    fn queue(&self, to: PeerId, item: Item) {
+        if let Some(peer) = self.peer(to) {
+            peer.queue(item);
+        }
+    }
+
+    fn flush(&self, to: PeerId) {
+        if let Some(peer) = self.peer(to) {
+            peer.flush(self);
+        }
+    }
+
+    fn rearm(&self) {
+        self.timer.notify_one();
+    }
+
+    fn on_domain_dropped(&self) {
+        self.timer.notify_one();
+        self.stopping.cancel();
+    }
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A number that no other run has.
+fn fresh_boot() -> Boot {
+    // Without randomness from the system: the clock and the process, which differ between runs of one machine.
+    let fallback = || stamp_now().as_nanos() ^ u64::from(std::process::id()).rotate_left(48);
+    Boot(getrandom::u64().unwrap_or_else(|_| fallback()))
+}

@@ -1,0 +1,541 @@
+//! One session of this node and the connection it has: bytes in, bytes out.
+//!
+//! Two parties write to a connection: whoever has just queued something, at once and without a change of
+//! task while the socket takes it; and a writer task for the rest. One task reads. What a read brings is worked
+//! off before the answers are written, all in one go.
+//!
+//! **Locks.** A resource's lock may be held while `queue` takes the session's; the output's lock while the session's
+//! is taken. Nobody takes a resource's lock while holding one of these, and none is held across `.await`.
+//!
+//! **Bounds.** The session's window bounds what waits for a peer that does not read; beyond it the connection
+//! is closed, and the lease settles the rest. Questions and answers outside the sequence have a small queue of
+//! their own.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use rm_core::front::{Host, Trust};
+use rm_core::id::{Party, PeerId};
+use rm_core::session::packet::{Body, Item, Packet, RefuseCode};
+use rm_core::session::{
+    CreditorSession, DebtorSession, Membership, SessionEffects, Window, WindowFull,
+};
+use rm_core::time::Time;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio_util::codec::{Decoder as _, Encoder as _};
+
+use crate::frame::{FrameError, PacketCodec};
+use crate::hub::Hub;
+
+/// What may wait for a peer's acknowledgement: more means that it does not read.
+pub(crate) const WINDOW: Window = Window {
+    items: 1 << 18,
+    bytes: 64 << 20,
+};
+
+/// What goes into one packet.
+const BATCH: Window = Window {
+    items: 64,
+    bytes: 256 << 10,
+};
+
+/// So many bytes are gathered before they are written.
+const WRITE_BYTES: usize = 64 << 10;
+
+/// So much is read at once.
+const READ_BYTES: usize = 64 << 10;
+
+/// The other side is given so long to hear a goodbye.
+const GOODBYE: Duration = Duration::from_millis(500);
+
+/// A timer is looked at this often, whatever it was set to.
+const NAP: Duration = Duration::from_millis(250);
+
+/// Questions and answers that wait to be written.
+const ASIDE_MAX: usize = 64;
+
+/// One of the two sides of a session.
+#[derive(Debug)]
+pub(crate) enum Session {
+    Creditor(CreditorSession),
+    Debtor(DebtorSession),
+}
+
+impl Session {
+    fn push(&mut self, item: Item) -> Result<(), WindowFull> {
+        match self {
+            Self::Creditor(session) => session.push(item),
+            Self::Debtor(session) => session.push(item),
+        }
+    }
+
+    fn transmit(&mut self, now: Time) -> Option<Body> {
+        match self {
+            // Alone, a root's membership is beyond doubt.
+            Self::Creditor(session) => session.transmit(Membership::Good, BATCH),
+            Self::Debtor(session) => session.transmit(now, BATCH),
+        }
+    }
+
+    fn on_packet(&mut self, now: Time, body: Body, fx: &mut SessionEffects) {
+        match self {
+            Self::Creditor(session) => session.on_packet(now, body, fx),
+            Self::Debtor(session) => session.on_packet(now, body, fx),
+        }
+    }
+
+    fn on_tick(&mut self, now: Time, fx: &mut SessionEffects) {
+        match self {
+            Self::Creditor(session) => session.on_tick(now, fx),
+            Self::Debtor(session) => session.on_tick(now, fx),
+        }
+    }
+
+    fn on_disconnect(&mut self, now: Time, fx: &mut SessionEffects) {
+        match self {
+            Self::Creditor(session) => session.on_disconnect(fx),
+            Self::Debtor(session) => session.on_disconnect(now, fx),
+        }
+    }
+
+    fn bye(&mut self, now: Time, reason: &str, fx: &mut SessionEffects) {
+        match self {
+            Self::Creditor(session) => session.bye(reason, fx),
+            Self::Debtor(session) => session.bye(now, reason, fx),
+        }
+    }
+
+    fn next_tick(&self) -> Option<Time> {
+        match self {
+            Self::Creditor(session) => session.next_tick(),
+            Self::Debtor(session) => session.next_tick(),
+        }
+    }
+
+    const fn is_connected(&self) -> bool {
+        match self {
+            Self::Creditor(session) => session.is_connected(),
+            Self::Debtor(session) => session.is_connected(),
+        }
+    }
+
+    const fn is_void(&self) -> bool {
+        match self {
+            Self::Creditor(session) => session.void_reason().is_some(),
+            Self::Debtor(session) => session.void_reason().is_some(),
+        }
+    }
+}
+
+/// Whether everything there was to say has been written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wrote {
+    All,
+    /// The socket takes no more at the moment.
+    Blocked,
+    /// The connection is over.
+    Closed,
+}
+
+struct Output {
+    codec: PacketCodec,
+    bytes: BytesMut,
+}
+
+/// One session and its connection.
+pub(crate) struct Peer {
+    pub(crate) id: PeerId,
+    /// The other side's run, as far as it said.
+    pub(crate) party: Party,
+    /// What the other side calls itself.
+    pub(crate) name: String,
+    pub(crate) stream: TcpStream,
+    session: Mutex<Session>,
+    /// Said outside the sequence, and by the driver alone.
+    aside: Mutex<VecDeque<Body>>,
+    output: Mutex<Output>,
+    /// There is something to write.
+    work: Notify,
+    /// The reader is at work, and writes when it is done.
+    is_reading: AtomicBool,
+    trust: OnceLock<Arc<Trust>>,
+    /// The window was full: something could not be said, so the session is of no more use.
+    is_overrun: AtomicBool,
+}
+
+impl Peer {
+    pub(crate) fn new(
+        id: PeerId,
+        party: Party,
+        name: String,
+        stream: TcpStream,
+        session: Session,
+    ) -> Arc<Self> {
+        let mut codec = PacketCodec::new();
+        codec.on_session();
+        Arc::new(Self {
+            id,
+            party,
+            name,
+            stream,
+            session: Mutex::new(session),
+            aside: Mutex::default(),
+            output: Mutex::new(Output {
+                codec,
+                bytes: BytesMut::new(),
+            }),
+            work: Notify::new(),
+            is_reading: AtomicBool::new(false),
+            trust: OnceLock::new(),
+            is_overrun: AtomicBool::new(false),
+        })
+    }
+
+    fn session(&self) -> MutexGuard<'_, Session> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a credit message at the end of what is to be said.
+    pub(crate) fn queue(&self, item: Item) {
+        if self.session().push(item).is_err() {
+            self.is_overrun.store(true, Ordering::Release);
+            self.work.notify_one();
+        }
+    }
+
+    /// Says something outside the sequence. Returns whether there was room.
+    pub(crate) fn say(&self, body: Body, hub: &Hub) -> bool {
+        let mut aside = self.aside.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_room = aside.len() < ASIDE_MAX;
+        if has_room {
+            aside.push_back(body);
+        }
+        drop(aside);
+        self.flush(hub);
+        has_room
+    }
+
+    /// Writes what is queued, as far as the socket takes it; the writer task does the rest.
+    pub(crate) fn flush(&self, hub: &Hub) {
+        // Relaxed: the session's lock orders this with the reader, which stores `false` before it takes that
+        // lock to look for what is to be written. If we queued before it looked, it saw that; if after, we
+        // see `false`.
+        if self.is_reading.load(Ordering::Relaxed) {
+            return;
+        }
+        if self.write(hub) != Wrote::All {
+            self.work.notify_one();
+        }
+    }
+
+    fn write(&self, hub: &Hub) -> Wrote {
+        let mut output = match self.output.try_lock() {
+            Ok(output) => output,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // Whoever writes may have looked before we queued: let the task look again.
+            Err(TryLockError::WouldBlock) => return Wrote::Blocked,
+        };
+        loop {
+            if output.bytes.is_empty() && !self.fill(hub, &mut output) {
+                return if self.session().is_connected() {
+                    Wrote::All
+                } else {
+                    Wrote::Closed
+                };
+            }
+            match self.stream.try_write(&output.bytes) {
+                Ok(count) => output.bytes.advance(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Wrote::Blocked,
+                Err(_) => return Wrote::Closed,
+            }
+        }
+    }
+
+    /// Gathers what is to be said. Returns whether there was anything.
+    fn fill(&self, hub: &Hub, output: &mut Output) -> bool {
+        while output.bytes.len() < WRITE_BYTES {
+            let next = self.session().transmit(hub.now());
+            let next = next.or_else(|| {
+                self.aside
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .pop_front()
+            });
+            let Some(body) = next else {
+                break;
+            };
+            let packet = Packet {
+                epoch: hub.epoch(),
+                stamp: hub.highest_stamp(),
+                body,
+            };
+            if let Err(error) = output.codec.encode(&packet, &mut output.bytes) {
+                // Only an answer to a question can be too large; whoever asked hears nothing, and asks for less.
+                tracing::warn!(peer = %self.id, %error, "a packet could not be encoded");
+            }
+        }
+        !output.bytes.is_empty()
+    }
+
+    /// Writes until the connection is over.
+    pub(crate) async fn run_writer(self: Arc<Self>, hub: Arc<Hub>) {
+        loop {
+            if self.is_overrun.load(Ordering::Acquire) {
+                tracing::warn!(peer = %self.id, name = self.name, "does not read: closing the connection");
+                return;
+            }
+            match self.write(&hub) {
+                Wrote::All => self.work.notified().await,
+                Wrote::Closed => return,
+                Wrote::Blocked => {
+                    tokio::select! {
+                        ready = self.stream.writable() => if ready.is_err() { return },
+                        // The socket is full and the window as well: nothing more can be said.
+                        () = self.work.notified() => {}
+                    }
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+
+    /// Reads what there is into `input`, without waiting.
+    pub(crate) fn read(&self, input: &mut BytesMut) -> io::Result<usize> {
+        input.reserve(READ_BYTES);
+        self.stream.try_read_buf(input)
+    }
+
+    /// Works off all packets in `input`; `f` gets what they bring. Then writes the answers.
+    pub(crate) fn on_input(
+        &self,
+        hub: &Hub,
+        codec: &mut PacketCodec,
+        input: &mut BytesMut,
+        mut f: impl FnMut(Arrived),
+    ) -> Result<(), FrameError> {
+        // Relaxed: see `flush`.
+        self.is_reading.store(true, Ordering::Relaxed);
+        let mut fx = SessionEffects::new();
+        let result = loop {
+            match codec.decode(input) {
+                Ok(Some(packet)) => {
+                    let Packet { epoch, stamp, body } = packet;
+                    f(Arrived::Head { epoch, stamp });
+                    match body {
+                        Body::Inspect { id, query } => f(Arrived::Question { id, query }),
+                        Body::Inspected { id, answer } => f(Arrived::Answer { id, answer }),
+                        body => self.input(|session| session.on_packet(hub.now(), body, &mut fx)),
+                    }
+                    fx.drain().for_each(|effect| f(Arrived::Effect(effect)));
+                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        self.is_reading.store(false, Ordering::Relaxed);
+        self.flush(hub);
+        result
+    }
+
+    pub(crate) fn on_tick(&self, hub: &Hub, f: impl FnMut(Arrived)) {
+        self.act(hub, f, |session, now, fx| session.on_tick(now, fx));
+    }
+
+    pub(crate) fn on_disconnect(&self, hub: &Hub, f: impl FnMut(Arrived)) {
+        self.act(hub, f, |session, now, fx| session.on_disconnect(now, fx));
+    }
+
+    pub(crate) fn bye(&self, hub: &Hub, reason: &str, f: impl FnMut(Arrived)) {
+        self.act(hub, f, |session, now, fx| session.bye(now, reason, fx));
+    }
+
+    pub(crate) fn on_superseded(&self, hub: &Hub, f: impl FnMut(Arrived)) {
+        self.act(hub, f, |session, _, fx| {
+            if let Session::Creditor(session) = session {
+                session.on_superseded(fx);
+            }
+        });
+    }
+
+    /// An input of the driver's own, its effects, and what there is to say then.
+    fn act(
+        &self,
+        hub: &Hub,
+        mut f: impl FnMut(Arrived),
+        input: impl FnOnce(&mut Session, Time, &mut SessionEffects),
+    ) {
+        let mut fx = SessionEffects::new();
+        self.input(|session| input(session, hub.now(), &mut fx));
+        fx.drain().for_each(|effect| f(Arrived::Effect(effect)));
+        self.flush(hub);
+        self.work.notify_one();
+    }
+
+    fn input(&self, f: impl FnOnce(&mut Session)) {
+        let mut session = self.session();
+        f(&mut session);
+        // Before anybody can write the last words, upon which the creditor lends again.
+        if session.is_void()
+            && let Some(trust) = self.trust.get()
+        {
+            trust.end();
+        }
+    }
+
+    /// Until when what is borrowed over this session may be used. Extends it; the first time it begins.
+    pub(crate) fn extend_trust(&self, deadline: Time) -> (bool, &Arc<Trust>) {
+        let mut is_first = false;
+        let trust = self.trust.get_or_init(|| {
+            is_first = true;
+            Arc::new(Trust::until(deadline))
+        });
+        trust.extend(deadline);
+        (is_first, trust)
+    }
+
+    /// Reads, ticks and hands over what comes, until the connection is over and then until the session is.
+    ///
+    /// `f` gets what arrives, and says whether the peer keeps to the rules.
+    pub(crate) async fn run(
+        self: &Arc<Self>,
+        hub: &Arc<Hub>,
+        mut codec: PacketCodec,
+        mut input: BytesMut,
+        mut f: impl FnMut(Arrived) -> Result<(), String>,
+    ) {
+        let writer = tokio::spawn(Arc::clone(self).run_writer(Arc::clone(hub)));
+        let mut writer = AbortOnDrop(writer);
+        let mut verdict = Ok(());
+        while self.is_connected() && verdict.is_ok() {
+            let mut note = |arrived| {
+                if let Err(why) = f(arrived) {
+                    verdict = Err(why);
+                }
+            };
+            if let Err(error) = self.on_input(hub, &mut codec, &mut input, &mut note) {
+                verdict = Err(error.to_string());
+                break;
+            }
+            tokio::select! {
+                biased;
+                ready = self.stream.readable() => match ready.and_then(|()| self.read(&mut input)) {
+                    Ok(0) => break,
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(_) => break,
+                },
+                // It ends when the connection does, or where the peer does not read.
+                _ = &mut writer.0 => break,
+                () = self.tick_due(hub) => self.on_tick(hub, note),
+            }
+        }
+        if let Err(text) = verdict {
+            tracing::warn!(peer = %self.id, name = self.name, "closing the connection: {text}");
+            self.say(
+                Body::Refuse {
+                    code: RefuseCode::Protocol,
+                    text,
+                },
+                hub,
+            );
+        }
+        drop(writer);
+        if self.is_void() {
+            self.hear_out(&mut input).await;
+        }
+        self.on_disconnect(hub, |arrived| drop(f(arrived)));
+        self.close();
+        while !self.is_void() {
+            self.tick_due(hub).await;
+            self.on_tick(hub, |arrived| drop(f(arrived)));
+        }
+    }
+
+    /// Waits until the session has something to do for time.
+    ///
+    /// A timer may stand still while the machine sleeps, so it sleeps in short pieces and asks the clock.
+    async fn tick_due(&self, hub: &Hub) {
+        loop {
+            let now = hub.now();
+            let left = self.next_tick().map_or(NAP, |at| at.since(now));
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left.min(NAP)).await;
+        }
+    }
+
+    /// Waits until the other side has closed too: then it has heard the last words.
+    async fn hear_out(&self, input: &mut BytesMut) {
+        let _ = rustix::net::shutdown(&self.stream, rustix::net::Shutdown::Write);
+        let heard = async {
+            loop {
+                input.clear();
+                match self.stream.readable().await.and_then(|()| self.read(input)) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Ok(0) | Err(_) => return,
+                    Ok(_) => {}
+                }
+            }
+        };
+        let _ = tokio::time::timeout(GOODBYE, heard).await;
+    }
+
+    /// Nothing more is read or written.
+    fn close(&self) {
+        let _ = rustix::net::shutdown(&self.stream, rustix::net::Shutdown::Both);
+    }
+
+    pub(crate) fn next_tick(&self) -> Option<Time> {
+        self.session().next_tick()
+    }
+
+    pub(crate) fn is_void(&self) -> bool {
+        self.session().is_void()
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.session().is_connected()
+    }
+}
+
+impl std::fmt::Debug for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Peer")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A task that ends with its owner.
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What a packet or a tick brought.
+#[derive(Debug)]
+pub(crate) enum Arrived {
+    Answer {
+        id: u64,
+        answer: rm_core::inspect::Answer,
+    },
+    Effect(rm_core::session::SessionEffect),
+    Head {
+        epoch: u32,
+        stamp: rm_core::id::Stamp,
+    },
+    Question {
+        id: u64,
+        query: rm_core::inspect::Query,
+    },
+}

@@ -1,0 +1,480 @@
+//! The creditor's end of connections: who may have a session, and what its packets do to the domain.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use rm_core::front::{Domain, Host};
+use rm_core::id::{NodeId, PeerId};
+use rm_core::inspect::{Answer, Entry, EntryKind, Query, ResourceView, StatusView};
+use rm_core::session::packet::{Body, Hello, Packet, RefuseCode};
+use rm_core::session::{
+    Admission, CreditorConfig, CreditorSession, CreditorSessions, Refusal, SessionEffect,
+    check_stamp,
+};
+use rm_core::stamp::STAMP_AHEAD_MAX;
+use rm_core::time::Time;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::codec::{Decoder as _, Encoder as _};
+
+use crate::clock::stamp_now;
+use crate::frame::PacketCodec;
+use crate::hub::Hub;
+use crate::peer::{Arrived, Peer, Session};
+use crate::store::Store;
+
+/// Whoever connects has so long to say hello.
+const HELLO_PATIENCE: Duration = Duration::from_secs(5);
+/// Connections at once, those without a session included. Later ones wait to be accepted.
+const CONNECTIONS_MAX: usize = 16_384;
+/// Sessions at once, those included that only wait for their lease.
+pub(crate) const SESSIONS_MAX: usize = 16_384;
+/// Debtors that are asked about one resource.
+const ASKED_MAX: usize = 64;
+/// A debtor that does not answer a question within so long is called silent.
+const ASKED_PATIENCE: Duration = Duration::from_millis(400);
+/// Goodbyes are given so long to leave.
+const GOODBYE: Duration = Duration::from_millis(300);
+/// Where a process has no more descriptors, it tries again after so long.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
+
+/// What a node that listens has beyond its hub.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) config: CreditorConfig,
+    pub(crate) started: Time,
+    /// Until then a former life may have lent anything.
+    pub(crate) grace_until: Option<Time>,
+    books: Mutex<Books>,
+}
+
+/// Sessions and disk under one lock, so that the note on disk is there before the first session, and goes only
+/// when there is none.
+#[derive(Debug)]
+struct Books {
+    sessions: CreditorSessions,
+    /// `None` once the node has stopped: the directory is free for the next one.
+    store: Option<Store>,
+}
+
+impl Server {
+    pub(crate) fn new(
+        hub: Arc<Hub>,
+        config: CreditorConfig,
+        store: Store,
+        grace: Option<Duration>,
+    ) -> Arc<Self> {
+        let started = hub.now();
+        let sessions = CreditorSessions::new(config.reg, SESSIONS_MAX);
+        Arc::new(Self {
+            hub,
+            config,
+            started,
+            grace_until: grace.map(|grace| started.after(grace)),
+            books: Mutex::new(Books {
+                sessions,
+                store: Some(store),
+            }),
+        })
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Accepts connections until told to stop; then says goodbye to all, and ends.
+    pub(crate) async fn listen(self: Arc<Self>, listener: TcpListener) {
+        let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        loop {
+            let permit = tokio::select! {
+                permit = Arc::clone(&room).acquire_owned() => permit,
+                () = self.hub.stopping.cancelled() => break,
+            };
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = self.hub.stopping.cancelled() => break,
+            };
+            match accepted {
+                Ok((stream, from)) => {
+                    let server = Arc::clone(&self);
+                    tokio::spawn(async move {
+                        let ended = server.hub.ended.clone();
+                        tokio::select! {
+                            () = server.serve(stream, from) => {}
+                            () = ended.cancelled() => {}
+                        }
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_AGAIN).await;
+                }
+            }
+        }
+        drop(listener);
+        for peer in self.hub.peers() {
+            peer.bye(&self.hub, "the server is stopping", |_| {});
+        }
+        let all_said = async {
+            while self.hub.peers().iter().any(|peer| peer.is_connected()) {
+                tokio::time::sleep(GOODBYE / 30).await;
+            }
+        };
+        let _ = tokio::time::timeout(GOODBYE, all_said).await;
+        self.hub.ended.cancel();
+    }
+
+    /// One connection, from its first byte to the end of its session.
+    async fn serve(self: Arc<Self>, stream: TcpStream, from: SocketAddr) {
+        let _ = stream.set_nodelay(true);
+        let mut codec = PacketCodec::new();
+        let mut input = BytesMut::new();
+        let hello = first_packet(&stream, &mut codec, &mut input);
+        let refusal = match tokio::time::timeout(HELLO_PATIENCE, hello).await {
+            Ok(Ok(packet)) => match self.admit(packet).await {
+                Ok((hello, id)) => return self.run(stream, codec, input, hello, id).await,
+                Err(answer) => answer,
+            },
+            Ok(Err(text)) => protocol(text),
+            Err(_) => protocol("no hello came: close connections that are not used".into()),
+        };
+        tracing::debug!(%from, ?refusal, "no session");
+        self.answer_and_close(stream, refusal).await;
+    }
+
+    /// Decides about the first packet of a connection.
+    async fn admit(self: &Arc<Self>, packet: Packet) -> Result<(Hello, PeerId), Body> {
+        let Packet { stamp, body, .. } = packet;
+        let Body::Hello(hello) = body else {
+            return Err(protocol(
+                "the first packet of a connection is a hello".into(),
+            ));
+        };
+        let Some(domain) = self
+            .hub
+            .domain()
+            .filter(|_| !self.hub.stopping.is_cancelled())
+        else {
+            let text = "the server is stopping: try another one, or later".into();
+            return Err(Body::Refuse {
+                code: RefuseCode::Stopping,
+                text,
+            });
+        };
+        let poison = check_stamp(&domain.stamps(), stamp_now(), stamp, STAMP_AHEAD_MAX);
+        poison.map_err(refuse)?;
+        domain.observe_stamp(stamp);
+        let id = self.hub.fresh_peer();
+        let server = Arc::clone(self);
+        let (hello, admission) = tokio::task::spawn_blocking(move || {
+            let mut books = server.books();
+            let Books { sessions, store } = &mut *books;
+            // On disk before anybody may trust anything.
+            let noted = store.as_mut().map_or_else(stopped, Store::set_lent);
+            let admission = noted.map(|()| sessions.admit(&hello, id));
+            drop(books);
+            (hello, admission)
+        })
+        .await
+        .map_err(|error| protocol(error.to_string()))?;
+        match admission {
+            Err(error) => {
+                tracing::error!(%error, "cannot write to the data directory");
+                let text = format!("the server cannot write to its data directory: {error}");
+                Err(Body::Refuse {
+                    code: RefuseCode::Limit,
+                    text,
+                })
+            }
+            Ok(Admission::Gone { reason }) => Err(Body::Gone { reason }),
+            Ok(Admission::Refused(refusal)) => Err(refuse(refusal)),
+            Ok(Admission::New) => Ok((hello, id)),
+            Ok(Admission::Succeeds { ends }) => {
+                if let Some(former) = self.hub.peer(ends) {
+                    former.on_superseded(&self.hub, |arrived| {
+                        let _ = self.on_arrived(&former, arrived);
+                    });
+                }
+                Ok((hello, id))
+            }
+        }
+    }
+
+    /// The session, until it is over for good.
+    async fn run(
+        self: Arc<Self>,
+        stream: TcpStream,
+        mut codec: PacketCodec,
+        input: BytesMut,
+        hello: Hello,
+        id: PeerId,
+    ) {
+        let session = CreditorSession::accept(self.hub.now(), &self.config, &hello);
+        let party = session.party();
+        let name = String::from_utf8_lossy(&hello.name).into_owned();
+        let peer = Peer::new(id, party, name, stream, Session::Creditor(session));
+        self.hub.add(&peer);
+        codec.on_session();
+        peer.flush(&self.hub);
+        let server = Arc::clone(&self);
+        let this = Arc::clone(&peer);
+        peer.run(&self.hub, codec, input, move |arrived| {
+            server.on_arrived(&this, arrived)
+        })
+        .await;
+        self.hub.remove(id);
+    }
+
+    fn on_arrived(self: &Arc<Self>, peer: &Arc<Peer>, arrived: Arrived) -> Result<(), String> {
+        let Some(domain) = self.hub.domain() else {
+            return Ok(());
+        };
+        match arrived {
+            Arrived::Head { stamp, .. } => self.hub.on_head(&domain, stamp),
+            Arrived::Question { id, query } => self.on_question(peer, id, query),
+            Arrived::Answer { id, answer } => self.hub.inquiries.on_answer(id, answer),
+            Arrived::Effect(effect) => match effect {
+                SessionEffect::Deliver(item) => {
+                    return domain
+                        .deliver(peer.id, item)
+                        .map_err(|crime| crime.to_string());
+                }
+                SessionEffect::Heard => domain.on_debtor_heard(peer.id),
+                SessionEffect::Silent => domain.on_debtor_silent(peer.id),
+                SessionEffect::Ended(why) => {
+                    tracing::debug!(peer = %peer.id, name = peer.name, %why, "connection over");
+                    domain.on_debtor_silent(peer.id);
+                }
+                SessionEffect::Void(why) => {
+                    tracing::debug!(peer = %peer.id, name = peer.name, %why, "session over");
+                    domain.on_debtor_down(peer.id);
+                    self.books().sessions.remove(peer.party, peer.id);
+                }
+                SessionEffect::Established(_)
+                | SessionEffect::Extended { .. }
+                | SessionEffect::JeopardyCleared
+                | SessionEffect::JeopardyStarted { .. } => {}
+            },
+        }
+        Ok(())
+    }
+
+    fn on_question(self: &Arc<Self>, peer: &Arc<Peer>, id: u64, query: Query) {
+        let (server, peer) = (Arc::clone(self), Arc::clone(peer));
+        tokio::spawn(async move {
+            let answer = server.answer(query).await;
+            peer.say(Body::Inspected { id, answer }, &server.hub);
+        });
+    }
+
+    async fn answer(&self, query: Query) -> Answer {
+        let Some(domain) = self.hub.domain() else {
+            return Answer::Unknown;
+        };
+        let names = |id| self.name_of(id);
+        match &query {
+            Query::Status => Answer::Status(self.status(&domain)),
+            Query::Show { type_id, key } => {
+                let Answer::Show(Some(view)) = domain.inspect(&query, &names) else {
+                    return Answer::Show(None);
+                };
+                let debtors = domain.debtors(*type_id, key);
+                Answer::Show(Some(self.ask_debtors(view, debtors, &query).await))
+            }
+            Query::List { .. } | Query::Unknown => domain.inspect(&query, &names),
+        }
+    }
+
+    fn name_of(&self, id: PeerId) -> (String, NodeId) {
+        match self.hub.peer(id) {
+            Some(peer) => (peer.name.clone(), NodeId::of_name(peer.name.as_bytes())),
+            None => ("(before the restart)".into(), NodeId::default()),
+        }
+    }
+
+    /// Adds what the debtors of a resource say of their own holders.
+    async fn ask_debtors(
+        &self,
+        mut view: ResourceView,
+        debtors: Vec<PeerId>,
+        query: &Query,
+    ) -> ResourceView {
+        let peers = debtors
+            .into_iter()
+            .filter_map(|id| self.hub.peer(id))
+            .take(ASKED_MAX);
+        let mut asked = tokio::task::JoinSet::new();
+        for peer in peers {
+            let (hub, query) = (Arc::clone(&self.hub), query.clone());
+            asked.spawn(async move {
+                let answer = hub.inquiries.ask(&hub, &peer, query, ASKED_PATIENCE).await;
+                (peer.name.clone(), answer)
+            });
+        }
+        while let Some(Ok((name, answer))) = asked.join_next().await {
+            match answer {
+                Ok(Answer::Show(Some(theirs))) => {
+                    let holds = theirs
+                        .entries
+                        .into_iter()
+                        .filter(|e| e.kind == EntryKind::Holds);
+                    view.entries.extend(holds.map(|entry| Entry {
+                        node: name.clone(),
+                        ..entry
+                    }));
+                }
+                Ok(_) => {}
+                Err(_) => {
+                    let caches = |e: &&Entry| e.kind == EntryKind::Caches && e.node == name;
+                    let silent = view.entries.iter().find(caches).cloned();
+                    view.entries.extend(silent.map(|e| Entry {
+                        kind: EntryKind::Silent,
+                        ..e
+                    }));
+                }
+            }
+        }
+        view
+    }
+
+    pub(crate) fn status(&self, domain: &Domain) -> StatusView {
+        let totals = domain.totals();
+        let now = self.hub.now();
+        let sessions = self.books().sessions.len();
+        StatusView {
+            name: self.hub.name.clone(),
+            software: env!("CARGO_PKG_VERSION").into(),
+            coordinator: "standalone".into(),
+            epoch: self.hub.epoch(),
+            lease: self.config.terms.length(),
+            uptime: now.since(self.started),
+            grace: self
+                .grace_until
+                .map_or(Duration::ZERO, |until| until.since(now)),
+            sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
+            resources: totals.resources,
+            counters: totals_by_name(&totals),
+        }
+    }
+
+    /// What a server does now and then: a new epoch where numbers run out, and a note on disk when nobody trusts
+    /// anything any more.
+    pub(crate) fn now_and_then(self: &Arc<Self>) {
+        let server = Arc::clone(self);
+        // It may write to the disk.
+        tokio::task::spawn_blocking(move || server.look_after());
+    }
+
+    fn look_after(&self) {
+        let Some(domain) = self.hub.domain() else {
+            return;
+        };
+        if domain.needs_epoch() {
+            let epoch = self
+                .books()
+                .store
+                .as_mut()
+                .map_or_else(stopped, Store::next_epoch);
+            match epoch {
+                Ok(epoch) => {
+                    self.hub.set_epoch(epoch);
+                    domain.on_epoch(epoch);
+                }
+                Err(error) => tracing::error!(%error, "cannot write the next epoch"),
+            }
+        }
+        if let Err(error) = self.note_all_back() {
+            tracing::error!(%error, "cannot write to the data directory");
+        }
+    }
+
+    /// Notes on disk that nobody trusts anything, if that is so.
+    pub(crate) fn note_all_back(&self) -> std::io::Result<()> {
+        let is_graceful = self.grace_until.is_some_and(|until| self.hub.now() < until);
+        let mut books = self.books();
+        let Books { sessions, store } = &mut *books;
+        match store {
+            Some(store) if sessions.is_empty() && !is_graceful => store.set_all_back(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets go of the data directory, after a last note. Nobody gets a session any more.
+    pub(crate) fn close_store(&self) -> std::io::Result<()> {
+        let noted = self.note_all_back();
+        self.books().store = None;
+        noted
+    }
+
+    async fn answer_and_close(&self, mut stream: TcpStream, body: Body) {
+        let packet = Packet {
+            epoch: self.hub.epoch(),
+            stamp: self.hub.highest_stamp(),
+            body,
+        };
+        let mut bytes = BytesMut::new();
+        if PacketCodec::new().encode(&packet, &mut bytes).is_ok() {
+            let said = async {
+                stream.write_all(&bytes).await?;
+                stream.shutdown().await
+            };
+            let _ = tokio::time::timeout(GOODBYE, said).await;
+        }
+    }
+}
+
+/// The first packet of a connection.
+async fn first_packet(
+    stream: &TcpStream,
+    codec: &mut PacketCodec,
+    input: &mut BytesMut,
+) -> Result<Packet, String> {
+    loop {
+        if let Some(packet) = codec.decode(input).map_err(|error| error.to_string())? {
+            return Ok(packet);
+        }
+        stream.readable().await.map_err(|error| error.to_string())?;
+        match stream.try_read_buf(input) {
+            Ok(0) => return Err("the connection ended before a hello".into()),
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+}
+
+pub(crate) fn totals_by_name(totals: &rm_core::front::Totals) -> Vec<(String, u64)> {
+    [
+        ("resources", totals.resources),
+        ("holds", totals.holds),
+        ("waiting", totals.waiting),
+        ("loans", totals.loans),
+        ("cached_acquires", totals.cached_acquires),
+        ("asked_acquires", totals.asked_acquires),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec()
+}
+
+fn stopped<T>() -> std::io::Result<T> {
+    Err(std::io::Error::other("the server is stopping"))
+}
+
+const fn protocol(text: String) -> Body {
+    Body::Refuse {
+        code: RefuseCode::Protocol,
+        text,
+    }
+}
+
+fn refuse(refusal: Refusal) -> Body {
+    Body::Refuse {
+        code: refusal.code,
+        text: refusal.text,
+    }
+}

@@ -1,0 +1,248 @@
+//! The data directory of a server: its epoch, and whether anything may be lent.
+//!
+//! `lock` is locked for the life of the process, so there is never a second server, and a former one is dead.
+//! `state.json` is replaced as a whole, synced before its content is acted upon:
+//!
+//! * `epoch`: raised at every start, so that all fencing tokens are larger than those of the life before;
+//! * `lease_ms`: the longest lease under which anything may still be trusted;
+//! * `lent`: whether anybody may trust anything. A server that starts with it set waits that lease out before it
+//!   lends what it does not know to be free.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+
+use crate::error::StartError;
+
+const FORMAT: u32 = 1;
+const LOCK: &str = "lock";
+const STATE: &str = "state.json";
+const FRESH: &str = "state.json.new";
+
+/// 2020-01-01, in seconds since 1970.
+const SECONDS_TO_2020: u64 = 1_577_836_800;
+
+/// The directory, locked.
+#[derive(Debug)]
+pub(crate) struct Store {
+    dir: PathBuf,
+    state: State,
+    /// The lease of this life.
+    lease: Duration,
+    _lock: File,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct State {
+    format: u32,
+    epoch: u32,
+    lease_ms: u64,
+    lent: bool,
+}
+
+impl Store {
+    /// Opens the directory for a server with that lease: makes it if need be, locks it, and enters a new epoch.
+    ///
+    /// Returns the longest lease that may still be trusted from the life before.
+    pub(crate) fn open(
+        dir: &Path,
+        lease: Duration,
+    ) -> Result<(Self, Option<Duration>), StartError> {
+        let unusable = |source| StartError::DataDir {
+            path: dir.into(),
+            source,
+        };
+        fs::create_dir_all(dir).map_err(unusable)?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(dir.join(LOCK))
+            .map_err(unusable)?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(StartError::DataDirInUse { path: dir.into() });
+            }
+            Err(errno) => return Err(unusable(errno.into())),
+        }
+        let former = read(&dir.join(STATE))?;
+        let trusted = former.as_ref().filter(|former| former.lent);
+        let trusted = trusted.map(|former| Duration::from_millis(former.lease_ms));
+        let epoch = match &former {
+            Some(former) => former.epoch.checked_add(1).ok_or_else(|| {
+                damaged(&dir.join(STATE), "its epoch is the last there is".into())
+            })?,
+            None => first_epoch(),
+        };
+        let longest = trusted.unwrap_or_default().max(lease);
+        let lease_ms = longest.as_millis().try_into().unwrap_or(u64::MAX);
+        let state = State {
+            format: FORMAT,
+            epoch,
+            lease_ms,
+            lent: trusted.is_some(),
+        };
+        let store = Self {
+            dir: dir.into(),
+            state,
+            lease,
+            _lock: lock,
+        };
+        store.write().map_err(unusable)?;
+        Ok((store, trusted))
+    }
+
+    pub(crate) const fn epoch(&self) -> u32 {
+        self.state.epoch
+    }
+
+    /// From now on somebody may trust something. Synced when it returns.
+    pub(crate) fn set_lent(&mut self) -> io::Result<()> {
+        if self.state.lent {
+            return Ok(());
+        }
+        self.state.lent = true;
+        self.write().inspect_err(|_| self.state.lent = false)
+    }
+
+    /// Nobody trusts anything any more, of this life or the one before.
+    pub(crate) fn set_all_back(&mut self) -> io::Result<()> {
+        if !self.state.lent {
+            return Ok(());
+        }
+        let former = self.state.clone();
+        self.state.lent = false;
+        self.state.lease_ms = self.lease.as_millis().try_into().unwrap_or(u64::MAX);
+        self.write().inspect_err(|_| self.state = former)
+    }
+
+    /// Enters the next epoch. Synced when it returns.
+    pub(crate) fn next_epoch(&mut self) -> io::Result<u32> {
+        let next = self.state.epoch.checked_add(1);
+        self.state.epoch = next.ok_or_else(|| io::Error::other("there is no later epoch"))?;
+        self.write()?;
+        Ok(self.state.epoch)
+    }
+
+    fn write(&self) -> io::Result<()> {
+        let fresh = self.dir.join(FRESH);
+        let mut file = File::create(&fresh)?;
+        let mut text = serde_json::to_vec(&self.state)?;
+        text.push(b'\n');
+        file.write_all(&text)?;
+        file.sync_all()?;
+        fs::rename(&fresh, self.dir.join(STATE))?;
+        File::open(&self.dir)?.sync_all()
+    }
+}
+
+fn read(path: &Path) -> Result<Option<State>, StartError> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(StartError::DataDir {
+                path: path.into(),
+                source: error,
+            });
+        }
+    };
+    let state: State =
+        serde_json::from_slice(&text).map_err(|error| damaged(path, error.to_string()))?;
+    if state.format != FORMAT {
+        let what = format!(
+            "its format is {}, and this server knows {FORMAT} only",
+            state.format
+        );
+        return Err(damaged(path, what));
+    }
+    Ok(Some(state))
+}
+
+fn damaged(path: &Path, what: String) -> StartError {
+    StartError::DataDamaged {
+        path: path.into(),
+        what,
+    }
+}
+
+/// The first epoch of an empty directory: the minutes since 2020. So a server whose directory was lost starts
+/// above its past, unless it had more than one epoch a minute.
+fn first_epoch() -> u32 {
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let minutes = since.as_secs().saturating_sub(SECONDS_TO_2020) / 60;
+    u32::try_from(minutes).unwrap_or(u32::MAX / 2).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(15);
+
+    fn open(dir: &Path, lease: Duration) -> (Store, Option<Duration>) {
+        Store::open(dir, lease).expect("usable")
+    }
+
+    #[test]
+    fn every_start_has_a_later_epoch() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let first = open(dir.path(), LEASE).0.epoch();
+        let second = open(dir.path(), LEASE).0.epoch();
+        assert!(first > 3_000_000 && second == first + 1);
+    }
+
+    #[test]
+    fn a_start_waits_only_if_something_was_lent_and_not_all_came_back() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (mut store, trusted) = open(dir.path(), LEASE);
+        assert_eq!(trusted, None);
+        store.set_lent().expect("written");
+        drop(store);
+        let (mut store, trusted) = open(dir.path(), LEASE);
+        assert_eq!(trusted, Some(LEASE));
+        store.set_all_back().expect("written");
+        drop(store);
+        assert_eq!(open(dir.path(), LEASE).1, None);
+    }
+
+    #[test]
+    fn a_shorter_lease_does_not_shorten_the_wait_for_loans_under_the_longer_one() {
+        let dir = tempfile::tempdir().expect("a directory");
+        open(dir.path(), LEASE).0.set_lent().expect("written");
+        let short = Duration::from_secs(2);
+        assert_eq!(open(dir.path(), short).1, Some(LEASE));
+        assert_eq!(
+            open(dir.path(), short).1,
+            Some(LEASE),
+            "and again, after a start in between"
+        );
+    }
+
+    #[test]
+    fn a_second_server_is_refused() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let _first = open(dir.path(), LEASE);
+        let second = Store::open(dir.path(), LEASE);
+        assert!(matches!(second, Err(StartError::DataDirInUse { .. })));
+    }
+
+    #[test]
+    fn a_damaged_state_is_refused_and_left_alone() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::write(dir.path().join(STATE), b"{\"format\": 1, \"ep").expect("written");
+        let refused = Store::open(dir.path(), LEASE);
+        assert!(matches!(refused, Err(StartError::DataDamaged { .. })));
+        assert_eq!(
+            fs::read(dir.path().join(STATE)).expect("there"),
+            b"{\"format\": 1, \"ep"
+        );
+    }
+}

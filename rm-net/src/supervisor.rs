@@ -1,0 +1,305 @@
+//! What keeps a client connected: one session after the other, each over one connection.
+//!
+//! The next session begins when the one before is void, since opening it tells the server that the former was
+//! dropped. So a connection that breaks while locks are held is followed by a wait, until they are released or
+//! their deadline has passed; where nothing is held, the next connection is made at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use rm_core::error::LostReason;
+use rm_core::front::Host;
+use rm_core::id::{NodeId, Party, PeerId};
+use rm_core::session::packet::{Body, Welcome};
+use rm_core::session::{
+    DebtorConfig, DebtorSession, EndReason, Refusal, SessionEffect, VoidReason,
+};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use crate::error::ConnectError;
+use crate::frame::PacketCodec;
+use crate::hub::Hub;
+use crate::peer::{Arrived, Peer, Session, WINDOW};
+
+/// One attempt at a connection, and the wait for a welcome.
+const ATTEMPT: Duration = Duration::from_secs(3);
+/// The first pause between attempts; each further one is twice as long.
+const PAUSE_MIN: Duration = Duration::from_millis(20);
+/// The longest pause between attempts.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// While a connection is gone and locks are held, the client looks this often whether they still are.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How a client stands.
+#[derive(Clone, Debug)]
+pub(crate) enum Phase {
+    /// It is over.
+    Closed,
+    /// There is a session, and its lease was acknowledged.
+    Connected { peer: PeerId, lease: Duration },
+    /// There is none.
+    Connecting {
+        /// What went wrong last.
+        last: String,
+        /// A server refused: trying again at once is of no use.
+        refused: Option<ConnectError>,
+    },
+}
+
+impl Phase {
+    /// Whether there is no use in waiting for another one.
+    pub(crate) const fn is_decided(&self) -> bool {
+        match self {
+            Self::Closed | Self::Connected { .. } => true,
+            Self::Connecting { refused, .. } => refused.is_some(),
+        }
+    }
+}
+
+/// Keeps one client connected.
+pub(crate) struct Supervisor {
+    hub: Arc<Hub>,
+    endpoints: Vec<String>,
+    phase: watch::Sender<Phase>,
+    /// Sessions so far.
+    sessions: u64,
+}
+
+impl Supervisor {
+    pub(crate) fn new(hub: Arc<Hub>, endpoints: Vec<String>) -> (Self, watch::Receiver<Phase>) {
+        let last = "no connection yet".into();
+        let (phase, receiver) = watch::channel(Phase::Connecting {
+            last,
+            refused: None,
+        });
+        (
+            Self {
+                hub,
+                endpoints,
+                phase,
+                sessions: 0,
+            },
+            receiver,
+        )
+    }
+
+    /// Runs until the client is closed, or nobody uses it.
+    pub(crate) async fn run(mut self) {
+        let stopping = self.hub.stopping.clone();
+        let mut pause = PAUSE_MIN;
+        let mut turn = 0;
+        while !stopping.is_cancelled() {
+            let endpoint = self.endpoints[turn % self.endpoints.len()].clone();
+            turn += 1;
+            let attempt = tokio::time::timeout(ATTEMPT, TcpStream::connect(&endpoint));
+            let connected = tokio::select! {
+                connected = attempt => connected,
+                () = stopping.cancelled() => break,
+            };
+            let was_live = match connected {
+                Ok(Ok(stream)) => self.session(stream, &endpoint).await,
+                Ok(Err(error)) => self.note(error.to_string(), None),
+                Err(_) => self.note(format!("no answer within {ATTEMPT:?}"), None),
+            };
+            if was_live {
+                pause = PAUSE_MIN;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = stopping.cancelled() => {}
+            }
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+        self.phase.send_replace(Phase::Closed);
+        self.hub.ended.cancel();
+    }
+
+    fn note(&self, last: String, refused: Option<ConnectError>) -> bool {
+        self.phase.send_replace(Phase::Connecting { last, refused });
+        false
+    }
+
+    /// One session over one connection, until it is void. Returns whether it was ever good for anything.
+    async fn session(&mut self, stream: TcpStream, endpoint: &str) -> bool {
+        let _ = stream.set_nodelay(true);
+        self.sessions += 1;
+        let config = DebtorConfig {
+            name: self.hub.name.clone().into_bytes(),
+            boot: self.hub.party.boot,
+            session: self.sessions,
+            reg: 0,
+            window: WINDOW,
+            patience: ATTEMPT,
+        };
+        let session = DebtorSession::connect(self.hub.now(), config);
+        let id = self.hub.fresh_peer();
+        let peer = Peer::new(
+            id,
+            Party::default(),
+            endpoint.to_owned(),
+            stream,
+            Session::Debtor(session),
+        );
+        self.hub.add(&peer);
+        peer.flush(&self.hub);
+        let mut events = Events {
+            hub: Arc::clone(&self.hub),
+            peer: Arc::clone(&peer),
+            phase: self.phase.clone(),
+            endpoint: endpoint.to_owned(),
+            lease: Duration::ZERO,
+            was_live: false,
+        };
+        let (over, is_over) = watch::channel(false);
+        let watched = Arc::clone(&peer);
+        let hub = Arc::clone(&self.hub);
+        let runner = async {
+            peer.run(&hub, PacketCodec::new(), BytesMut::new(), |arrived| {
+                events.on_arrived(arrived)
+            })
+            .await;
+            over.send_replace(true);
+        };
+        tokio::join!(runner, self.watch(&watched, is_over));
+        self.hub.remove(id);
+        events.was_live
+    }
+
+    /// Ends a session that is of no more use: when told to stop, and when its connection is gone and nothing is
+    /// held.
+    async fn watch(&self, peer: &Arc<Peer>, mut is_over: watch::Receiver<bool>) {
+        let mut was_told = false;
+        loop {
+            tokio::select! {
+                _ = is_over.wait_for(|over| *over) => return,
+                () = self.hub.stopping.cancelled(), if !was_told => {
+                    was_told = true;
+                    self.end(peer, "the client is done");
+                }
+                () = tokio::time::sleep(LOOK) => {
+                    let holds = self.hub.domain().map_or(0, |domain| domain.totals().holds);
+                    if !peer.is_connected() && holds == 0 {
+                        self.end(peer, "the connection broke, and nothing was held");
+                    }
+                }
+            }
+        }
+    }
+
+    fn end(&self, peer: &Arc<Peer>, reason: &str) {
+        peer.bye(&self.hub, reason, |arrived| {
+            if let Arrived::Effect(SessionEffect::Void(_)) = arrived
+                && let Some(domain) = self.hub.domain()
+            {
+                domain.on_creditor_down(peer.id, LostReason::SessionEnded);
+            }
+        });
+    }
+}
+
+/// What the packets and ticks of one session do to the client.
+struct Events {
+    hub: Arc<Hub>,
+    peer: Arc<Peer>,
+    phase: watch::Sender<Phase>,
+    endpoint: String,
+    lease: Duration,
+    was_live: bool,
+}
+
+impl Events {
+    fn on_arrived(&mut self, arrived: Arrived) -> Result<(), String> {
+        let Some(domain) = self.hub.domain() else {
+            return Ok(());
+        };
+        match arrived {
+            Arrived::Head { epoch, stamp } => {
+                self.hub.set_epoch(epoch);
+                self.hub.on_head(&domain, stamp);
+            }
+            Arrived::Question { id, query } => {
+                let node = NodeId::of_name(self.endpoint.as_bytes());
+                let answer = domain.inspect(&query, &|_| (self.endpoint.clone(), node));
+                self.peer.say(Body::Inspected { id, answer }, &self.hub);
+            }
+            Arrived::Answer { id, answer } => self.hub.inquiries.on_answer(id, answer),
+            Arrived::Effect(effect) => return self.on_effect(&domain, effect),
+        }
+        Ok(())
+    }
+
+    fn on_effect(
+        &mut self,
+        domain: &rm_core::front::Domain,
+        effect: SessionEffect,
+    ) -> Result<(), String> {
+        match effect {
+            SessionEffect::Deliver(item) => {
+                return domain
+                    .deliver(self.peer.id, item)
+                    .map_err(|crime| crime.to_string());
+            }
+            SessionEffect::Established(Welcome { lease, .. }) => self.lease = lease,
+            SessionEffect::Extended { deadline } => {
+                let (is_first, trust) = self.peer.extend_trust(deadline);
+                if is_first {
+                    self.was_live = true;
+                    domain.on_creditor_up(self.peer.id, Arc::clone(trust));
+                    self.set(Phase::Connected {
+                        peer: self.peer.id,
+                        lease: self.lease,
+                    });
+                }
+            }
+            SessionEffect::Ended(why) => {
+                tracing::info!(endpoint = self.endpoint, %why, "the connection is over");
+                self.set(Phase::Connecting {
+                    last: why.to_string(),
+                    refused: None,
+                });
+            }
+            SessionEffect::JeopardyStarted { .. } => {
+                tracing::warn!(
+                    endpoint = self.endpoint,
+                    "the lease is in jeopardy: no answer"
+                );
+            }
+            SessionEffect::JeopardyCleared => {
+                tracing::info!(endpoint = self.endpoint, "the lease is good again");
+            }
+            SessionEffect::Void(why) => {
+                let lost = match &why {
+                    VoidReason::Expired => LostReason::LeaseExpired,
+                    _ => LostReason::SessionEnded,
+                };
+                domain.on_creditor_down(self.peer.id, lost);
+                tracing::debug!(endpoint = self.endpoint, %why, "the session is over");
+                let refused = self.refused(&why);
+                self.set(Phase::Connecting {
+                    last: why.to_string(),
+                    refused,
+                });
+            }
+            SessionEffect::Heard | SessionEffect::Silent => {}
+        }
+        Ok(())
+    }
+
+    fn refused(&self, why: &VoidReason) -> Option<ConnectError> {
+        let VoidReason::Ended(EndReason::Refused(Refusal { code, text })) = why else {
+            return None;
+        };
+        let endpoint = self.endpoint.clone();
+        Some(ConnectError::Refused {
+            endpoint,
+            code: *code,
+            text: text.clone(),
+        })
+    }
+
+    fn set(&self, phase: Phase) {
+        self.phase.send_replace(phase);
+    }
+}
