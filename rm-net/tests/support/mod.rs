@@ -5,6 +5,7 @@
 use std::io::{BufRead as _, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
@@ -135,7 +136,7 @@ impl Drop for Running {
 }
 
 /// Lines that a thread reads.
-pub(crate) struct Lines(Receiver<String>);
+pub(crate) struct Lines(Mutex<Receiver<String>>);
 
 impl Lines {
     pub(crate) fn of(source: impl Read + Send + 'static) -> Self {
@@ -147,12 +148,13 @@ impl Lines {
                 }
             }
         });
-        Self(lines)
+        Self(Mutex::new(lines))
     }
 
     /// The next line; `None` at the end, which comes when the last process that could write has ended.
     pub(crate) fn next(&self) -> Option<String> {
-        match self.0.recv_timeout(PATIENCE) {
+        let lines = self.0.lock().expect("no reader panicked");
+        match lines.recv_timeout(PATIENCE) {
             Ok(line) => Some(line),
             Err(mpsc::RecvTimeoutError::Disconnected) => None,
             Err(mpsc::RecvTimeoutError::Timeout) => panic!("neither a line nor an end came"),
