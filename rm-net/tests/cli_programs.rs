@@ -234,6 +234,17 @@ fn hold_says_when_it_holds_and_lets_go_when_its_input_ends() {
 }
 
 #[test]
+fn hold_withdraws_its_request_when_its_input_ends() {
+    let daemon = Daemon::start();
+    let _holder = daemon.hold(&["x"], "read line");
+    let mut hold = Running::start(daemon.rmctl(&["hold", "-E", "42", "x"]));
+    hold.close_stdin();
+    assert!(hold.errors.find("standard input ended").is_some());
+    assert_eq!(hold.end().code(), Some(42));
+    assert!(!stdout(&daemon.run(&["show", "x"])).contains("waits"));
+}
+
+#[test]
 fn hold_says_when_the_lock_is_lost() {
     let daemon = Daemon::start_with_lease("1s");
     let mut hold = Running::start(daemon.rmctl(&["hold", "x"]));

@@ -46,7 +46,10 @@ pub(crate) async fn run(
     let mut signals =
         signals.map_err(|error| Failure::system("cannot listen for signals", &error))?;
     let names = take::in_order(&args.wanted.names)?;
-    let client = connect(endpoints).await?;
+    let client = tokio::select! {
+        client = connect(endpoints) => client?,
+        signal = until_ending(&mut signals) => return Ok(Exit::signalled(signal.as_raw())),
+    };
     let done = hold(&client, &names, args, &mut signals, output).await;
     client.close().await;
     done
@@ -64,6 +67,11 @@ async fn hold(
     let taken: Taken<'_> = tokio::select! {
         taken = take::take(&locks, &args.wanted) => taken?,
         signal = until_ending(signals) => return Ok(Exit::signalled(signal.as_raw())),
+        _ = &mut closed => {
+            let error = "standard input ended before the locks were had";
+            return Err(Failure::new(Exit(args.wanted.conflict_exit_code), error)
+                .hint("keep it open for as long as the locks are to be held"));
+        }
     };
     say(&held(&taken), output)?;
     tokio::select! {

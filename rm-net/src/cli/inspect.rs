@@ -226,13 +226,20 @@ fn in_words(view: &ResourceView) -> String {
         return format!("{name}: nobody holds it, nobody waits");
     }
     let mut text = format!("{name} ({}), fence {}", tame(&view.type_name), view.fence);
-    for entry in &view.entries {
+    let entries = view.entries.iter();
+    for entry in entries.filter(|entry| !says_nothing_new(entry, &view.entries)) {
         write!(text, "\n  {}", entry_in_words(entry)).expect("a string takes everything");
     }
     if view.omitted > 0 {
         write!(text, "\n  and {} more", view.omitted).expect("a string takes everything");
     }
     text
+}
+
+/// Whether the server only knows that a node has credit which the node itself says it holds.
+fn says_nothing_new(entry: &Entry, all: &[Entry]) -> bool {
+    let is_better = |other: &Entry| other.kind == EntryKind::Holds && other.node == entry.node;
+    entry.kind == EntryKind::Caches && all.iter().any(is_better)
 }
 
 fn entry_in_words(entry: &Entry) -> String {
@@ -244,8 +251,8 @@ fn entry_in_words(entry: &Entry) -> String {
     let age = span(entry.age);
     let mut text = match entry.kind {
         EntryKind::Holds => format!("{node} holds it to {mode}, for {age}"),
-        // How long it has been cached is not known.
-        EntryKind::Caches => format!("{node} holds it or has it cached: {mode}"),
+        // Since when, and how much of it is in use, the server does not know.
+        EntryKind::Caches => format!("{node} has it cached, and may use it"),
         EntryKind::Silent => format!("{node} may hold it, and has not answered for {age}"),
         EntryKind::Waits if mode.is_empty() => format!("{node} waits for it, for {age}"),
         EntryKind::Waits => format!("{node} waits to {mode}, for {age}"),
@@ -387,6 +394,23 @@ mod tests {
             "  web-1 holds it to write, for 1.5 s, fence 7: resize"
         );
         assert_eq!(lines[2], "  web-1 waits to read, for 1.5 s");
+    }
+
+    #[test]
+    fn show_says_of_a_holder_once_that_it_holds_and_of_a_cache_that_it_may() {
+        let other = Entry {
+            node: "web-2".into(),
+            ..entry(EntryKind::Caches, "read", "")
+        };
+        let text = in_words(&view(vec![
+            entry(EntryKind::Caches, "write", ""),
+            other,
+            entry(EntryKind::Holds, "write", ""),
+        ]));
+        let lines: Vec<_> = text.lines().skip(1).collect();
+        assert_eq!(lines[0], "  web-2 has it cached, and may use it");
+        assert_eq!(lines[1], "  web-1 holds it to write, for 1.5 s, fence 7");
+        assert_eq!(lines.len(), 2);
     }
 
     #[test]

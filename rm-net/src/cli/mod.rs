@@ -12,7 +12,7 @@
 //! ```
 //!
 //! **Rules.** Results go to standard output, everything else to standard error. With `--json` both are JSON: one
-//! object a line. A command returns its exit code or a [`Failure`]; only the functions here end the process,
+//! object a line. A command returns its exit code or a `Failure`; only the functions here end the process,
 //! so guards and temporary files are always dropped first.
 //!
 //! The main thread drives the main future and starts all child processes. That matters: on Linux a child's

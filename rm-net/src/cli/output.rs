@@ -11,6 +11,11 @@ use serde::Serialize;
 
 use super::exit::{Exit, Failure};
 
+/// Styles, for terminals: [`line`] and [`complain`] strip them where there is none, or where `NO_COLOR` is set.
+pub(crate) const GOOD: &str = "\u{1b}[1;32m";
+pub(crate) const BAD: &str = "\u{1b}[1;31m";
+pub(crate) const PLAIN: &str = "\u{1b}[0m";
+
 /// How to print.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
@@ -66,7 +71,7 @@ impl Output {
             }));
             return;
         }
-        complain(&format!("{program}: {}", failure.error));
+        complain(&format!("{BAD}{program}:{PLAIN} {}", failure.error));
         if let Some(hint) = &failure.hint {
             complain(&format!("{program}: {hint}"));
         }

@@ -148,6 +148,8 @@ fn start<'a>(
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        // Ctrl-C is for the process that started them: it ends them.
+        .process_group(0)
         .kill_on_drop(true)
         .spawn();
     let mut child = child.map_err(|error| Failure::system("cannot start a process", &error))?;

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::Books;
 use super::ledger::Ledger;
 use super::tally::Counts;
+use crate::cli::output::{BAD, GOOD, PLAIN};
 
 /// What the demonstration ends with. The first seven keys are its stable shape; more may follow.
 #[derive(Debug, Serialize)]
@@ -87,15 +88,22 @@ impl Verdict {
             self.cached_acquires,
             self.writer_wait_ms_max
         );
-        let judgement = match self.verdict {
-            "ok" => "OK: nothing was violated, no update was lost, and all credit is back at the server.".into(),
-            "violated" => format!("VIOLATED: {} violations.", self.violations),
-            _ => format!(
-                "FAILED: {} pieces of work could not be done, {} entries are left in the server's books.",
-                self.failures, self.books
+        let (style, judgement) = match self.verdict {
+            "ok" => (
+                GOOD,
+                "OK: nothing was violated, no update was lost, and all credit is back at the server."
+                    .into(),
+            ),
+            "violated" => (BAD, format!("VIOLATED: {} violations.", self.violations)),
+            _ => (
+                BAD,
+                format!(
+                    "FAILED: {} pieces of work could not be done, {} entries are left in the server's books.",
+                    self.failures, self.books
+                ),
             ),
         };
-        let mut lines = vec![work, judgement];
+        let mut lines = vec![work, format!("{style}{judgement}{PLAIN}")];
         lines.extend(self.described.iter().map(|what| format!("  {what}")));
         lines.join("\n")
     }

@@ -2,6 +2,7 @@
 
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::ExitStatus;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -32,40 +33,85 @@ pub(super) async fn run(
     let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
     let group = group.expect("a child that was not waited for has an id");
     let mut terminal = Terminal::new(group);
-    let mut watch = Watch::new(args.on_lost, lease);
-    let mut is_lost_told = false;
+    let mut guard = Guard::new(taken, Watch::new(args.on_lost, lease), group, output);
     let status = loop {
-        check(&mut watch, taken, group, output);
-        let pause = watch.pause(taken.valid_for());
+        guard.check();
+        let mut goes_on = false;
         tokio::select! {
             status = child.wait() => break status,
-            reason = taken.lost(), if !is_lost_told => {
-                is_lost_told = true;
-                output.notice("rmctl", &reason.to_string());
-            }
+            // The next look finds them lost.
+            _ = taken.lost(), if !guard.watch.is_over() => {}
             signal = signals.next() => match signal {
-                // The lease ran on while we were stopped: the command goes on only if the lock is still good.
-                Signal::CONT => {
-                    check(&mut watch, taken, group, output);
-                    terminal.on_continue();
-                }
+                Signal::CONT => goes_on = true,
                 signal => send(group, signal),
             },
-            _ = changes.recv() => terminal.on_child_change(),
-            () = tokio::time::sleep(pause) => {}
+            _ = changes.recv() => goes_on = terminal.on_child_change(),
+            () = tokio::time::sleep(guard.pause()) => {}
+        }
+        if goes_on {
+            // The lease ran on while we were stopped: the command goes on only if the lock is still good.
+            guard.check();
+            terminal.on_continue();
         }
     };
     drop(terminal);
-    check(&mut watch, taken, group, output);
-    if watch.is_lost() {
+    guard.check();
+    if guard.watch.is_lost() && args.on_lost == OnLost::Kill {
         // The command ended; what it started may not have.
-        if args.on_lost == OnLost::Kill {
-            send(group, Signal::KILL);
-        }
+        send(group, Signal::KILL);
+    }
+    if guard.end() {
         return Ok(Exit::LOST);
     }
     let status = status.map_err(|error| Failure::system("cannot wait for the command", &error))?;
     Ok(exit_of(status))
+}
+
+/// Does to the command what the state of the locks demands.
+struct Guard<'a> {
+    taken: &'a Taken<'a>,
+    watch: Watch,
+    group: Pid,
+    output: Output,
+    notices: Vec<JoinHandle<()>>,
+}
+
+impl<'a> Guard<'a> {
+    const fn new(taken: &'a Taken<'a>, watch: Watch, group: Pid, output: Output) -> Self {
+        Self {
+            taken,
+            watch,
+            group,
+            output,
+            notices: Vec::new(),
+        }
+    }
+
+    fn check(&mut self) {
+        let Some(action) = self.watch.look(self.taken.valid_for()) else {
+            return;
+        };
+        if let Some(signal) = action.signal {
+            send(self.group, signal);
+        }
+        // On a thread of its own: perhaps nobody reads our standard error, and the next signal must not wait.
+        let output = self.output;
+        let notice = thread::spawn(move || output.notice("rmctl", action.notice));
+        self.notices.push(notice);
+    }
+
+    fn pause(&self) -> Duration {
+        self.watch.pause(self.taken.valid_for())
+    }
+
+    /// The command has ended: now there is time to be heard. Tells whether the locks were lost.
+    fn end(self) -> bool {
+        for notice in self.notices {
+            // One that failed has nothing to tell.
+            drop(notice.join());
+        }
+        self.watch.is_lost()
+    }
 }
 
 /// Starts the command in a process group of its own. Only the main thread may call it: see [`exec`].
@@ -94,17 +140,6 @@ fn environment(taken: &Taken<'_>) -> [(&'static str, std::ffi::OsString); 3] {
         ("RM_MODE", taken.mode().into()),
         ("RM_FENCE", fences.join("\n").into()),
     ]
-}
-
-/// Does to the command what the state of the locks demands.
-fn check(watch: &mut Watch, taken: &Taken<'_>, group: Pid, output: Output) {
-    if let Some(action) = watch.look(taken.valid_for()) {
-        // First the signal: a full pipe behind standard error must not hold it up.
-        if let Some(signal) = action.signal {
-            send(group, signal);
-        }
-        output.notice("rmctl", action.notice);
-    }
 }
 
 fn send(group: Pid, signal: Signal) {

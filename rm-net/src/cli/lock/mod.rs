@@ -38,7 +38,10 @@ pub(crate) async fn run(
     let mut signals =
         signals.map_err(|error| Failure::system("cannot listen for signals", &error))?;
     let names = take::in_order(&args.wanted.names)?;
-    let client = connect(endpoints).await?;
+    let client = tokio::select! {
+        client = connect(endpoints) => client?,
+        signal = until_ending(&mut signals) => return Ok(Exit::signalled(signal.as_raw())),
+    };
     let done = run_over(&client, &names, args, &mut signals, output).await;
     // The locks go back at once, also where the command failed.
     client.close().await;

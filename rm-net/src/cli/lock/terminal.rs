@@ -39,22 +39,28 @@ impl Terminal {
         terminal
     }
 
-    /// Looks whether the command has stopped, and does what a shell would expect of `rmctl` then.
-    pub(super) fn on_child_change(&mut self) {
+    /// Looks whether the command has stopped, and if so stops the job, as a shell expects.
+    ///
+    /// Tells whether the job has stopped and goes on now: then look at the lock, and call
+    /// [`on_continue`](Self::on_continue).
+    pub(super) fn on_child_change(&mut self) -> bool {
         let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
         let Ok(Some(status)) = waitid(WaitId::Pid(self.command), options) else {
-            return;
+            return false;
         };
         let signal = status.stopping_signal().and_then(Signal::from_named_raw);
         let needs_terminal = matches!(signal, Some(Signal::TTIN | Signal::TTOU));
         if needs_terminal && !self.is_lent && self.lend() {
-            return;
+            return false;
         }
-        if self.is_lent || needs_terminal {
+        let stops = self.is_lent || needs_terminal;
+        if stops {
             self.take_back();
-            // The whole job stops, as with Ctrl-Z. It goes on in `on_continue`.
+            // The whole job stops here, as with Ctrl-Z, until somebody lets it go on. Where nobody could, the
+            // system does not stop it, and the command must not stay stopped either.
             ignore_errors(kill_current_process_group(Signal::TSTP));
         }
+        stops
     }
 
     /// The job goes on, in front or in the background.

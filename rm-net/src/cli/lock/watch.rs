@@ -55,6 +55,11 @@ impl Watch {
         self.stage != Stage::Good
     }
 
+    /// Whether the locks were lost for good: nothing can change any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.stage == Stage::Lost
+    }
+
     /// What to do now that the locks are good for `left`; `None`: for ever.
     pub(super) fn look(&mut self, left: Option<Duration>) -> Option<Action> {
         let stage = match left {
