@@ -313,6 +313,8 @@ impl Domain {
     pub fn on_creditor_down(&self, peer: PeerId, why: LostReason) {
         let former = self.shared.link.lock().take_if(|link| link.peer == peer);
         if let Some(link) = former {
+            // If its lease has run out, that was first. Either way no resource trusts it from here on.
+            link.trust.is_good(self.shared.host.now());
             link.trust.end();
         }
         self.each(|table| table.on_creditor_down(peer, why));

@@ -47,10 +47,19 @@ struct Inner<T: ResourceType> {
     asked_acquires: u64,
 }
 
+/// A resource that is locked for one input.
+struct Turn<'a, T: ResourceType> {
+    inner: MutexGuard<'a, Inner<T>>,
+    now: Time,
+    after: Afterwards,
+}
+
 /// What is done after the lock was released.
 #[derive(Default)]
 struct Afterwards {
     wake: SmallVec<[Waker; 4]>,
+    /// Dropped, not woken: dropping one can run anything, too.
+    spent: SmallVec<[Waker; 1]>,
     flush: SmallVec<[PeerId; 4]>,
     rearm: bool,
 }
@@ -93,24 +102,25 @@ impl<T: ResourceType> Resource<T> {
 
     /// Takes `ask` if it is cached and nobody waits for it. Sends nothing.
     pub(super) fn take(&self, ask: &T::Credit, label: Option<&str>) -> Option<(Token, u64)> {
-        let mut inner = self.inner.lock();
-        let now = self.present(&mut inner);
-        let note = label.map(|label| self.note(&inner, ask, label));
-        let taken = inner.take(now, ask, note);
-        self.finish(inner, now);
+        let mut turn = self.enter();
+        let note = label.map(|label| self.note(&turn.inner, ask, label));
+        let now = turn.now;
+        let taken = turn.inner.take(now, ask, note);
+        self.leave(turn);
         taken
     }
 
     /// Starts a request: from the cache if that will do, else through the owner.
     pub(super) fn start(&self, ask: &Ask<T::Credit>, waker: &Waker) -> Started {
-        let mut inner = self.inner.lock();
-        let now = self.present(&mut inner);
+        let mut turn = self.enter();
+        let now = turn.now;
         if ask.label.is_none()
-            && let Some((token, fence)) = inner.take(now, &ask.credit, None)
+            && let Some((token, fence)) = turn.inner.take(now, &ask.credit, None)
         {
-            self.finish(inner, now);
+            self.leave(turn);
             return Started::Granted(token, fence);
         }
+        let inner = &mut *turn.inner;
         let label = ask.label.as_deref().unwrap_or_default();
         let token = inner.slots.insert(State::Waiting);
         inner.slots.wait(token, waker);
@@ -124,36 +134,36 @@ impl<T: ResourceType> Resource<T> {
                 // The owner bounds a `try` by itself.
                 Patience::Forever | Patience::Try => None,
             },
-            note: Some(self.note(&inner, &ask.credit, label)),
+            note: Some(self.note(inner, &ask.credit, label)),
         };
-        let Inner { owner, fx, .. } = &mut *inner;
-        owner.acquire(now, request, fx);
-        let is_cached = matches!(fx.as_slice(), [Effect::Grant { .. }]);
+        inner.owner.acquire(now, request, &mut inner.fx);
+        let is_cached = matches!(inner.fx.as_slice(), [Effect::Grant { .. }]);
         inner.cached_acquires += u64::from(is_cached);
         inner.asked_acquires += u64::from(!is_cached);
-        let after = self.apply(&mut inner, now);
-        let started =
-            inner
-                .outcome(token)
-                .map_or(Started::Waiting(token), |outcome| match outcome {
-                    Ok(fence) => Started::Granted(token, fence),
-                    Err(denied) => Started::Denied(denied),
-                });
-        drop(inner);
-        after.run(&self.shared);
+        self.apply(&mut turn);
+        let started = turn
+            .inner
+            .outcome(token)
+            .map_or(Started::Waiting(token), |outcome| match outcome {
+                Ok(fence) => Started::Granted(token, fence),
+                Err(denied) => Started::Denied(denied),
+            });
+        self.leave(turn);
         started
     }
 
     /// Whether a request has its outcome; if not, `waker` is woken when it has.
     pub(super) fn poll(&self, token: Token, waker: &Waker) -> Poll<Result<u64, Denied>> {
-        let mut inner = self.inner.lock();
-        match inner.outcome(token) {
+        let mut turn = self.enter();
+        let poll = match turn.inner.outcome(token) {
             Some(outcome) => Poll::Ready(outcome),
             None => {
-                inner.slots.wait(token, waker);
+                turn.inner.slots.wait(token, waker);
                 Poll::Pending
             }
-        }
+        };
+        self.leave(turn);
+        poll
     }
 
     /// The caller no longer looks for the outcome of its request.
@@ -180,25 +190,23 @@ impl<T: ResourceType> Resource<T> {
 
     /// Why a hold is no longer valid, if it is not. Asks the clock.
     pub(super) fn lost(&self, token: Token) -> Option<LostReason> {
-        let mut inner = self.inner.lock();
-        let now = self.present(&mut inner);
-        let lost = inner.why_lost(token);
-        self.finish(inner, now);
+        let turn = self.enter();
+        let lost = turn.inner.why_lost(token);
+        self.leave(turn);
         lost
     }
 
     /// As [`lost`](Self::lost); if the hold is valid, `waker` is woken when it no longer is.
     pub(super) fn poll_lost(&self, token: Token, waker: &Waker) -> Poll<LostReason> {
-        let mut inner = self.inner.lock();
-        let now = self.present(&mut inner);
-        let poll = match inner.why_lost(token) {
+        let mut turn = self.enter();
+        let poll = match turn.inner.why_lost(token) {
             Some(why) => Poll::Ready(why),
             None => {
-                inner.slots.wait(token, waker);
+                turn.inner.slots.wait(token, waker);
                 Poll::Pending
             }
         };
-        self.finish(inner, now);
+        self.leave(turn);
         poll
     }
 
@@ -226,7 +234,11 @@ impl<T: ResourceType> Resource<T> {
             .map_err(|_| PeerMisbehaved::MalformedCredit)?;
         let mut result = Ok(());
         self.input(|inner, now| {
-            result = inner.owner.on_message(now, from, decoded, &mut inner.fx);
+            // What the creditor sent before the lease ran out here is late, and no fault of its own.
+            let has_creditor = inner.owner.is_root() || inner.owner.creditor().is_some();
+            if has_creditor || !decoded.is_downward() {
+                result = inner.owner.on_message(now, from, decoded, &mut inner.fx);
+            }
         });
         result
     }
@@ -301,40 +313,49 @@ impl<T: ResourceType> Resource<T> {
 
     /// One input to the owner, from lock to wake.
     fn input(&self, f: impl FnOnce(&mut Inner<T>, Time)) {
-        let mut inner = self.inner.lock();
-        let now = self.present(&mut inner);
-        f(&mut inner, now);
-        self.finish(inner, now);
+        let mut turn = self.enter();
+        f(&mut turn.inner, turn.now);
+        self.leave(turn);
     }
 
-    fn finish(&self, mut inner: MutexGuard<'_, Inner<T>>, now: Time) {
-        let after = self.apply(&mut inner, now);
+    /// Locks it, and does what is due by now: a lease that ran out takes every hold with it first.
+    fn enter(&self) -> Turn<'_, T> {
+        let inner = self.inner.lock();
+        // Relaxed: a hint for the reclaimer.
+        self.used.store(true, Ordering::Relaxed);
+        let mut turn = Turn {
+            inner,
+            now: self.shared.host.now(),
+            after: Afterwards::default(),
+        };
+        let inner = &mut *turn.inner;
+        if let Some(trust) = &inner.trust
+            && !trust.is_good(turn.now)
+        {
+            let why = trust.why_over().unwrap_or(LostReason::LeaseExpired);
+            inner.trust = None;
+            inner.owner.on_creditor_down(turn.now, why, &mut inner.fx);
+            // At once: the input that follows looks at the slots, and must see who has lost what.
+            self.apply(&mut turn);
+        }
+        turn
+    }
+
+    /// Unlocks it, and does what is to be done without the lock.
+    fn leave(&self, mut turn: Turn<'_, T>) {
+        self.apply(&mut turn);
+        turn.after.spent = turn.inner.slots.take_spent();
+        let Turn { inner, after, .. } = turn;
         drop(inner);
         after.run(&self.shared);
     }
 
-    /// The time, after what is due by it was done: a lease that ran out takes every hold with it first.
-    fn present(&self, inner: &mut Inner<T>) -> Time {
-        // Relaxed: a hint for the reclaimer.
-        self.used.store(true, Ordering::Relaxed);
-        let now = self.shared.host.now();
-        if let Some(trust) = &inner.trust
-            && !trust.is_good(now)
-        {
-            inner.trust = None;
-            inner
-                .owner
-                .on_creditor_down(now, LostReason::LeaseExpired, &mut inner.fx);
-        }
-        now
-    }
-
-    /// Does what the owner wants done under the lock, and returns what is left for afterwards.
-    #[must_use]
-    fn apply(&self, inner: &mut Inner<T>, now: Time) -> Afterwards {
-        let mut after = Afterwards::default();
+    /// Does what the owner wants done under the lock, and notes what is left for afterwards.
+    fn apply(&self, turn: &mut Turn<'_, T>) {
+        let Turn { inner, now, after } = turn;
+        let inner = &mut **inner;
         if inner.fx.is_empty() && inner.owner.next_deadline().is_none() {
-            return after;
+            return;
         }
         let Inner { slots, fx, .. } = inner;
         for effect in fx.drain() {
@@ -360,13 +381,12 @@ impl<T: ResourceType> Resource<T> {
             after.wake.extend(waker);
         }
         if let Some(at) = inner.owner.next_deadline()
-            && inner.armed.is_none_or(|armed| at < armed || armed <= now)
+            && inner.armed.is_none_or(|armed| at < armed || armed <= *now)
         {
             inner.armed = Some(at);
             let due: Weak<Self> = self.own.clone();
-            after.rearm = self.shared.timers.add(at, due);
+            after.rearm |= self.shared.timers.add(at, due);
         }
-        after
     }
 
     fn note(&self, inner: &Inner<T>, ask: &T::Credit, label: &str) -> Arc<Note> {

@@ -7,6 +7,7 @@
 use core::task::Waker;
 
 use slab::Slab;
+use smallvec::SmallVec;
 
 use crate::error::{Denied, LostReason};
 use crate::id::Token;
@@ -38,6 +39,9 @@ pub(super) enum State {
 pub(super) struct Slots {
     slab: Slab<Slot>,
     generation: u32,
+    /// Wakers that nobody waits with any more. Dropping one can run a task's destructor, and that may use this very
+    /// resource: so not here, under its lock.
+    spent: SmallVec<[Waker; 1]>,
 }
 
 impl Slots {
@@ -76,17 +80,26 @@ impl Slots {
     /// Asks to be woken at the next change.
     pub(super) fn wait(&mut self, token: Token, waker: &Waker) {
         let slot = self.slab.get_mut(token.index as usize);
-        if let Some(slot) = slot.filter(|slot| slot.generation == token.generation) {
-            match &mut slot.waker {
-                Some(present) => present.clone_from(waker),
-                none => *none = Some(waker.clone()),
-            }
+        let Some(slot) = slot.filter(|slot| slot.generation == token.generation) else {
+            return;
+        };
+        let is_known = |present: &Waker| present.will_wake(waker);
+        if !slot.waker.as_ref().is_some_and(is_known) {
+            self.spent.extend(slot.waker.replace(waker.clone()));
         }
     }
 
     pub(super) fn remove(&mut self, token: Token) -> Option<State> {
         self.slot(token)?;
-        Some(self.slab.remove(token.index as usize).state)
+        let slot = self.slab.remove(token.index as usize);
+        self.spent.extend(slot.waker);
+        Some(slot.state)
+    }
+
+    /// The wakers to be dropped once the lock is released.
+    #[must_use]
+    pub(super) fn take_spent(&mut self) -> SmallVec<[Waker; 1]> {
+        core::mem::take(&mut self.spent)
     }
 
     pub(super) fn is_empty(&self) -> bool {
