@@ -11,9 +11,7 @@ use rm_core::id::{BadName, ResourceKey};
 
 use super::exit::Exit;
 use super::output;
-
-/// Where a server listens, and where clients look for one.
-pub(crate) const DEFAULT_ADDRESS: &str = "127.0.0.1:7600";
+use crate::client::DEFAULT_ENDPOINT;
 
 /// The longest span a flag takes: a year. Longer ones are typing errors.
 const SPAN_SECS_MAX: f64 = 366.0 * 86_400.0;
@@ -29,7 +27,7 @@ const SPAN_SECS_MAX: f64 = 366.0 * 86_400.0;
 pub(crate) struct Rmctl {
     /// Addresses of the server, separated by commas; they are tried in turn
     #[arg(long, global = true, env = "RM_ENDPOINTS", value_name = "ADDR,..", value_delimiter = ',',
-          default_value = DEFAULT_ADDRESS)]
+          default_value = DEFAULT_ENDPOINT)]
     pub(crate) endpoints: Vec<String>,
     /// Print JSON, one object a line; errors too, on standard error
     #[arg(long, global = true)]
@@ -215,7 +213,7 @@ pub(crate) struct Rmd {
     #[arg(long, env = "RM_NAME")]
     pub(crate) name: Option<String>,
     /// The address to listen on; port 0 lets the system choose
-    #[arg(long, env = "RM_LISTEN", value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
+    #[arg(long, env = "RM_LISTEN", value_name = "ADDR", default_value = DEFAULT_ENDPOINT)]
     pub(crate) listen: String,
     /// Where the epoch is kept [default: $STATE_DIRECTORY, else rmd in the user's state directory]
     #[arg(long, env = "RM_DATA_DIR", value_name = "DIR")]

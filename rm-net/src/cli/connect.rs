@@ -14,8 +14,10 @@ pub(crate) async fn connect_as(
     name: Option<String>,
 ) -> Result<Client, Failure> {
     let mut builder = Client::builder();
-    for endpoint in endpoints {
-        builder = builder.endpoint(endpoint.trim());
+    // An empty one stands for none, as where RM_ENDPOINTS is set to nothing.
+    let endpoints = endpoints.iter().map(|endpoint| endpoint.trim());
+    for endpoint in endpoints.filter(|endpoint| !endpoint.is_empty()) {
+        builder = builder.endpoint(endpoint);
     }
     if let Some(name) = name {
         builder = builder.name(name);
