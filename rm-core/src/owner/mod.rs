@@ -32,6 +32,8 @@ mod messages;
 mod settle;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "testing")]
+pub(crate) mod view;
 mod walk;
 
 use core::marker::PhantomData;
