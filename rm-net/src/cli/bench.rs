@@ -49,7 +49,7 @@ pub(crate) async fn run(
     args: &BenchArgs,
     output: Output,
 ) -> Result<Exit, Failure> {
-    let name = |which| Some(format!("bench-{which}-{}", std::process::id()));
+    let name = |which| format!("bench-{which}-{}", std::process::id());
     let first = connect_as(endpoints, name(1)).await?;
     let second = connect_as(endpoints, name(2)).await?;
     let report = measure(&first, &second, args.seconds / 3).await;

@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use super::args::HoldArgs;
-use super::connect::connect;
+use super::connect::connect_for;
 use super::exit::{Exit, Failure};
 use super::lock::take::{self, Taken};
 use super::lock::until_ending;
@@ -47,7 +47,7 @@ pub(crate) async fn run(
         signals.map_err(|error| Failure::system("cannot listen for signals", &error))?;
     let names = take::in_order(&args.wanted.names)?;
     let client = tokio::select! {
-        client = connect(endpoints) => client?,
+        client = connect_for(endpoints, &args.wanted) => client?,
         signal = until_ending(&mut signals) => return Ok(Exit::signalled(signal.as_raw())),
     };
     let done = hold(&client, &names, args, &mut signals, output).await;

@@ -41,7 +41,7 @@ struct Worker {
 pub(crate) async fn run(args: &DemoClientArgs) -> Result<Exit, Failure> {
     let mut closed = stdin::closed();
     let name = format!("demo-client-{}", args.index);
-    let client = connect_as(std::slice::from_ref(&args.endpoint), Some(name)).await?;
+    let client = connect_as(std::slice::from_ref(&args.endpoint), name).await?;
     let worker = Worker {
         client,
         dir: args.dir.clone(),

@@ -17,10 +17,12 @@
 //! **Ends.** The processes are tied by their standard input: when this one ends, however it ends, the others do too.
 //! The temporary directory goes when this one ends in order, a signal included.
 
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::args::DemoArgs;
@@ -64,31 +66,44 @@ pub(crate) async fn run(args: &DemoArgs, output: Output) -> Result<Exit, Failure
             .hint("TMPDIR names the directory for it: is it writable, and not full?")
     })?;
     let verdict = tokio::select! {
-        verdict = perform(args, dir.path(), output) => verdict?,
-        signal = signals.next() => return Ok(Exit::signalled(signal.as_raw())),
+        verdict = perform(args, dir.path(), output) => verdict.map(Ok),
+        signal = signals.next() => Ok(Err(Exit::signalled(signal.as_raw()))),
     };
-    output.print(&verdict, || verdict.in_words())?;
-    Ok(if verdict.is_ok() {
-        Exit::OK
-    } else {
-        Exit::VIOLATED
-    })
+    remove(dir).await;
+    match verdict? {
+        Ok(verdict) => {
+            output.print(&verdict, || verdict.in_words())?;
+            Ok(if verdict.is_ok() {
+                Exit::OK
+            } else {
+                Exit::VIOLATED
+            })
+        }
+        Err(exit) => Ok(exit),
+    }
+}
+
+/// Removes the directory. Processes that were just killed may write to it for a moment yet.
+async fn remove(dir: TempDir) {
+    let path = dir.keep();
+    let start = Instant::now();
+    while path.exists() && start.elapsed() < PATIENCE {
+        if fs::remove_dir_all(&path).is_err() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
 }
 
 /// The demonstration from its first process to its verdict.
 async fn perform(args: &DemoArgs, dir: &Path, output: Output) -> Result<Verdict, Failure> {
     let files = dir.join("files");
-    let prepared = std::fs::create_dir(&files)
+    let prepared = fs::create_dir(&files)
         .and_then(|()| ledger::found(&files))
         .and_then(|()| volumes::found(&files));
     prepared.map_err(|error| Failure::system("cannot write to the temporary directory", &error))?;
 
     let mut server = Server::start(&dir.join("server")).await?;
-    let judge = connect_as(
-        std::slice::from_ref(&server.address),
-        Some("demo-judge".into()),
-    )
-    .await?;
+    let judge = connect_as(std::slice::from_ref(&server.address), "demo-judge".into()).await?;
     let mut clients = Clients::start(args, &server.address, &files)?;
     explain(args, &server.address, output);
     follow(&mut clients, args, output).await?;

@@ -11,7 +11,7 @@
 use rustix::process::Signal;
 
 use super::args::LockArgs;
-use super::connect::connect;
+use super::connect::connect_for;
 use super::exit::{Exit, Failure};
 use super::output::Output;
 use super::signals::{ENDING, Signals};
@@ -39,7 +39,7 @@ pub(crate) async fn run(
         signals.map_err(|error| Failure::system("cannot listen for signals", &error))?;
     let names = take::in_order(&args.wanted.names)?;
     let client = tokio::select! {
-        client = connect(endpoints) => client?,
+        client = connect_for(endpoints, &args.wanted) => client?,
         signal = until_ending(&mut signals) => return Ok(Exit::signalled(signal.as_raw())),
     };
     let done = run_over(&client, &names, args, &mut signals, output).await;
