@@ -23,6 +23,9 @@
 //! # }).unwrap();
 //! ```
 
+#[cfg(all(feature = "cli", unix))]
+#[doc(hidden)]
+pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod error;
