@@ -49,6 +49,9 @@ pub enum LostReason {
     /// The session with the creditor ended.
     #[error("the session with the server ended")]
     SessionEnded,
+    /// The node that held it was shut down.
+    #[error("this node was shut down")]
+    ShutDown,
 }
 
 /// What a peer did that no correct peer does. The message that did it changed nothing.

@@ -69,4 +69,6 @@ pub enum Event<C> {
     },
     /// Send back what is cached and nobody here waits for.
     ReturnSpare,
+    /// The node stops.
+    ShutDown,
 }

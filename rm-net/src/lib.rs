@@ -23,6 +23,9 @@
 //! # }).unwrap();
 //! ```
 
+#[cfg(all(feature = "cli", unix))]
+#[doc(hidden)]
+pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod error;
@@ -42,3 +45,8 @@ mod supervisor;
 pub use self::client::{Client, ClientBuilder, DEFAULT_ENDPOINT};
 pub use self::error::{ConnectError, InspectError, StartError};
 pub use self::node::{Node, NodeBuilder, StopReport};
+
+/// The examples of the README, which are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

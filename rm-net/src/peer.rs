@@ -263,6 +263,9 @@ impl Peer {
                 Ok(Some(packet)) => {
                     let Packet { epoch, stamp, body } = packet;
                     f(Arrived::Head { epoch, stamp });
+                    if let Body::Welcome(_) = body {
+                        codec.on_session();
+                    }
                     match body {
                         Body::Inspect { id, query } => f(Arrived::Question { id, query }),
                         Body::Inspected { id, answer } => f(Arrived::Answer { id, answer }),
@@ -442,18 +445,14 @@ impl Peer {
         }
     }
 
-    /// Waits until the session has something to do for time.
+    /// Waits until the session has something to do for time, and no longer than a nap.
     ///
-    /// A timer may stand still while the machine sleeps, so it sleeps in short pieces and asks the clock.
+    /// A timer may stand still while the machine sleeps, so it is set to short pieces, and the session asks
+    /// the clock.
     async fn tick_due(&self, hub: &Hub) {
-        loop {
-            let now = hub.now();
-            let left = self.next_tick().map_or(NAP, |at| at.since(now));
-            if left.is_zero() {
-                return;
-            }
-            tokio::time::sleep(left.min(NAP)).await;
-        }
+        let now = hub.now();
+        let left = self.next_tick().map_or(NAP, |at| at.since(now));
+        tokio::time::sleep(left.min(NAP)).await;
     }
 
     /// Waits until the other side has closed too: then it has heard the last words.

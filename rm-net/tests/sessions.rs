@@ -70,6 +70,30 @@ async fn a_lock_taken_again_costs_no_message() {
 }
 
 #[tokio::test]
+async fn hundreds_of_requests_at_once_are_all_granted() {
+    let cluster = cluster(LEASE).await;
+    let client = cluster.client("a").await;
+    let asking: Vec<_> = (0..500)
+        .map(|n| {
+            tokio::spawn(
+                client
+                    .rw_lock(format!("many/{n}"))
+                    .read_owned()
+                    .into_future(),
+            )
+        })
+        .collect();
+    let all = async {
+        for asked in asking {
+            drop(asked.await.expect("no panic").expect("granted"));
+        }
+    };
+    tokio::time::timeout(PATIENCE, all)
+        .await
+        .expect("none is forgotten");
+}
+
+#[tokio::test]
 async fn a_writer_waits_for_a_reader_of_another_client() {
     let cluster = cluster(LEASE).await;
     let (a, b) = (cluster.client("a").await, cluster.client("b").await);

@@ -99,7 +99,7 @@ impl RwLock {
 
     /// Asks to read if that can be had without waiting for a holder or an older request.
     ///
-    /// It may ask the cluster: for that it waits about one round trip, and at most a second for nodes that do
+    /// It may ask the cluster: for that it waits about one round trip, and at most two seconds for nodes that do
     /// not answer. Cancel safe.
     ///
     /// # Errors
@@ -165,7 +165,7 @@ impl RwLock {
 
     fn cached<M: Mode>(&self) -> Option<Guard<M, &Resource<RwLockType>>> {
         let resource = self.resource.as_deref().ok()?;
-        let ask = M::ask(&resource.capital());
+        let ask = M::ask(resource.capital());
         Held::try_cached(resource, &ask, None).map(Guard::new)
     }
 }
@@ -217,7 +217,7 @@ impl<M: Mode, R: Deref<Target = Resource<RwLockType>>> IntoFuture for Request<M,
             mode,
         } = self;
         let acquire = resource.map(|resource| {
-            let credit = M::ask(&resource.capital());
+            let credit = M::ask(resource.capital());
             Acquire::new(
                 resource,
                 Ask {

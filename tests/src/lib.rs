@@ -1,1 +1,4 @@
 //! Fixtures for tests over the whole project.
+
+pub mod exploration;
+pub mod semaphore;

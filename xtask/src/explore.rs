@@ -8,7 +8,7 @@ use crate::report::Report;
 use crate::workspace::Workspace;
 
 /// The tests read this variable; when it is set they add the configurations that take minutes.
-const LONG: &str = "RM_EXPLORE_LONG";
+const LONG: &str = "RM_EXPLORE";
 
 /// What to run.
 #[derive(Debug, Default, clap::Args)]
@@ -39,7 +39,7 @@ pub(crate) fn run(
     args.extend(["--", "--show-output"]);
     let mut cargo = Cargo::new(workspace, args);
     if options.long {
-        cargo = cargo.env(LONG, "1");
+        cargo = cargo.env(LONG, "long");
     }
     cargo.run_tests(report)
 }

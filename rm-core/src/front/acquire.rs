@@ -10,6 +10,7 @@ use core::time::Duration;
 use thiserror::Error;
 
 use super::resource::{Resource, Started};
+use super::slots::Watch;
 use crate::error::{Denied, LostReason};
 use crate::id::{BadName, Token};
 use crate::message::{Blocker, BlockerKind, Blockers};
@@ -87,7 +88,7 @@ pub enum AcquireError {
         /// How many older requests waited at this node.
         ahead: u32,
     },
-    /// There is no session with the server, and it cannot be had in time.
+    /// There is no session with the server, and none came in the time that the request had.
     #[error("no connection to the server: is it running, and is the address right?")]
     Unavailable,
     /// Two holders that ask for more wait for each other, and this is the younger.
@@ -246,6 +247,9 @@ fn explain<T: ResourceType>(resource: &Resource<T>, why: Denied, waited: Duratio
         Denied::Busy { blockers } => AcquireError::Busy {
             holders: named(blockers),
         },
+        Denied::Timeout { blockers, .. } if blockers.is_empty() && resource.is_cut_off() => {
+            AcquireError::Unavailable
+        }
         Denied::Timeout { blockers, ahead } => AcquireError::Timeout {
             waited,
             holders: named(blockers),
@@ -330,7 +334,10 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
     ///
     /// **Cancel safety.** Dropping the future changes nothing; it can be asked for again.
     pub const fn lost(&self) -> Lost<'_, T, R> {
-        Lost { held: self }
+        Lost {
+            held: self,
+            watch: None,
+        }
     }
 }
 
@@ -353,13 +360,26 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> fmt::Debug for Held<T, R> 
 #[must_use = "futures do nothing unless polled"]
 pub struct Lost<'a, T: ResourceType, R: Deref<Target = Resource<T>>> {
     held: &'a Held<T, R>,
+    watch: Option<Watch>,
+}
+
+// Nothing in it is pinned.
+impl<T: ResourceType, R: Deref<Target = Resource<T>>> Unpin for Lost<'_, T, R> {}
+
+impl<T: ResourceType, R: Deref<Target = Resource<T>>> Drop for Lost<'_, T, R> {
+    fn drop(&mut self) {
+        if let Some(watch) = self.watch {
+            self.held.resource.unwatch(self.held.token, watch);
+        }
+    }
 }
 
 impl<T: ResourceType, R: Deref<Target = Resource<T>>> Future for Lost<'_, T, R> {
     type Output = LostReason;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<LostReason> {
-        self.held.resource.poll_lost(self.held.token, cx.waker())
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<LostReason> {
+        let Self { held, watch } = &mut *self;
+        held.resource.poll_lost(held.token, watch, cx.waker())
     }
 }
 

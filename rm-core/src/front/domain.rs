@@ -21,7 +21,7 @@ use crate::owner::Settings;
 use crate::resource::ResourceType;
 use crate::session::packet::Item;
 use crate::stamp::HybridClock;
-use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
 use crate::time::Time;
 
 /// The debtor that nobody has heard of: after a restart it has what the former life may have lent.
@@ -89,6 +89,7 @@ pub(super) struct Shared {
     link: Mutex<Option<Link>>,
     stamps: Mutex<HybridClock>,
     seq: AtomicU64,
+    is_shut: AtomicBool,
     /// Messages of unknown types.
     unknown: AtomicU64,
 }
@@ -103,6 +104,10 @@ impl Shared {
             // Relaxed: only uniqueness counts.
             seq: self.seq.fetch_add(1, Ordering::Relaxed),
         }
+    }
+
+    pub(super) fn is_shut(&self) -> bool {
+        self.is_shut.load(Ordering::Acquire)
     }
 
     pub(super) fn role(&self) -> Role {
@@ -124,6 +129,7 @@ pub(super) trait AnyTable: AnyInspect + Send + Sync {
     fn on_debtor_heard(&self, peer: PeerId);
     fn on_debtor_silent(&self, peer: PeerId);
     fn on_epoch(&self, epoch: u32);
+    fn shut_down(&self);
     fn needs_epoch(&self) -> bool;
     fn sweep(&self);
     fn totals(&self) -> Totals;
@@ -243,6 +249,7 @@ impl Domain {
             link: Mutex::new(None),
             stamps: Mutex::new(HybridClock::default()),
             seq: AtomicU64::new(0),
+            is_shut: AtomicBool::new(false),
             unknown: AtomicU64::new(0),
         };
         Self {
@@ -345,6 +352,8 @@ impl Domain {
     pub fn on_creditor_down(&self, peer: PeerId, why: LostReason) {
         let former = self.shared.link.lock().take_if(|link| link.peer == peer);
         if let Some(link) = former {
+            // If its lease has run out, that was first. Either way no resource trusts it from here on.
+            link.trust.is_good(self.shared.host.now());
             link.trust.end();
         }
         self.each(|table| table.on_creditor_down(peer, why));
@@ -385,6 +394,14 @@ impl Domain {
     #[must_use]
     pub fn needs_epoch(&self) -> bool {
         self.types.tables.values().any(|table| table.needs_epoch())
+    }
+
+    /// The node stops: its own holds are lost, its own requests denied, now and later. Nothing is granted any
+    /// more, here or to debtors.
+    pub fn shut_down(&self) {
+        // Release pairs with the acquire in `is_shut`: a resource made after this is shut from the start.
+        self.shared.is_shut.store(true, Ordering::Release);
+        self.each(|table| table.shut_down());
     }
 
     /// Takes over another's highest stamp.

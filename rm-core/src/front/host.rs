@@ -11,6 +11,11 @@ pub trait Host: Send + Sync + 'static {
     /// The clock that leases rest on: it counts suspend, and never goes back.
     fn now(&self) -> Time;
 
+    /// A time not long ago, for what people are told. Cheaper than [`now`](Self::now) where that counts.
+    fn recent(&self) -> Time {
+        self.now()
+    }
+
     /// The time since an epoch common to all nodes, as well as the node knows it. Only the order of requests
     /// rests on it, and no safety.
     fn stamp_now(&self) -> Time;

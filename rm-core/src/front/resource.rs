@@ -8,8 +8,8 @@ use smallvec::SmallVec;
 
 use super::acquire::{Ask, Patience};
 use super::domain::{Link, Shared, Totals};
-use super::slots::{Slots, State};
-use super::timers::Due;
+use super::slots::{Slots, State, Watch};
+use super::timers::{Due, Entry};
 use super::trust::Trust;
 use crate::credit::Opaque;
 use crate::effect::{Effect, Effects};
@@ -25,6 +25,7 @@ use crate::time::Time;
 /// One resource at this node.
 pub struct Resource<T: ResourceType> {
     key: ResourceKey,
+    capital: T::Credit,
     shared: Arc<Shared>,
     inner: Mutex<Inner<T>>,
     /// Used since the last look of the reclaimer.
@@ -38,7 +39,7 @@ struct Inner<T: ResourceType> {
     /// Until when what the owner borrowed may be used; `None` at a root: for ever.
     trust: Option<Arc<Trust>>,
     /// The deadline that the node's timer knows.
-    armed: Option<Time>,
+    armed: Option<Entry>,
     /// Empty between inputs; kept for its memory.
     fx: Effects<T::Credit>,
     /// Local requests that the cache served.
@@ -47,16 +48,26 @@ struct Inner<T: ResourceType> {
     asked_acquires: u64,
 }
 
+/// A resource that is locked for one input.
+struct Turn<'a, T: ResourceType> {
+    inner: MutexGuard<'a, Inner<T>>,
+    now: Time,
+    after: Afterwards,
+}
+
 /// What is done after the lock was released.
 #[derive(Default)]
 struct Afterwards {
     wake: SmallVec<[Waker; 4]>,
+    /// Dropped, not woken: dropping one can run anything, too.
+    spent: SmallVec<[Waker; 1]>,
     flush: SmallVec<[PeerId; 4]>,
     rearm: bool,
 }
 
 impl<T: ResourceType> Resource<T> {
     pub(super) fn new(key: ResourceKey, shared: Arc<Shared>, owner: Owner<T>) -> Arc<Self> {
+        let capital = owner.capital().clone();
         let inner = Inner {
             owner,
             slots: Slots::default(),
@@ -68,6 +79,7 @@ impl<T: ResourceType> Resource<T> {
         };
         Arc::new_cyclic(|own| Self {
             key,
+            capital,
             shared,
             inner: Mutex::new(inner),
             used: AtomicBool::new(true),
@@ -87,30 +99,33 @@ impl<T: ResourceType> Resource<T> {
     }
 
     /// All the credit there is of it.
-    pub fn capital(&self) -> T::Credit {
-        self.inner.lock().owner.capital().clone()
+    pub const fn capital(&self) -> &T::Credit {
+        &self.capital
     }
 
     /// Takes `ask` if it is cached and nobody waits for it. Sends nothing.
     pub(super) fn take(&self, ask: &T::Credit, label: Option<&str>) -> Option<(Token, u64)> {
-        let mut inner = self.inner.lock();
-        let now = self.present(&mut inner);
-        let note = label.map(|label| self.note(&inner, ask, label));
-        let taken = inner.take(now, ask, note);
-        self.finish(inner, now);
+        let mut turn = self.enter(Clock::Recent);
+        let note = label.map(|label| self.note(ask, label));
+        let now = turn.now;
+        let taken = turn.inner.take(now, ask, note);
+        self.leave(turn);
         taken
     }
 
     /// Starts a request: from the cache if that will do, else through the owner.
     pub(super) fn start(&self, ask: &Ask<T::Credit>, waker: &Waker) -> Started {
-        let mut inner = self.inner.lock();
-        let now = self.present(&mut inner);
+        let mut turn = self.enter(Clock::Recent);
+        let recent = turn.now;
         if ask.label.is_none()
-            && let Some((token, fence)) = inner.take(now, &ask.credit, None)
+            && let Some((token, fence)) = turn.inner.take(recent, &ask.credit, None)
         {
-            self.finish(inner, now);
+            self.leave(turn);
             return Started::Granted(token, fence);
         }
+        let now = self.shared.host.now();
+        turn.now = now;
+        let inner = &mut *turn.inner;
         let label = ask.label.as_deref().unwrap_or_default();
         let token = inner.slots.insert(State::Waiting);
         inner.slots.wait(token, waker);
@@ -124,36 +139,36 @@ impl<T: ResourceType> Resource<T> {
                 // The owner bounds a `try` by itself.
                 Patience::Forever | Patience::Try => None,
             },
-            note: Some(self.note(&inner, &ask.credit, label)),
+            note: Some(self.note(&ask.credit, label)),
         };
-        let Inner { owner, fx, .. } = &mut *inner;
-        owner.acquire(now, request, fx);
-        let is_cached = matches!(fx.as_slice(), [Effect::Grant { .. }]);
+        inner.owner.acquire(now, request, &mut inner.fx);
+        let is_cached = matches!(inner.fx.as_slice(), [Effect::Grant { .. }]);
         inner.cached_acquires += u64::from(is_cached);
         inner.asked_acquires += u64::from(!is_cached);
-        let after = self.apply(&mut inner, now);
-        let started =
-            inner
-                .outcome(token)
-                .map_or(Started::Waiting(token), |outcome| match outcome {
-                    Ok(fence) => Started::Granted(token, fence),
-                    Err(denied) => Started::Denied(denied),
-                });
-        drop(inner);
-        after.run(&self.shared);
+        self.apply(&mut turn);
+        let started = turn
+            .inner
+            .outcome(token)
+            .map_or(Started::Waiting(token), |outcome| match outcome {
+                Ok(fence) => Started::Granted(token, fence),
+                Err(denied) => Started::Denied(denied),
+            });
+        self.leave(turn);
         started
     }
 
     /// Whether a request has its outcome; if not, `waker` is woken when it has.
     pub(super) fn poll(&self, token: Token, waker: &Waker) -> Poll<Result<u64, Denied>> {
-        let mut inner = self.inner.lock();
-        match inner.outcome(token) {
+        let mut turn = self.enter(Clock::Exact);
+        let poll = match turn.inner.outcome(token) {
             Some(outcome) => Poll::Ready(outcome),
             None => {
-                inner.slots.wait(token, waker);
+                turn.inner.slots.wait(token, waker);
                 Poll::Pending
             }
-        }
+        };
+        self.leave(turn);
+        poll
     }
 
     /// The caller no longer looks for the outcome of its request.
@@ -171,35 +186,52 @@ impl<T: ResourceType> Resource<T> {
 
     /// A holder is done.
     pub(super) fn release(&self, token: Token) {
-        self.input(|inner, now| {
-            if let Some(State::Held(_)) = inner.slots.remove(token) {
-                inner.owner.release(now, token, &mut inner.fx);
-            }
-        });
+        let mut turn = self.enter(Clock::Recent);
+        let (inner, now) = (&mut *turn.inner, turn.now);
+        if let Some(State::Held(_)) = inner.slots.remove(token) {
+            inner.owner.release(now, token, &mut inner.fx);
+        }
+        self.leave(turn);
     }
 
     /// Why a hold is no longer valid, if it is not. Asks the clock.
     pub(super) fn lost(&self, token: Token) -> Option<LostReason> {
-        let mut inner = self.inner.lock();
-        let now = self.present(&mut inner);
-        let lost = inner.why_lost(token);
-        self.finish(inner, now);
+        let turn = self.enter(Clock::Recent);
+        let lost = turn.inner.why_lost(token);
+        self.leave(turn);
         lost
     }
 
-    /// As [`lost`](Self::lost); if the hold is valid, `waker` is woken when it no longer is.
-    pub(super) fn poll_lost(&self, token: Token, waker: &Waker) -> Poll<LostReason> {
-        let mut inner = self.inner.lock();
-        let now = self.present(&mut inner);
-        let poll = match inner.why_lost(token) {
+    /// As [`lost`](Self::lost); if the hold is valid, `waker` is woken when it no longer is. `watch` tells the
+    /// several that may ask apart.
+    pub(super) fn poll_lost(
+        &self,
+        token: Token,
+        watch: &mut Option<Watch>,
+        waker: &Waker,
+    ) -> Poll<LostReason> {
+        let mut turn = self.enter(Clock::Exact);
+        let poll = match turn.inner.why_lost(token) {
             Some(why) => Poll::Ready(why),
             None => {
-                inner.slots.wait(token, waker);
+                *watch = Some(turn.inner.slots.watch(token, *watch, waker));
                 Poll::Pending
             }
         };
-        self.finish(inner, now);
+        self.leave(turn);
         poll
+    }
+
+    /// Whoever asked for the loss no longer waits for it.
+    pub(super) fn unwatch(&self, token: Token, watch: Watch) {
+        let mut turn = self.enter(Clock::Recent);
+        turn.inner.slots.unwatch(token, Some(watch));
+        self.leave(turn);
+    }
+
+    /// The node stops.
+    pub(super) fn shut_down(&self) {
+        self.input(|inner, _| inner.owner.shut_down(&mut inner.fx));
     }
 
     /// Until when a hold may be used if its lease is not extended; `None` at a root: for ever.
@@ -226,7 +258,11 @@ impl<T: ResourceType> Resource<T> {
             .map_err(|_| PeerMisbehaved::MalformedCredit)?;
         let mut result = Ok(());
         self.input(|inner, now| {
-            result = inner.owner.on_message(now, from, decoded, &mut inner.fx);
+            // What the creditor sent before the lease ran out here is late, and no fault of its own.
+            let has_creditor = inner.owner.is_root() || inner.owner.creditor().is_some();
+            if has_creditor || !decoded.is_downward() {
+                result = inner.owner.on_message(now, from, decoded, &mut inner.fx);
+            }
         });
         result
     }
@@ -302,44 +338,60 @@ impl<T: ResourceType> Resource<T> {
 
     /// One input to the owner, from lock to wake.
     fn input(&self, f: impl FnOnce(&mut Inner<T>, Time)) {
-        let mut inner = self.inner.lock();
-        let now = self.present(&mut inner);
-        f(&mut inner, now);
-        self.finish(inner, now);
+        let mut turn = self.enter(Clock::Exact);
+        f(&mut turn.inner, turn.now);
+        self.leave(turn);
     }
 
-    fn finish(&self, mut inner: MutexGuard<'_, Inner<T>>, now: Time) {
-        let after = self.apply(&mut inner, now);
+    /// Locks it, and does what is due by now: a lease that ran out takes every hold with it first.
+    ///
+    /// Where no lease bounds what is held here, nothing is due for time, and a recent time will do for inputs
+    /// that only note when they were.
+    fn enter(&self, clock: Clock) -> Turn<'_, T> {
+        let inner = self.inner.lock();
+        // Relaxed: a hint for the reclaimer.
+        self.used.store(true, Ordering::Relaxed);
+        let now = match clock {
+            Clock::Recent if inner.trust.is_none() => self.shared.host.recent(),
+            Clock::Exact | Clock::Recent => self.shared.host.now(),
+        };
+        let mut turn = Turn {
+            inner,
+            now,
+            after: Afterwards::default(),
+        };
+        let inner = &mut *turn.inner;
+        if let Some(trust) = &inner.trust
+            && !trust.is_good(turn.now)
+        {
+            let why = trust.why_over().unwrap_or(LostReason::LeaseExpired);
+            inner.trust = None;
+            inner.owner.on_creditor_down(turn.now, why, &mut inner.fx);
+            // At once: the input that follows looks at the slots, and must see who has lost what.
+            self.apply(&mut turn);
+        }
+        turn
+    }
+
+    /// Unlocks it, and does what is to be done without the lock.
+    fn leave(&self, mut turn: Turn<'_, T>) {
+        self.apply(&mut turn);
+        turn.after.spent = turn.inner.slots.take_spent();
+        let Turn { inner, after, .. } = turn;
         drop(inner);
         after.run(&self.shared);
     }
 
-    /// The time, after what is due by it was done: a lease that ran out takes every hold with it first.
-    fn present(&self, inner: &mut Inner<T>) -> Time {
-        // Relaxed: a hint for the reclaimer.
-        self.used.store(true, Ordering::Relaxed);
-        let now = self.shared.host.now();
-        if let Some(trust) = &inner.trust
-            && !trust.is_good(now)
-        {
-            inner.trust = None;
-            inner
-                .owner
-                .on_creditor_down(now, LostReason::LeaseExpired, &mut inner.fx);
-        }
-        now
-    }
-
-    /// Does what the owner wants done under the lock, and returns what is left for afterwards.
-    #[must_use]
-    fn apply(&self, inner: &mut Inner<T>, now: Time) -> Afterwards {
-        let mut after = Afterwards::default();
+    /// Does what the owner wants done under the lock, and notes what is left for afterwards.
+    fn apply(&self, turn: &mut Turn<'_, T>) {
+        let Turn { inner, after, .. } = turn;
+        let inner = &mut **inner;
         if inner.fx.is_empty() && inner.owner.next_deadline().is_none() {
-            return after;
+            return;
         }
         let Inner { slots, fx, .. } = inner;
         for effect in fx.drain() {
-            let waker = match effect {
+            let wake = match effect {
                 Effect::Deny { token, why } => slots.set(token, State::Denied(why)),
                 Effect::Grant { token, fence } => slots.set(token, State::Held(fence)),
                 Effect::Lost { token, why } => slots.set(token, State::Lost(why)),
@@ -355,23 +407,23 @@ impl<T: ResourceType> Resource<T> {
                     if !after.flush.contains(&to) {
                         after.flush.push(to);
                     }
-                    None
+                    continue;
                 }
             };
-            after.wake.extend(waker);
+            after.wake.extend(wake);
         }
         if let Some(at) = inner.owner.next_deadline()
-            && inner.armed.is_none_or(|armed| at < armed || armed <= now)
+            && inner.armed.is_none_or(|armed| at < armed.at)
         {
-            inner.armed = Some(at);
             let due: Weak<Self> = self.own.clone();
-            after.rearm = self.shared.timers.add(at, due);
+            let (entry, is_first) = self.shared.timers.set(inner.armed, at, due);
+            inner.armed = Some(entry);
+            after.rearm |= is_first;
         }
-        after
     }
 
-    fn note(&self, inner: &Inner<T>, ask: &T::Credit, label: &str) -> Arc<Note> {
-        let mode = T::mode_name(ask, inner.owner.capital());
+    fn note(&self, ask: &T::Credit, label: &str) -> Arc<Note> {
+        let mode = T::mode_name(ask, &self.capital);
         Note::new(mode, label, &self.shared.name)
     }
 }
@@ -411,6 +463,15 @@ impl<T: ResourceType> Inner<T> {
             _ => None,
         }
     }
+}
+
+/// Which time an input needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Clock {
+    /// The present one: something is measured from it.
+    Exact,
+    /// Any recent one, where no lease depends on it.
+    Recent,
 }
 
 /// How a request started.

@@ -7,6 +7,7 @@
 use core::task::Waker;
 
 use slab::Slab;
+use smallvec::SmallVec;
 
 use crate::error::{Denied, LostReason};
 use crate::id::Token;
@@ -16,9 +17,14 @@ use crate::id::Token;
 struct Slot {
     generation: u32,
     state: State,
-    /// To be woken at the next change.
+    /// To be woken at the next change: the caller, and who watches its hold.
     waker: Option<Waker>,
+    watchers: SmallVec<[(Watch, Waker); 1]>,
 }
+
+/// One who watches a hold, told from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Watch(u64);
 
 /// How far a caller's request is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +44,10 @@ pub(super) enum State {
 pub(super) struct Slots {
     slab: Slab<Slot>,
     generation: u32,
+    watches: u64,
+    /// Wakers that nobody waits with any more. Dropping one can run a task's destructor, and that may use this very
+    /// resource: so not here, under its lock.
+    spent: SmallVec<[Waker; 1]>,
 }
 
 impl Slots {
@@ -55,6 +65,7 @@ impl Slots {
             generation: token.generation,
             state,
             waker: None,
+            watchers: SmallVec::new(),
         });
         self.generation = self.generation.wrapping_add(1);
         token
@@ -66,31 +77,74 @@ impl Slots {
 
     /// Notes a change, and returns whom to wake.
     #[must_use]
-    pub(super) fn set(&mut self, token: Token, state: State) -> Option<Waker> {
-        let slot = self.slab.get_mut(token.index as usize);
-        let slot = slot.filter(|slot| slot.generation == token.generation)?;
-        slot.state = state;
-        slot.waker.take()
+    pub(super) fn set(&mut self, token: Token, state: State) -> SmallVec<[Waker; 1]> {
+        let mut wake = SmallVec::new();
+        if let Some(slot) = self.slot_mut(token) {
+            slot.state = state;
+            wake.extend(slot.waker.take());
+            wake.extend(slot.watchers.drain(..).map(|(_, waker)| waker));
+        }
+        wake
+    }
+
+    /// Asks to be woken at the next change, as one of several. `watch` is what an earlier call returned.
+    pub(super) fn watch(&mut self, token: Token, watch: Option<Watch>, waker: &Waker) -> Watch {
+        self.unwatch(token, watch);
+        let watch = watch.unwrap_or(Watch(self.watches));
+        self.watches += 1;
+        if let Some(slot) = self.slot_mut(token) {
+            slot.watchers.push((watch, waker.clone()));
+        }
+        watch
+    }
+
+    /// No longer asks to be woken.
+    pub(super) fn unwatch(&mut self, token: Token, watch: Option<Watch>) {
+        if let Some(slot) = self.slot_mut(token)
+            && let Some(index) = slot
+                .watchers
+                .iter()
+                .position(|(one, _)| Some(*one) == watch)
+        {
+            let (_, waker) = slot.watchers.swap_remove(index);
+            self.spent.push(waker);
+        }
     }
 
     /// Asks to be woken at the next change.
     pub(super) fn wait(&mut self, token: Token, waker: &Waker) {
-        let slot = self.slab.get_mut(token.index as usize);
-        if let Some(slot) = slot.filter(|slot| slot.generation == token.generation) {
-            match &mut slot.waker {
-                Some(present) => present.clone_from(waker),
-                none => *none = Some(waker.clone()),
-            }
+        let Some(slot) = self.slot_mut(token) else {
+            return;
+        };
+        let is_known = |present: &Waker| present.will_wake(waker);
+        if !slot.waker.as_ref().is_some_and(is_known) {
+            let former = slot.waker.replace(waker.clone());
+            self.spent.extend(former);
         }
     }
 
     pub(super) fn remove(&mut self, token: Token) -> Option<State> {
         self.slot(token)?;
-        Some(self.slab.remove(token.index as usize).state)
+        let slot = self.slab.remove(token.index as usize);
+        self.spent.extend(slot.waker);
+        self.spent
+            .extend(slot.watchers.into_iter().map(|(_, waker)| waker));
+        Some(slot.state)
+    }
+
+    /// The wakers to be dropped once the lock is released.
+    #[must_use]
+    pub(super) fn take_spent(&mut self) -> SmallVec<[Waker; 1]> {
+        core::mem::take(&mut self.spent)
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.slab.is_empty()
+    }
+
+    fn slot_mut(&mut self, token: Token) -> Option<&mut Slot> {
+        let slot = self.slab.get_mut(token.index as usize);
+        slot.filter(|slot| slot.generation == token.generation)
     }
 
     fn slot(&self, token: Token) -> Option<&Slot> {

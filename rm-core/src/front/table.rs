@@ -73,6 +73,9 @@ impl<T: ResourceType> Table<T> {
         if let Some(link) = self.shared.link() {
             resource.on_creditor_up(&link);
         }
+        if self.shared.is_shut() {
+            resource.shut_down();
+        }
         shard.resources.insert(key.clone(), Arc::clone(&resource));
         Some(resource)
     }
@@ -172,6 +175,10 @@ impl<T: ResourceType> AnyTable for Table<T> {
 
     fn on_debtor_silent(&self, peer: PeerId) {
         self.each(|resource| resource.on_debtor_silent(peer));
+    }
+
+    fn shut_down(&self) {
+        self.each(|resource| resource.shut_down());
     }
 
     fn on_epoch(&self, epoch: u32) {

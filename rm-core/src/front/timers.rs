@@ -11,7 +11,7 @@ pub(super) trait Due: Send + Sync {
     fn on_due(&self, now: Time);
 }
 
-/// Deadlines of all resources of a domain.
+/// Deadlines of all resources of a domain: one entry for each resource that has any.
 ///
 /// An entry may be early, because its request has been served since; then the resource does nothing.
 #[derive(Default)]
@@ -19,23 +19,35 @@ pub(super) struct Timers {
     entries: Mutex<Entries>,
 }
 
+/// One deadline of one resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Entry {
+    pub(super) at: Time,
+    number: u64,
+}
+
 #[derive(Default)]
 struct Entries {
-    by_time: BTreeMap<(Time, u64), Weak<dyn Due>>,
+    by_time: BTreeMap<Entry, Weak<dyn Due>>,
     count: u64,
 }
 
 impl Timers {
-    /// Adds a deadline. Returns whether it is now the earliest.
-    pub(super) fn add(&self, at: Time, due: Weak<dyn Due>) -> bool {
+    /// Puts a deadline in place of the resource's former one. Returns its entry, and whether it is now the
+    /// earliest of all.
+    pub(super) fn set(&self, former: Option<Entry>, at: Time, due: Weak<dyn Due>) -> (Entry, bool) {
         let mut entries = self.entries.lock();
-        let key = (at, entries.count);
+        if let Some(former) = former {
+            entries.by_time.remove(&former);
+        }
+        let entry = Entry {
+            at,
+            number: entries.count,
+        };
         entries.count += 1;
-        entries.by_time.insert(key, due);
-        entries
-            .by_time
-            .first_key_value()
-            .is_some_and(|(first, _)| *first == key)
+        entries.by_time.insert(entry, due);
+        let first = entries.by_time.first_key_value().map(|(first, _)| *first);
+        (entry, first == Some(entry))
     }
 
     pub(super) fn next(&self) -> Option<Time> {
@@ -43,7 +55,7 @@ impl Timers {
             .lock()
             .by_time
             .first_key_value()
-            .map(|(key, _)| key.0)
+            .map(|(key, _)| key.at)
     }
 
     /// Tells every resource whose time has come.
@@ -53,7 +65,7 @@ impl Timers {
             let due = {
                 let mut entries = self.entries.lock();
                 match entries.by_time.first_entry() {
-                    Some(first) if first.key().0 <= now => first.remove(),
+                    Some(first) if first.key().at <= now => first.remove(),
                     _ => return,
                 }
             };

@@ -1,12 +1,18 @@
 //! Until when what was borrowed over a session may be used.
 
+use crate::error::LostReason;
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::Time;
+
+/// In place of a deadline: it ran out.
+const RAN_OUT: u64 = 0;
+/// In place of a deadline: the session ended before it.
+const ENDED: u64 = 1;
 
 /// The debtor's view of one lease: a deadline that acknowledgements push on, until it is over for good.
 ///
 /// It is shared by the session's driver, which extends it, and by every use of what was borrowed, which asks
-/// it. One word: the deadline in nanoseconds; zero: over.
+/// it. One word: the deadline in nanoseconds, or why it is over.
 #[derive(Debug)]
 pub struct Trust {
     deadline: AtomicU64,
@@ -23,43 +29,42 @@ impl Trust {
 
     /// Whether it is good at `now`. Once it is not, it never is again.
     pub fn is_good(&self, now: Time) -> bool {
-        // Acquire pairs with the release in `extend`: whoever sees the longer deadline sees the session live.
-        let deadline = self.deadline.load(Ordering::Acquire);
-        if now.as_nanos() < deadline {
-            return true;
-        }
-        if deadline != 0 {
-            self.end_if_past(now);
-        }
-        false
+        // The loss sticks before anybody is told of it: an acknowledgement that arrives in between either comes
+        // first, and the lease is good, or too late.
+        let now = now.as_nanos();
+        let word = self.update(|word| (is_deadline(word) && word <= now).then_some(RAN_OUT));
+        is_deadline(word)
     }
 
     /// Pushes the deadline on; never back, and not once it is over.
     pub fn extend(&self, deadline: Time) {
-        self.update(|present| {
-            (present != 0 && present < deadline.as_nanos()).then_some(deadline.as_nanos())
-        });
+        let wanted = deadline.as_nanos();
+        self.update(|word| (is_deadline(word) && word < wanted).then_some(wanted));
     }
 
-    /// It is over.
+    /// It is over, because the session is.
     pub fn end(&self) {
-        self.update(|present| (present != 0).then_some(0));
+        self.update(|word| is_deadline(word).then_some(ENDED));
     }
 
     /// The deadline; `None` once it is over.
     pub fn deadline(&self) -> Option<Time> {
+        let word = self.deadline.load(Ordering::Acquire);
+        is_deadline(word).then_some(Time::from_nanos(word))
+    }
+
+    /// Why it is over, if it is.
+    pub fn why_over(&self) -> Option<LostReason> {
         match self.deadline.load(Ordering::Acquire) {
-            0 => None,
-            nanos => Some(Time::from_nanos(nanos)),
+            RAN_OUT => Some(LostReason::LeaseExpired),
+            ENDED => Some(LostReason::SessionEnded),
+            _ => None,
         }
     }
 
-    /// Makes the loss stick: an acknowledgement that arrives after somebody was told must not undo it.
-    fn end_if_past(&self, now: Time) {
-        self.update(|present| (present != 0 && present <= now.as_nanos()).then_some(0));
-    }
-
-    fn update(&self, next: impl Fn(u64) -> Option<u64>) {
+    /// Replaces the word by what `next` makes of it, if it makes anything of it, and returns what then stands.
+    fn update(&self, next: impl Fn(u64) -> Option<u64>) -> u64 {
+        // Acquire pairs with the release below: whoever sees the longer deadline sees the session live.
         let mut present = self.deadline.load(Ordering::Acquire);
         while let Some(wanted) = next(present) {
             let swap = self.deadline.compare_exchange(
@@ -69,11 +74,16 @@ impl Trust {
                 Ordering::Acquire,
             );
             match swap {
-                Ok(_) => return,
+                Ok(_) => return wanted,
                 Err(other) => present = other,
             }
         }
+        present
     }
+}
+
+const fn is_deadline(word: u64) -> bool {
+    word > ENDED
 }
 
 #[cfg(all(test, not(rm_loom)))]
@@ -91,6 +101,18 @@ mod tests {
         trust.extend(at(15));
         assert!(trust.is_good(at(19)));
         assert!(!trust.is_good(at(20)));
+    }
+
+    #[test]
+    fn it_tells_whether_the_lease_ran_out_or_the_session_ended_first() {
+        let (first, second) = (Trust::until(at(10)), Trust::until(at(10)));
+        assert_eq!(first.why_over(), None);
+        assert!(!first.is_good(at(10)));
+        first.end();
+        second.end();
+        assert!(!second.is_good(at(0)));
+        assert_eq!(first.why_over(), Some(LostReason::LeaseExpired));
+        assert_eq!(second.why_over(), Some(LostReason::SessionEnded));
     }
 
     #[test]

@@ -35,6 +35,9 @@ use crate::time::Time;
 impl<T: ResourceType> Owner<T> {
     /// Decides everything that can be decided now. Every input ends here.
     pub(super) fn balance(&mut self, now: Time, spare: Spare, fx: &mut Effects<T::Credit>) {
+        if self.is_shut {
+            return;
+        }
         let is_settled = self.waiting.is_empty()
             && self.recall.is_empty()
             && self.wants.is_empty()
@@ -58,7 +61,7 @@ impl<T: ResourceType> Owner<T> {
     }
 
     /// Debtors with neither loan nor want are no debtors.
-    fn forget_strangers(&mut self) {
+    pub(super) fn forget_strangers(&mut self) {
         if self.unlent == 0 {
             return;
         }

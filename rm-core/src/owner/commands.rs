@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use super::{Asker, Owner, Request, Spare, Waiting, sum};
 use crate::credit::Credit;
 use crate::effect::{Effect, Effects};
-use crate::error::Denied;
+use crate::error::{Denied, LostReason};
 use crate::id::{Class, Note, Order, Token};
 use crate::message::{Blockers, Refusal};
 use crate::resource::ResourceType;
@@ -28,7 +28,8 @@ impl<T: ResourceType> Owner<T> {
         ask: &T::Credit,
         note: Option<Arc<Note>>,
     ) -> Option<u64> {
-        if !self.waiting.is_empty() || !self.recall.is_empty() || !self.cached.covers(ask) {
+        let is_free = self.waiting.is_empty() && self.recall.is_empty() && !self.is_shut;
+        if !is_free || !self.cached.covers(ask) {
             return None;
         }
         let ticks = T::ticks(ask, &self.capital);
@@ -68,11 +69,13 @@ impl<T: ResourceType> Owner<T> {
             self.find_local(token).is_none(),
             "the token of a new request is free"
         );
-        if !self.capital.covers(&ask) {
-            fx.push(Effect::Deny {
-                token,
-                why: Denied::Refused,
-            });
+        if self.is_shut || !self.capital.covers(&ask) {
+            let why = if self.is_shut {
+                Denied::ShuttingDown
+            } else {
+                Denied::Refused
+            };
+            fx.push(Effect::Deny { token, why });
             return;
         }
         // The creditor has the same limit, and knows better who is in the way: let it speak first.
@@ -203,6 +206,36 @@ impl<T: ResourceType> Owner<T> {
     /// Sends back what is cached and nobody here waits for. Nothing at a root.
     pub fn return_spare(&mut self, now: Time, fx: &mut Effects<T::Credit>) {
         self.balance(now, Spare::Return, fx);
+    }
+
+    /// The node stops: its own holds are lost, its own requests denied, and nothing is decided any more.
+    ///
+    /// A root that goes on being used would be a second one beside its successor.
+    pub fn shut_down(&mut self, fx: &mut Effects<T::Credit>) {
+        self.is_shut = true;
+        for (token, hold) in self.holds.take_all() {
+            self.cached = sum(&self.cached, &hold.credit);
+            fx.push(Effect::Lost {
+                token,
+                why: LostReason::ShutDown,
+            });
+        }
+        for waiting in core::mem::take(&mut self.waiting) {
+            if let Asker::Local(token) = waiting.asker {
+                fx.push(Effect::Deny {
+                    token,
+                    why: Denied::ShuttingDown,
+                });
+            }
+        }
+        self.wants.clear();
+        self.forget_strangers();
+    }
+
+    /// Whether it was shut down.
+    #[must_use]
+    pub const fn is_shut(&self) -> bool {
+        self.is_shut
     }
 
     /// Time has passed: denies what has waited long enough. Calling it early does nothing.

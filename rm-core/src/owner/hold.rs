@@ -116,9 +116,4 @@ impl<C> Holds<C> {
     pub(super) fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
-
-    #[cfg(feature = "testing")]
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Hold<C>> {
-        self.slots.iter_mut().flatten()
-    }
 }

@@ -142,6 +142,8 @@ impl<T: ResourceType> Owner<T> {
         if self.is_root() && epoch > self.last_loan.epoch {
             self.fence.enter_epoch(epoch);
             self.last_loan = LoanId { epoch, counter: 0 };
+            // A debtor may have waited for numbers that the old epoch no longer had.
+            self.answer_limits(fx);
             self.balance(now, Spare::Keep, fx);
         }
     }

@@ -32,6 +32,8 @@ mod messages;
 mod settle;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "testing")]
+pub(crate) mod view;
 mod walk;
 
 use core::marker::PhantomData;
@@ -154,6 +156,8 @@ pub struct Owner<T: ResourceType> {
     /// The version of the last want sent.
     version: Version,
     fence: FenceClock,
+    /// It was shut down: nothing is decided any more.
+    is_shut: bool,
     /// The last loan opened.
     last_loan: LoanId,
     resource_type: PhantomData<T>,
@@ -358,6 +362,7 @@ impl<T: ResourceType> Owner<T> {
             wants: SmallVec::new(),
             version: Version(0),
             fence,
+            is_shut: false,
             last_loan,
             resource_type: PhantomData,
         }
@@ -393,6 +398,7 @@ impl<T: ResourceType> Owner<T> {
             }
             Event::Release { token } => self.release(now, token, fx),
             Event::ReturnSpare => self.return_spare(now, fx),
+            Event::ShutDown => self.shut_down(fx),
         }
         Ok(())
     }
@@ -509,26 +515,6 @@ impl<T: ResourceType> Owner<T> {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         self.waiting.iter().filter_map(Waiting::due).min()
-    }
-
-    /// Forgets what only tells runs apart, not states: fencing numbers, loan counters, when holds began.
-    ///
-    /// For hashing states in an exploration that does not ask about them.
-    #[cfg(feature = "testing")]
-    pub fn forget_clocks(&mut self) {
-        self.fence = FenceClock::root(0, 0);
-        self.last_loan = LoanId::default();
-        for hold in self.holds.iter_mut() {
-            hold.fence = 0;
-            hold.since = Time::ZERO;
-        }
-        for debtor in self.debtors.values_mut() {
-            debtor.limit = 0;
-            debtor.id = debtor.id.map(|_| LoanId::default());
-        }
-        if let Upstream::Debtor { loan, dead, .. } = &mut self.upstream {
-            (*loan, *dead) = (LoanId::default(), LoanId::default());
-        }
     }
 }
 

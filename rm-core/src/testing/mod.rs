@@ -11,6 +11,7 @@
     reason = "the kit runs beside the pure part, not in it"
 )]
 
+pub mod explore;
 pub mod laws;
 
 use std::hash::{BuildHasher, RandomState};

@@ -1,3 +1,7 @@
-//! The daemon.
+//! The daemon: a standalone server.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rm_net::cli::rmd()
+}

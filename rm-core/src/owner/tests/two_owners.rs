@@ -2,7 +2,7 @@
 
 use super::units::*;
 use crate::effect::Effect;
-use crate::error::{LostReason, PeerMisbehaved};
+use crate::error::{Denied, LostReason, PeerMisbehaved};
 use crate::id::{LoanId, PeerId};
 use crate::message::{Grant, Message, Steps};
 use crate::policy::Policy;
@@ -217,4 +217,52 @@ fn what_nobody_uses_can_be_sent_back() {
     leaf.return_spare(NOW, &mut up);
     run((&mut top, DEBTOR), &mut leaf, up, Fx::new());
     assert_eq!((top.lent(), leaf.borrowed()), (&Units(1), &Units(1)));
+}
+
+#[test]
+fn a_debtor_that_waits_for_numbers_gets_them_from_the_next_epoch() {
+    let mut top = UnitsOwner::root(
+        settings(Policy::Exact),
+        Units(ALL),
+        1,
+        (2 << 32) - 64,
+        LoanId::default(),
+    );
+    let (mut leaf, mut writes) = (debtor(Policy::Exact), 0);
+    for _ in 0..100 {
+        let mut up = Fx::new();
+        leaf.acquire(NOW, request(1, ALL), &mut up);
+        let (_, _, below) = run((&mut top, DEBTOR), &mut leaf, up, Fx::new());
+        if below.is_empty() && leaf.hold(token(1)).is_none() {
+            break;
+        }
+        writes += 1;
+        leaf.release(NOW, token(1), &mut Fx::new());
+    }
+    assert!(writes < 64 && top.needs_epoch(), "{writes} writes");
+    let mut down = Fx::new();
+    top.on_epoch(NOW, 2, &mut down);
+    let (_, _, below) = run((&mut top, DEBTOR), &mut leaf, Fx::new(), down);
+    assert_eq!(below, [1]);
+    assert!(!top.needs_epoch());
+}
+
+#[test]
+fn an_owner_that_was_shut_down_decides_nothing_any_more() {
+    let (mut top, mut fx) = (root(Policy::Exact), Fx::new());
+    top.acquire(NOW, request(1, ALL), &mut fx);
+    top.acquire(NOW, request(2, 1), &mut fx);
+    let mut fx = Fx::new();
+    top.shut_down(&mut fx);
+    top.acquire(NOW, request(3, 1), &mut fx);
+    let lost = Effect::Lost {
+        token: token(1),
+        why: LostReason::ShutDown,
+    };
+    let denied = |index| Effect::Deny {
+        token: token(index),
+        why: Denied::ShuttingDown,
+    };
+    assert_eq!(fx.as_slice(), [lost, denied(2), denied(3)]);
+    assert!(top.take(NOW, token(4), &Units(1), None).is_none());
 }

@@ -81,7 +81,7 @@ impl ResourceType for UnitsType {
 pub(super) type UnitsOwner = Owner<UnitsType>;
 pub(super) type Fx = Effects<Units>;
 
-fn settings(policy: Policy) -> Arc<Settings> {
+pub(super) fn settings(policy: Policy) -> Arc<Settings> {
     Arc::new(Settings::default().with_policy(policy))
 }
 

@@ -1,0 +1,270 @@
+//! What an exploration sees of an owner: its registers, and what tells one state from another.
+//!
+//! Two owners are in the same state if they will do the same from now on. So some of what an owner knows is left out
+//! here: what is for people, and fencing numbers where nobody asks about them. Others are hashed as *ranks*:
+//! versions of wants and names of loans are only compared with those on the same link, so a state in which
+//! they are all ten higher is the same state. Without that a livelock would never come back to where it was.
+//!
+//! Every struct is taken apart field by field, so that a new field must be thought about here.
+
+use core::hash::{Hash, Hasher};
+
+use super::{Asker, Debtor, Owner, RecallStep, StandingWant, Step, Upstream, Waiting};
+use crate::id::{LoanId, Order, PeerId, Version};
+use crate::resource::ResourceType;
+
+/// The numbers in use on one link between a debtor and its creditor: in both books and under way.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LinkNumbers {
+    versions: Vec<Version>,
+    loans: Vec<LoanId>,
+}
+
+impl LinkNumbers {
+    pub(crate) fn clear(&mut self) {
+        self.versions.clear();
+        self.loans.clear();
+    }
+
+    pub(crate) fn note_version(&mut self, version: Version) {
+        if let Err(index) = self.versions.binary_search(&version) {
+            self.versions.insert(index, version);
+        }
+    }
+
+    pub(crate) fn note_loan(&mut self, loan: LoanId) {
+        if let Err(index) = self.loans.binary_search(&loan) {
+            self.loans.insert(index, loan);
+        }
+    }
+
+    /// How many smaller versions are in use.
+    pub(crate) fn rank_of_version(&self, version: Version) -> u8 {
+        self.versions.partition_point(|&other| other < version) as u8
+    }
+
+    /// How many smaller names of loans are in use.
+    pub(crate) fn rank_of_loan(&self, loan: LoanId) -> u8 {
+        self.loans.partition_point(|&other| other < loan) as u8
+    }
+}
+
+/// The numbers of every link: by the index of its debtor in the tree, which is its [`PeerId`] too.
+pub(crate) type Links = [LinkNumbers];
+
+/// Whether fencing numbers are part of a state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Clocks {
+    /// Two states that differ in nothing else are one.
+    #[default]
+    Forgotten,
+    /// They are.
+    Kept,
+}
+
+/// In one exploration the number of a request tells its whole order.
+pub(crate) fn hash_order<H: Hasher>(order: &Order, state: &mut H) {
+    state.write_u64(order.seq);
+}
+
+impl<T: ResourceType> Owner<T> {
+    /// The wants that stand at the creditor.
+    pub(crate) fn standing_wants(&self) -> impl Iterator<Item = (Order, Version)> {
+        self.wants.iter().map(|want| (want.order, want.version))
+    }
+
+    /// The wants of debtors that wait here.
+    pub(crate) fn debtors_wants(&self) -> impl Iterator<Item = (PeerId, Order, Version)> {
+        self.waiting
+            .iter()
+            .filter_map(|waiting| match waiting.asker {
+                Asker::Debtor(peer, version) => Some((peer, waiting.order, version)),
+                Asker::Convert(_) | Asker::Local(_) => None,
+            })
+    }
+
+    /// The steps of the creditor's recall that are not met.
+    pub(crate) fn recall_steps(&self) -> impl Iterator<Item = &Step<T::Credit>> {
+        self.recall.iter().map(|recalled| &recalled.step)
+    }
+
+    /// The recall registers of the debtors as last sent, less the steps that are met.
+    pub(crate) fn sent_steps(&self) -> impl Iterator<Item = (PeerId, &Step<T::Credit>)> {
+        self.debtors
+            .iter()
+            .flat_map(|(&peer, d)| d.sent.iter().map(move |step| (peer, step)))
+    }
+
+    /// Notes the numbers this owner, of index `own` in the tree, has of its links.
+    pub(crate) fn note_numbers(&self, own: usize, links: &mut Links) {
+        if let Upstream::Debtor {
+            peer: _,
+            loan,
+            dead,
+        } = self.upstream
+        {
+            links[own].note_loan(loan);
+            links[own].note_loan(dead);
+            for want in &self.wants {
+                links[own].note_version(want.version);
+            }
+        }
+        for (peer, _, version) in self.debtors_wants() {
+            links[peer.0 as usize].note_version(version);
+        }
+        for (peer, debtor) in &self.debtors {
+            if let Some(loan) = debtor.id {
+                links[peer.0 as usize].note_loan(loan);
+            }
+        }
+    }
+
+    /// Hashes what tells this state of the owner, of index `own` in the tree, from another one.
+    pub(crate) fn hash_state<H: Hasher>(
+        &self,
+        own: usize,
+        links: &Links,
+        clocks: Clocks,
+        state: &mut H,
+    ) {
+        let Self {
+            settings: _,
+            capital: _,
+            borrowed,
+            // These follow from the rest.
+            cached: _,
+            lent: _,
+            recalling: _,
+            unlent: _,
+            upstream,
+            debtors,
+            holds,
+            waiting,
+            recall,
+            wants,
+            // The next version is larger than all in use, and the next loan too.
+            version: _,
+            last_loan: _,
+            fence,
+            is_shut,
+            resource_type: _,
+        } = self;
+        (borrowed, is_shut).hash(state);
+        if let Upstream::Debtor { peer, loan, dead } = upstream {
+            peer.is_some().hash(state);
+            state.write_u8(links[own].rank_of_loan(*loan));
+            state.write_u8(links[own].rank_of_loan(*dead));
+        }
+        if clocks == Clocks::Kept {
+            state.write_u64(fence.now());
+        }
+        state.write_u8(debtors.len() as u8);
+        for (peer, debtor) in debtors {
+            state.write_u8(peer.0 as u8);
+            hash_debtor(debtor, &links[peer.0 as usize], state);
+        }
+        for (token, hold) in holds.iter() {
+            state.write_u8(1);
+            (token, &hold.credit).hash(state);
+            if clocks == Clocks::Kept {
+                state.write_u64(hold.fence);
+            }
+        }
+        state.write_u8(0);
+        for item in waiting {
+            hash_waiting(item, links, state);
+        }
+        state.write_u8(0);
+        for recalled in recall {
+            hash_recall(recalled, state);
+        }
+        state.write_u8(0);
+        for want in wants {
+            hash_standing(want, &links[own], state);
+        }
+    }
+}
+
+fn hash_recall<C: Hash, H: Hasher>(recalled: &RecallStep<C>, state: &mut H) {
+    let RecallStep {
+        step,
+        busy_sent,
+        busy,
+        blockers: _,
+    } = recalled;
+    hash_step(step, state);
+    (busy_sent, busy).hash(state);
+}
+
+fn hash_standing<C: Hash, H: Hasher>(want: &StandingWant<C>, link: &LinkNumbers, state: &mut H) {
+    let StandingWant {
+        order,
+        version,
+        level,
+    } = want;
+    state.write_u8(1);
+    hash_order(order, state);
+    state.write_u8(link.rank_of_version(*version));
+    level.hash(state);
+}
+
+fn hash_debtor<C: Hash, H: Hasher>(debtor: &Debtor<C>, link: &LinkNumbers, state: &mut H) {
+    // Limits matter only after thousands of exclusive holds, and no time passes.
+    let Debtor {
+        loan,
+        id,
+        limit: _,
+        room: _,
+        asked_at: _,
+        limit_owed,
+        sent,
+        silent,
+    } = debtor;
+    loan.hash(state);
+    id.map(|id| link.rank_of_loan(id)).hash(state);
+    (limit_owed, silent).hash(state);
+    for step in sent {
+        hash_step(step, state);
+    }
+    state.write_u8(0);
+}
+
+fn hash_waiting<C: Hash, H: Hasher>(item: &Waiting<C>, links: &Links, state: &mut H) {
+    let Waiting {
+        order,
+        asker,
+        level,
+        try_only,
+        deadline,
+        try_until,
+        note: _,
+        denied_above,
+        busy,
+        blockers: _,
+    } = item;
+    state.write_u8(1);
+    hash_order(order, state);
+    match asker {
+        Asker::Convert(token) => (1_u8, token).hash(state),
+        Asker::Debtor(peer, version) => {
+            let rank = links[peer.0 as usize].rank_of_version(*version);
+            (2_u8, peer, rank).hash(state);
+        }
+        Asker::Local(token) => (3_u8, token).hash(state),
+    }
+    (level, try_only, deadline, try_until, denied_above, busy).hash(state);
+}
+
+/// A step, told from the end of a list by its first byte.
+pub(crate) fn hash_step<C: Hash, H: Hasher>(step: &Step<C>, state: &mut H) {
+    let Step {
+        order,
+        keep,
+        try_only,
+        whole,
+        note: _,
+    } = step;
+    state.write_u8(1);
+    hash_order(order, state);
+    (keep, try_only, whole).hash(state);
+}

@@ -1,0 +1,319 @@
+//! What an exploration tells: how much it visited, or the run that must not be, step by step.
+
+use core::fmt::{self, Write as _};
+use core::time::Duration;
+
+use super::script::Step;
+use super::search::{Found, without_panic};
+use super::world::{Action, Channel, Phase, Plan, World, mode};
+use crate::effect::{Effect, Effects};
+use crate::id::Order;
+use crate::message::{Message, Steps};
+use crate::resource::ResourceType;
+
+/// How much was visited, and nothing was wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// Orders of the requests; each is explored by itself.
+    pub runs: u64,
+    /// Distinct states, in all runs together.
+    pub states: u64,
+    /// Actions that were tried.
+    pub transitions: u64,
+    /// The longest run from the start, in steps.
+    pub deepest: usize,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+impl Report {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            runs: self.runs + other.runs,
+            states: self.states + other.states,
+            transitions: self.transitions + other.transitions,
+            deepest: self.deepest.max(other.deepest),
+            elapsed: self.elapsed + other.elapsed,
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            runs,
+            states,
+            transitions,
+            deepest,
+            elapsed,
+        } = self;
+        write!(
+            f,
+            "{runs:>5} runs {states:>10} states {transitions:>10} transitions, deepest {deepest:>3}, \
+             {:>6.1} s",
+            elapsed.as_secs_f64()
+        )
+    }
+}
+
+/// A run that must not be.
+///
+/// It prints the same with `{}` and `{:?}`, so that a test may simply return it.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+#[error("{what}\norders, oldest first: {order:?}\n{trace}")]
+pub struct Violation {
+    /// What is wrong at its end.
+    pub what: String,
+    /// The order of the requests in that run: their numbers, the oldest first.
+    pub order: Vec<usize>,
+    /// How many steps it has: actions of clients, and messages that arrive.
+    pub steps: usize,
+    /// Every step: who did what, the messages it caused, the books after it.
+    pub trace: String,
+}
+
+impl fmt::Debug for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl<T: ResourceType> Plan<T> {
+    /// Clients are called A, B, C and so on.
+    pub(super) fn client_name(&self, client: usize) -> String {
+        match u8::try_from(client) {
+            Ok(small @ 0..26) => char::from(b'A' + small).to_string(),
+            _ => format!("client{client}"),
+        }
+    }
+
+    /// A request in words, such as `B's write`, with its number.
+    pub(super) fn request_name(&self, order: Order) -> String {
+        let Some(place) = self.requests.get(order.seq as usize) else {
+            return format!("an unknown request {order}");
+        };
+        let ask = match &self.clients[place.client].steps[place.step] {
+            Step::Acquire { ask, .. } => ask,
+            Step::Convert { to } => to,
+            Step::Cancel | Step::Reduce { .. } | Step::Release | Step::ReturnSpare => {
+                return format!("an unknown request {order}");
+            }
+        };
+        format!(
+            "{}'s {} (#{})",
+            self.client_name(place.client),
+            mode::<T>(ask, self),
+            order.seq
+        )
+    }
+
+    /// Replays what was found, in words.
+    pub(super) fn violation(&self, order: Vec<usize>, found: Found) -> Violation {
+        let mut trace = String::new();
+        let mut world = World::new(self);
+        let mut fx = Effects::new();
+        let mut last = None;
+        for (index, &action) in found.path.iter().chain(&found.cycle).enumerate() {
+            if index == found.path.len() {
+                trace.push_str("  ---- from here it goes round ----\n");
+            }
+            let _ = writeln!(
+                trace,
+                "{:>4}  {}",
+                index + 1,
+                self.action_in_words(&world, action)
+            );
+            // A panic is the fault that was found, and is told at the end.
+            let performed = without_panic(|| world.perform(self, action, &mut fx));
+            for effect in fx.as_slice() {
+                let _ = writeln!(trace, "        {}", self.effect_in_words(effect));
+            }
+            let settled = performed.and_then(|node| {
+                without_panic(|| world.settle(self, node, &mut fx)).map(|()| node)
+            });
+            match settled {
+                Ok(node) => {
+                    let _ = writeln!(trace, "        {}", self.books_in_words(&world, node));
+                    last = Some(node);
+                }
+                Err(_) => break,
+            }
+        }
+        for node in (0..self.tree.len()).filter(|&node| Some(node) != last) {
+            let _ = writeln!(trace, "  end:  {}", self.books_in_words(&world, node));
+        }
+        let _ = writeln!(trace, "  => {}", found.fault.0);
+        let steps = found.path.len() + found.cycle.len();
+        Violation {
+            what: found.fault.0,
+            order,
+            steps,
+            trace,
+        }
+    }
+
+    fn action_in_words(&self, world: &World<T>, action: Action) -> String {
+        match action {
+            Action::Client(client) => {
+                let client = usize::from(client);
+                let node = self.tree.name(self.clients[client].place);
+                let name = self.client_name(client);
+                let state = &world.clients[client];
+                let what = match &self.clients[client].steps[state.next] {
+                    Step::Acquire { ask, try_only } => {
+                        let verb = if *try_only { "tries" } else { "asks for" };
+                        format!("{verb} {} {ask:?}", mode::<T>(ask, self))
+                    }
+                    Step::Cancel if state.phase == Phase::Holding => {
+                        "cancels, and has it already".into()
+                    }
+                    Step::Cancel => "cancels".into(),
+                    Step::Convert { to } => format!("converts to {} {to:?}", mode::<T>(to, self)),
+                    Step::Reduce { keep } => {
+                        format!("reduces to {} {keep:?}", mode::<T>(keep, self))
+                    }
+                    Step::Release => "releases".into(),
+                    Step::ReturnSpare => "has its node return what is spare".into(),
+                };
+                format!("{name} at {node} {what}")
+            }
+            Action::Deliver(index) => {
+                let Channel { debtor, is_down } = Channel::of(usize::from(index));
+                let (debtor, creditor) = (
+                    self.tree.name(debtor),
+                    self.tree.name(self.tree.creditor(debtor)),
+                );
+                let (from, to) = if is_down {
+                    (creditor, debtor)
+                } else {
+                    (debtor, creditor)
+                };
+                let message = world.channels[usize::from(index)].front();
+                let message = message.map_or_else(String::new, |m| self.message_in_words(m));
+                format!("{to} takes from {from}: {message}")
+            }
+        }
+    }
+
+    fn effect_in_words(&self, effect: &Effect<T::Credit>) -> String {
+        let client = |index: u32| self.client_name(index as usize);
+        match effect {
+            Effect::Deny { token, why } => format!("{} is denied: {why}", client(token.index)),
+            Effect::Grant { token, fence } => {
+                format!("{} is granted, token {fence:#x}", client(token.index))
+            }
+            Effect::Lost { token, why } => format!("{} loses its hold: {why}", client(token.index)),
+            Effect::Send { to, message } => {
+                let to = to.0 as usize;
+                let name = if to < self.tree.len() {
+                    self.tree.name(to)
+                } else {
+                    "nobody"
+                };
+                format!("to {name}: {}", self.message_in_words(message))
+            }
+        }
+    }
+
+    fn message_in_words(&self, message: &Message<T::Credit>) -> String {
+        let name = |order: &Order| self.request_name(*order);
+        match message {
+            Message::AskLimit { .. } => "AskLimit".into(),
+            Message::Busy { order, .. } => format!("Busy for {}", name(order)),
+            Message::Deny {
+                order,
+                version,
+                why,
+                ..
+            } => {
+                format!("Deny {} v{}: {why:?}", name(order), version.0)
+            }
+            Message::Grant(grant) => format!(
+                "Grant {:?} for {} v{}{}",
+                grant.delta,
+                name(&grant.order),
+                grant.version.0,
+                self.steps_in_words(&grant.steps)
+            ),
+            Message::Limit { limit, .. } => format!("Limit {limit:#x}"),
+            Message::Recall { steps, .. } => format!("Recall{}", self.steps_in_words(steps)),
+            Message::Return { delta, .. } => format!("Return {delta:?}"),
+            Message::Unwant { order } => format!("Unwant {}", name(order)),
+            Message::Want(want) => format!(
+                "Want level {:?} for {} v{}{}",
+                want.level,
+                name(&want.order),
+                want.version.0,
+                if want.try_only { ", try" } else { "" }
+            ),
+        }
+    }
+
+    fn steps_in_words(&self, steps: &Steps<T::Credit>) -> String {
+        if steps.is_empty() {
+            return ", no steps".into();
+        }
+        steps.iter().fold(String::new(), |mut text, step| {
+            let _ = write!(
+                text,
+                ", keep {:?} for {}",
+                step.keep,
+                self.request_name(step.order)
+            );
+            text.push_str(if step.try_only { ", try" } else { "" });
+            text.push_str(if step.whole { ", whole" } else { "" });
+            text
+        })
+    }
+
+    fn books_in_words(&self, world: &World<T>, node: usize) -> String {
+        let owner = &world.owners[node];
+        let mut text = format!(
+            "[{}: borrowed {:?}, cached {:?}",
+            self.tree.name(node),
+            owner.borrowed(),
+            owner.cached()
+        );
+        for (token, hold) in owner.holds() {
+            let client = self.client_name(token.index as usize);
+            let _ = write!(text, ", {client} holds {:?}", hold.credit);
+        }
+        for (peer, loan) in owner.loans() {
+            let _ = write!(text, ", lent {} {loan:?}", self.tree.name(peer.0 as usize));
+        }
+        for waiting in owner.waiting() {
+            let _ = write!(text, ", waits: {}", self.request_name(waiting.order));
+        }
+        for (order, version) in owner.standing_wants() {
+            let _ = write!(
+                text,
+                ", wants for {} v{}",
+                self.request_name(order),
+                version.0
+            );
+        }
+        for step in owner.recall_steps() {
+            let _ = write!(
+                text,
+                ", to keep {:?} for {}",
+                step.keep,
+                self.request_name(step.order)
+            );
+        }
+        for (peer, step) in owner.sent_steps() {
+            let peer = self.tree.name(peer.0 as usize);
+            let _ = write!(
+                text,
+                ", recalls {peer} to {:?} for {}",
+                step.keep,
+                self.request_name(step.order)
+            );
+        }
+        text.push(']');
+        text
+    }
+}

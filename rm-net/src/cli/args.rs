@@ -1,0 +1,380 @@
+//! The flags of `rmctl` and `rmd`. Flags win over the environment. What makes no sense ends with exit code 64.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use rm_core::id::{BadName, ResourceKey};
+
+use super::exit::Exit;
+use super::output;
+use crate::client::DEFAULT_ENDPOINT;
+
+/// The longest span a flag takes: a year. Longer ones are typing errors.
+const SPAN_SECS_MAX: f64 = 366.0 * 86_400.0;
+
+/// Locks for shells, and a look into a lock server.
+#[derive(Debug, Parser)]
+#[command(
+    name = "rmctl",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+pub(crate) struct Rmctl {
+    /// Addresses of the server, separated by commas; they are tried in turn
+    #[arg(long, global = true, env = "RM_ENDPOINTS", value_name = "ADDR,..", value_delimiter = ',',
+          default_value = DEFAULT_ENDPOINT)]
+    pub(crate) endpoints: Vec<String>,
+    /// Print JSON, one object a line; errors too, on standard error
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a command while holding locks
+    Lock(LockArgs),
+    /// Take locks and hold them until standard input ends or a signal comes
+    Hold(HoldArgs),
+    /// List the locks that are held, cached or waited for
+    Ls(LsArgs),
+    /// Show who holds a lock, who has it cached, and who waits
+    Show(ShowArgs),
+    /// Show how the server is
+    Status,
+    /// Measure what locks cost against the server
+    Bench(BenchArgs),
+    /// Start a server and clients on this machine, do real work under locks, and judge it
+    Demo(DemoArgs),
+    /// Become a command, tied to the life of the parent (internal)
+    #[command(name = "__exec", hide = true)]
+    Exec(ExecArgs),
+    /// A client process of the demonstration (internal)
+    #[command(name = "__demo-client", hide = true)]
+    DemoClient(DemoClientArgs),
+    /// The server process of the demonstration (internal)
+    #[command(name = "__demo-server", hide = true)]
+    DemoServer(DemoServerArgs),
+    /// Add one to the number in a file, in steps that only a lock makes safe (for tests)
+    #[command(name = "__increment", hide = true)]
+    Increment(IncrementArgs),
+}
+
+/// Which locks, in which mode, and how long to wait.
+#[derive(Args, Debug)]
+pub(crate) struct Wanted {
+    /// Take the locks shared: other holders may share them
+    #[arg(short, long, conflicts_with = "exclusive")]
+    pub(crate) shared: bool,
+    /// Take the locks exclusively: the default
+    #[arg(short = 'x', long)]
+    pub(crate) exclusive: bool,
+    /// Do not wait: fail at once where somebody else is in the way
+    #[arg(short, long, conflicts_with = "wait")]
+    pub(crate) nonblock: bool,
+    /// Wait at most this long for all the locks together, such as 10, 0.5, 250ms or 2m
+    #[arg(short, long, value_name = "SECS", value_parser = parse_span)]
+    pub(crate) wait: Option<Duration>,
+    /// The exit code where somebody else is in the way
+    #[arg(short = 'E', long, value_name = "CODE", default_value_t = 1)]
+    pub(crate) conflict_exit_code: u8,
+    /// What the lock is for: shown to whoever asks who holds it
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) label: Option<String>,
+    /// The names of the locks, 1 to 255 bytes each. Several are taken all or none
+    #[arg(required = true, value_name = "NAME", value_parser = OsStringValueParser::new().try_map(parse_name))]
+    pub(crate) names: Vec<ResourceKey>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = LOCK_HELP)]
+pub(crate) struct LockArgs {
+    #[command(flatten)]
+    pub(crate) wanted: Wanted,
+    /// What to do with the command when the lock is lost
+    #[arg(long, value_enum, default_value_t = OnLost::Kill)]
+    pub(crate) on_lost: OnLost,
+    /// The command and its arguments. It is run directly, without a shell
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub(crate) command: Vec<OsString>,
+}
+
+const LOCK_HELP: &str = "\
+The command finds in its environment:
+  RM_LOCK   the name of the lock
+  RM_MODE   read or write
+  RM_FENCE  the fencing token: pass it to the store, which must refuse smaller ones
+With several locks, RM_LOCK and RM_FENCE have a line for each, in the same order (sorted by name).
+
+Exit codes: the command's own; 128+n if signal n ended it; 1 (or -E) somebody else has the lock;
+64 usage; 75 no server; 77 not allowed; 113 the lock was lost; 126, 127 the command cannot be run.
+
+When the lock is about to be lost, because the server cannot be reached, the command's process group
+gets SIGTERM an eighth of a lease before the end, and SIGKILL at the end, before anybody else can get
+the lock. When rmctl itself is killed, the system kills the command at once on Linux and FreeBSD (but
+not what the command started, nor a set-user-ID command). Elsewhere it goes on: there, and for
+whatever cannot be killed, only the fencing token protects.";
+
+/// What to do with the command when the lock is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnLost {
+    /// SIGTERM shortly before, SIGKILL at the end
+    Kill,
+    /// SIGTERM shortly before, and no more
+    Term,
+    /// A line on standard error, and no more
+    Notify,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct HoldArgs {
+    #[command(flatten)]
+    pub(crate) wanted: Wanted,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LsArgs {
+    /// Only names that start so
+    pub(crate) prefix: Option<OsString>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ShowArgs {
+    /// The name of the lock
+    #[arg(value_parser = OsStringValueParser::new().try_map(parse_name))]
+    pub(crate) name: ResourceKey,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BenchArgs {
+    /// How long to measure in all
+    #[arg(long, default_value = "5", value_name = "SECS", value_parser = parse_span)]
+    pub(crate) seconds: Duration,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DemoArgs {
+    /// How long to work
+    #[arg(long, default_value = "10", value_name = "SECS", value_parser = parse_span)]
+    pub(crate) seconds: Duration,
+    /// How many client processes, 3 at least
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(3..=64))]
+    pub(crate) clients: u32,
+    /// For tests of the demonstration: skip the locks of the shared files, so that the verdict must be bad
+    #[arg(long, hide = true)]
+    pub(crate) sabotage: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ExecArgs {
+    /// The process that must be the parent, else it is too late
+    #[arg(long)]
+    pub(crate) parent: i32,
+    #[arg(last = true, required = true)]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DemoClientArgs {
+    #[arg(long)]
+    pub(crate) endpoint: String,
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+    #[arg(long)]
+    pub(crate) index: u32,
+    #[arg(long, value_parser = parse_span)]
+    pub(crate) seconds: Duration,
+    #[arg(long)]
+    pub(crate) sabotage: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DemoServerArgs {
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct IncrementArgs {
+    pub(crate) file: PathBuf,
+}
+
+/// A lock server that stands alone: it lends locks to clients and keeps its epoch on disk.
+#[derive(Debug, Parser)]
+#[command(name = "rmd", version, max_term_width = 100, after_help = RMD_HELP)]
+pub(crate) struct Rmd {
+    /// The name by which people know the server [default: the name of the host]
+    #[arg(long, env = "RM_NAME")]
+    pub(crate) name: Option<String>,
+    /// The address to listen on; port 0 lets the system choose
+    #[arg(long, env = "RM_LISTEN", value_name = "ADDR", default_value = DEFAULT_ENDPOINT)]
+    pub(crate) listen: String,
+    /// Where the epoch is kept [default: $STATE_DIRECTORY, else rmd in the user's state directory]
+    #[arg(long, env = "RM_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// How long a client that falls silent keeps its locks
+    #[arg(long, env = "RM_LEASE", value_name = "SPAN", default_value = "15s", value_parser = parse_span)]
+    pub(crate) lease: Duration,
+    /// Listen beyond this machine, without encryption or authentication: whoever reaches it can take any lock
+    #[arg(long)]
+    pub(crate) insecure: bool,
+    /// What to log to standard error, such as info or rm_net=debug
+    #[arg(long, env = "RUST_LOG", value_name = "FILTER", default_value = "info")]
+    pub(crate) log: String,
+    /// Print JSON, one object a line; errors too, on standard error
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const RMD_HELP: &str = "\
+It prints a line when it is ready. SIGTERM and SIGINT stop it: clients are told, and a restart after that
+need not wait for leases if all credit had come back.
+
+Exit codes: 0 stopped as told; 64 usage; 71 the address cannot be listened on; 73 the data directory
+cannot be used; 78 a setting makes no sense.";
+
+/// The arguments of this process, or the code to end with after help, a version or a complaint.
+pub(crate) fn parse<P: Parser>() -> Result<P, Exit> {
+    P::try_parse().map_err(|error| {
+        if !error.use_stderr() {
+            // Help or version; if nobody reads it, so be it.
+            drop(error.print());
+            return Exit::OK;
+        }
+        let mut before_command = std::env::args_os().take_while(|arg| arg != "--");
+        if before_command.any(|arg| arg == "--json") {
+            let text = error.render().to_string();
+            let first = text.lines().next().unwrap_or_default();
+            let first = first.strip_prefix("error: ").unwrap_or(first);
+            let line = serde_json::json!({ "error": first, "hint": "see --help" });
+            output::complain(&line.to_string());
+        } else {
+            drop(error.print());
+        }
+        Exit::USAGE
+    })
+}
+
+fn parse_name(name: OsString) -> Result<ResourceKey, BadName> {
+    ResourceKey::new(&name.into_vec())
+}
+
+/// A span: a number, with `ms`, `s`, `m` or `h` behind it; seconds without.
+fn parse_span(text: &str) -> Result<Duration, &'static str> {
+    const WRONG: &str = "not a span of time: write such as 10, 0.5, 250ms, 15s or 2m, up to a year";
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "" | "s" => 1.0,
+        "ms" => 0.001,
+        "m" => 60.0,
+        "h" => 3_600.0,
+        _ => return Err(WRONG),
+    };
+    let number: f64 = digits.parse().map_err(|_| WRONG)?;
+    let seconds = number * unit;
+    // Also refuses what is no number.
+    if !(0.0..=SPAN_SECS_MAX).contains(&seconds) {
+        return Err(WRONG);
+    }
+    Duration::try_from_secs_f64(seconds).map_err(|_| WRONG)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lock(args: &[&str]) -> Result<LockArgs, clap::Error> {
+        let all = ["rmctl", "lock"].iter().chain(args);
+        Rmctl::try_parse_from(all).map(|rmctl| match rmctl.command {
+            Command::Lock(lock) => lock,
+            other => panic!("parsed as {other:?}"),
+        })
+    }
+
+    #[test]
+    fn the_definitions_are_sound() {
+        use clap::CommandFactory;
+        Rmctl::command().debug_assert();
+        Rmd::command().debug_assert();
+    }
+
+    #[test]
+    fn names_and_command_are_told_apart_by_two_dashes() {
+        let args = lock(&["-s", "-w", "0.5", "a", "b", "--", "cmd", "-s", "--", "x"]).unwrap();
+        assert!(args.wanted.shared);
+        assert_eq!(args.wanted.wait, Some(Duration::from_millis(500)));
+        assert_eq!(args.wanted.names.len(), 2);
+        assert_eq!(args.command, ["cmd", "-s", "--", "x"]);
+    }
+
+    #[test]
+    fn a_lock_needs_a_name_and_a_command() {
+        assert!(lock(&["a"]).is_err());
+        assert!(lock(&["--", "cmd"]).is_err());
+        assert!(lock(&["a", "--"]).is_err());
+    }
+
+    #[test]
+    fn names_have_1_to_255_bytes() {
+        let long = "x".repeat(255);
+        assert!(lock(&[&long, "--", "cmd"]).is_ok());
+        let longer = "x".repeat(256);
+        let error = lock(&[&longer, "--", "cmd"]).unwrap_err().to_string();
+        assert!(error.contains("256 bytes"), "{error}");
+        let error = lock(&["", "--", "cmd"]).unwrap_err().to_string();
+        assert!(error.contains("empty"), "{error}");
+    }
+
+    #[test]
+    fn names_may_be_any_bytes() {
+        let name = OsString::from_vec(vec![0xff, b'/', 0x80]);
+        let all = ["rmctl", "lock"].map(OsString::from);
+        let all = all.into_iter().chain([name, "--".into(), "cmd".into()]);
+        let rmctl = Rmctl::try_parse_from(all).unwrap();
+        let Command::Lock(args) = rmctl.command else {
+            panic!("not a lock")
+        };
+        assert_eq!(args.wanted.names[0].as_bytes(), [0xff, b'/', 0x80]);
+    }
+
+    #[test]
+    fn modes_exclude_each_other_and_so_do_ways_to_wait() {
+        assert!(lock(&["-s", "-x", "a", "--", "cmd"]).is_err());
+        assert!(lock(&["-n", "-w", "1", "a", "--", "cmd"]).is_err());
+        assert!(lock(&["-E", "256", "a", "--", "cmd"]).is_err());
+    }
+
+    #[test]
+    fn spans_take_decimals_and_units_and_refuse_the_rest() {
+        assert_eq!(parse_span("15s"), Ok(Duration::from_secs(15)));
+        assert_eq!(parse_span("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(parse_span("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(parse_span("0"), Ok(Duration::ZERO));
+        for bad in [
+            "",
+            "s",
+            "-1",
+            "nan",
+            "inf",
+            "1e300",
+            "5 minutes",
+            "1d",
+            "üms",
+        ] {
+            assert!(parse_span(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn endpoints_are_separated_by_commas() {
+        let all = ["rmctl", "status", "--endpoints", "a:1,b:2"];
+        let rmctl = Rmctl::try_parse_from(all).unwrap();
+        assert_eq!(rmctl.endpoints, ["a:1", "b:2"]);
+    }
+}

@@ -1,0 +1,447 @@
+//! `rmctl ls`, `show` and `status`: what a server tells about itself.
+//!
+//! JSON shapes, stable: `ls` prints a [`SummaryLine`] a lock, `show` a [`ShowLine`], `status` a [`StatusLine`]. A
+//! name is there twice: readable, and exactly, in hexadecimal. Times are in milliseconds.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::os::unix::ffi::OsStringExt as _;
+
+use rm_core::id::ResourceKey;
+use rm_core::inspect::{
+    Answer, Entry, EntryKind, LIST_MAX, Query, ResourceView, StatusView, Summary,
+};
+use rm_core::resource::ResourceType as _;
+use rm_rwlock::RwLockType;
+use serde::Serialize;
+
+use super::args::{LsArgs, ShowArgs};
+use super::connect::connect;
+use super::exit::{Exit, Failure};
+use super::output::{self, Output, hex, millis, readable, span, tame};
+use crate::Client;
+
+/// A line of `ls`.
+#[derive(Serialize)]
+struct SummaryLine {
+    name: String,
+    name_hex: String,
+    r#type: String,
+    /// Holders at the server's own process.
+    holds: u32,
+    /// Clients with credit of it, held or cached.
+    debtors: u32,
+    /// Requests that wait at the server.
+    waiting: u32,
+}
+
+/// What `show` prints.
+#[derive(Serialize)]
+struct ShowLine {
+    name: String,
+    name_hex: String,
+    r#type: String,
+    /// Whether the server knows of it; if not, nobody holds it and nobody waits.
+    known: bool,
+    /// The highest fencing token the server has seen.
+    fence: u64,
+    entries: Vec<EntryLine>,
+    /// How many more entries there are.
+    omitted: u32,
+}
+
+/// One party's part in a lock.
+#[derive(Serialize)]
+struct EntryLine {
+    /// `holds`, `caches`, `waits` or `silent`.
+    kind: &'static str,
+    node: String,
+    mode: String,
+    label: String,
+    age_ms: u64,
+    fence: Option<u64>,
+}
+
+/// What `status` prints.
+#[derive(Serialize)]
+struct StatusLine {
+    name: String,
+    software: String,
+    coordinator: String,
+    epoch: u32,
+    lease_ms: u64,
+    uptime_ms: u64,
+    /// How long the server will still lend nothing, after a restart.
+    grace_ms: u64,
+    sessions: u32,
+    resources: u64,
+    counters: BTreeMap<String, u64>,
+}
+
+pub(crate) async fn ls(
+    endpoints: &[String],
+    args: LsArgs,
+    output: Output,
+) -> Result<Exit, Failure> {
+    let prefix = args.prefix.unwrap_or_default().into_vec();
+    let client = connect(endpoints).await?;
+    let done = list(&client, prefix, output).await;
+    client.close().await;
+    done
+}
+
+async fn list(client: &Client, prefix: Vec<u8>, output: Output) -> Result<Exit, Failure> {
+    let mut is_first = true;
+    let mut pages = Pages::new(prefix);
+    while let Some(page) = pages.next(client).await? {
+        if output.is_json() {
+            for summary in &page {
+                output::line(&output::json(&SummaryLine::from(summary)))?;
+            }
+        } else if !page.is_empty() {
+            output::line(&summaries(&page, std::mem::take(&mut is_first)))?;
+        } else if is_first {
+            output.notice("rmctl", "no such lock is held, cached or waited for");
+        }
+    }
+    Ok(Exit::OK)
+}
+
+/// The list, a page at a time.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    prefix: Vec<u8>,
+    after: Option<(rm_core::id::TypeId, ResourceKey)>,
+    is_done: bool,
+}
+
+impl Pages {
+    /// All resources whose name starts with `prefix`.
+    pub(crate) const fn new(prefix: Vec<u8>) -> Self {
+        Self {
+            prefix,
+            after: None,
+            is_done: false,
+        }
+    }
+
+    /// The next page; `None` after the last.
+    pub(crate) async fn next(&mut self, client: &Client) -> Result<Option<Vec<Summary>>, Failure> {
+        if self.is_done {
+            return Ok(None);
+        }
+        let query = Query::List {
+            prefix: self.prefix.clone(),
+            after: self.after.take(),
+            limit: LIST_MAX,
+        };
+        let Answer::List { resources, more } = client.inspect(query).await? else {
+            return Err(not_understood());
+        };
+        self.after = resources
+            .last()
+            .map(|last| (last.type_id, last.key.clone()));
+        // A server that says "more" after an empty page would keep us here for ever.
+        self.is_done = !more || resources.is_empty();
+        Ok(Some(resources))
+    }
+}
+
+pub(crate) async fn show(
+    endpoints: &[String],
+    args: &ShowArgs,
+    output: Output,
+) -> Result<Exit, Failure> {
+    let client = connect(endpoints).await?;
+    let query = Query::Show {
+        type_id: RwLockType::ID,
+        key: args.name.clone(),
+    };
+    let answer = client.inspect(query).await;
+    client.close().await;
+    let Answer::Show(view) = answer? else {
+        return Err(not_understood());
+    };
+    let view = view.unwrap_or_else(|| unknown(&args.name));
+    output.print(&ShowLine::from(&view), || in_words(&view))?;
+    Ok(Exit::OK)
+}
+
+pub(crate) async fn status(endpoints: &[String], output: Output) -> Result<Exit, Failure> {
+    let client = connect(endpoints).await?;
+    let status = ask_status(&client).await;
+    client.close().await;
+    let status = status?;
+    output.print(&StatusLine::from(&status), || status_in_words(&status))?;
+    Ok(Exit::OK)
+}
+
+/// What the server says of itself.
+pub(crate) async fn ask_status(client: &Client) -> Result<StatusView, Failure> {
+    match client.inspect(Query::Status).await? {
+        Answer::Status(status) => Ok(status),
+        Answer::List { .. } | Answer::Show(_) | Answer::Unknown => Err(not_understood()),
+    }
+}
+
+fn not_understood() -> Failure {
+    Failure::new(
+        Exit::PROTOCOL,
+        "the server does not understand the question",
+    )
+    .hint("'rmctl --version' and 'rmctl status' tell the versions: the server's may be older")
+}
+
+fn unknown(name: &ResourceKey) -> ResourceView {
+    ResourceView {
+        type_id: RwLockType::ID,
+        type_name: RwLockType::NAME.into(),
+        key: name.clone(),
+        entries: Vec::new(),
+        omitted: 0,
+        fence: 0,
+    }
+}
+
+fn summaries(page: &[Summary], with_header: bool) -> String {
+    let header = ["NAME", "DEBTORS", "WAITING", "HOLDS"]
+        .map(String::from)
+        .to_vec();
+    let rows = page.iter().map(|summary| {
+        vec![
+            readable(summary.key.as_bytes()),
+            summary.debtors.to_string(),
+            summary.waiting.to_string(),
+            summary.holds.to_string(),
+        ]
+    });
+    let header = with_header.then_some(header);
+    output::table(&header.into_iter().chain(rows).collect::<Vec<_>>())
+}
+
+/// Who holds, who caches, who waits, in sentences.
+fn in_words(view: &ResourceView) -> String {
+    let name = readable(view.key.as_bytes());
+    if view.entries.is_empty() {
+        return format!("{name}: nobody holds it, nobody waits");
+    }
+    let mut text = format!("{name} ({}), fence {}", tame(&view.type_name), view.fence);
+    let entries = view.entries.iter();
+    for entry in entries.filter(|entry| !says_nothing_new(entry, &view.entries)) {
+        write!(text, "\n  {}", entry_in_words(entry)).expect("a string takes everything");
+    }
+    if view.omitted > 0 {
+        write!(text, "\n  and {} more", view.omitted).expect("a string takes everything");
+    }
+    text
+}
+
+/// Whether the server only knows that a node has credit which the node itself says it holds.
+fn says_nothing_new(entry: &Entry, all: &[Entry]) -> bool {
+    let is_better = |other: &Entry| other.kind == EntryKind::Holds && other.node == entry.node;
+    entry.kind == EntryKind::Caches && all.iter().any(is_better)
+}
+
+fn entry_in_words(entry: &Entry) -> String {
+    let node = match tame(&entry.node) {
+        empty if empty.is_empty() => "a node without a name".into(),
+        node => node,
+    };
+    let mode = tame(&entry.mode);
+    let age = span(entry.age);
+    let mut text = match entry.kind {
+        EntryKind::Holds => format!("{node} holds it to {mode}, for {age}"),
+        // Since when, and how much of it is in use, the server does not know.
+        EntryKind::Caches => format!("{node} has it cached, and may use it"),
+        EntryKind::Silent => format!("{node} may hold it, and has not answered for {age}"),
+        EntryKind::Waits if mode.is_empty() => format!("{node} waits for it, for {age}"),
+        EntryKind::Waits => format!("{node} waits to {mode}, for {age}"),
+    };
+    if let Some(fence) = entry.fence {
+        write!(text, ", fence {fence}").expect("a string takes everything");
+    }
+    if !entry.label.is_empty() {
+        write!(text, ": {}", tame(&entry.label)).expect("a string takes everything");
+    }
+    text
+}
+
+fn status_in_words(status: &StatusView) -> String {
+    let mut rows = vec![
+        ("server", tame(&status.name)),
+        ("version", tame(&status.software)),
+        ("coordinator", tame(&status.coordinator)),
+        ("epoch", status.epoch.to_string()),
+        ("lease", span(status.lease)),
+        ("up for", span(status.uptime)),
+        ("sessions", status.sessions.to_string()),
+        ("locks", status.resources.to_string()),
+    ];
+    if !status.grace.is_zero() {
+        let why = "lends nothing yet: what was lent before the restart may still be in use";
+        rows.push(("grace", format!("{}, {why}", span(status.grace))));
+    }
+    let counters = status.counters.iter();
+    let counters = counters.map(|(name, count)| vec![tame(name), count.to_string()]);
+    let rows = rows
+        .into_iter()
+        .map(|(name, value)| vec![name.into(), value]);
+    output::table(&rows.chain(counters).collect::<Vec<_>>())
+}
+
+impl From<&Summary> for SummaryLine {
+    fn from(summary: &Summary) -> Self {
+        Self {
+            name: readable(summary.key.as_bytes()),
+            name_hex: hex(summary.key.as_bytes()),
+            r#type: summary.type_name.clone(),
+            holds: summary.holds,
+            debtors: summary.debtors,
+            waiting: summary.waiting,
+        }
+    }
+}
+
+impl From<&ResourceView> for ShowLine {
+    fn from(view: &ResourceView) -> Self {
+        Self {
+            name: readable(view.key.as_bytes()),
+            name_hex: hex(view.key.as_bytes()),
+            r#type: view.type_name.clone(),
+            known: !view.entries.is_empty() || view.fence > 0,
+            fence: view.fence,
+            entries: view.entries.iter().map(EntryLine::from).collect(),
+            omitted: view.omitted,
+        }
+    }
+}
+
+impl From<&Entry> for EntryLine {
+    fn from(entry: &Entry) -> Self {
+        Self {
+            kind: match entry.kind {
+                EntryKind::Caches => "caches",
+                EntryKind::Holds => "holds",
+                EntryKind::Silent => "silent",
+                EntryKind::Waits => "waits",
+            },
+            node: entry.node.clone(),
+            mode: entry.mode.clone(),
+            label: entry.label.clone(),
+            age_ms: millis(entry.age),
+            fence: entry.fence,
+        }
+    }
+}
+
+impl From<&StatusView> for StatusLine {
+    fn from(status: &StatusView) -> Self {
+        Self {
+            name: status.name.clone(),
+            software: status.software.clone(),
+            coordinator: status.coordinator.clone(),
+            epoch: status.epoch,
+            lease_ms: millis(status.lease),
+            uptime_ms: millis(status.uptime),
+            grace_ms: millis(status.grace),
+            sessions: status.sessions,
+            resources: status.resources,
+            counters: status.counters.iter().cloned().collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rm_core::id::NodeId;
+
+    use super::*;
+
+    fn view(entries: Vec<Entry>) -> ResourceView {
+        ResourceView {
+            entries,
+            fence: 7,
+            ..unknown(&ResourceKey::new(b"volumes/42").unwrap())
+        }
+    }
+
+    fn entry(kind: EntryKind, mode: &str, label: &str) -> Entry {
+        Entry {
+            kind,
+            node: "web-1".into(),
+            node_id: NodeId(1),
+            mode: mode.into(),
+            label: label.into(),
+            age: Duration::from_millis(1_500),
+            order: None,
+            fence: (kind == EntryKind::Holds).then_some(7),
+            loan: None,
+        }
+    }
+
+    #[test]
+    fn show_says_who_holds_and_who_waits() {
+        let text = in_words(&view(vec![
+            entry(EntryKind::Holds, "write", "resize"),
+            entry(EntryKind::Waits, "read", ""),
+        ]));
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[0], "volumes/42 (rw-lock), fence 7");
+        assert_eq!(
+            lines[1],
+            "  web-1 holds it to write, for 1.5 s, fence 7: resize"
+        );
+        assert_eq!(lines[2], "  web-1 waits to read, for 1.5 s");
+    }
+
+    #[test]
+    fn show_says_of_a_holder_once_that_it_holds_and_of_a_cache_that_it_may() {
+        let other = Entry {
+            node: "web-2".into(),
+            ..entry(EntryKind::Caches, "read", "")
+        };
+        let text = in_words(&view(vec![
+            entry(EntryKind::Caches, "write", ""),
+            other,
+            entry(EntryKind::Holds, "write", ""),
+        ]));
+        let lines: Vec<_> = text.lines().skip(1).collect();
+        assert_eq!(lines[0], "  web-2 has it cached, and may use it");
+        assert_eq!(lines[1], "  web-1 holds it to write, for 1.5 s, fence 7");
+        assert_eq!(lines.len(), 2);
+    }
+
+    #[test]
+    fn a_lock_nobody_knows_is_free() {
+        let text = in_words(&unknown(&ResourceKey::new(b"x").unwrap()));
+        assert_eq!(text, "x: nobody holds it, nobody waits");
+    }
+
+    #[test]
+    fn a_stranger_cannot_drive_the_terminal_through_a_label() {
+        let text = in_words(&view(vec![entry(
+            EntryKind::Holds,
+            "write",
+            "a\u{1b}[2Jb\nc",
+        )]));
+        assert_eq!(text.lines().count(), 2);
+        assert!(!text.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn names_are_in_json_readable_and_exact() {
+        let summary = Summary {
+            type_id: RwLockType::ID,
+            type_name: "rw-lock".into(),
+            key: ResourceKey::new(b"a\xff").unwrap(),
+            holds: 0,
+            debtors: 1,
+            waiting: 2,
+        };
+        let expected = "{\"name\":\"a\\\\xff\",\"name_hex\":\"61ff\",\"type\":\"rw-lock\",\
+                        \"holds\":0,\"debtors\":1,\"waiting\":2}";
+        assert_eq!(output::json(&SummaryLine::from(&summary)), expected);
+    }
+}

@@ -1,0 +1,96 @@
+//! What is behind the two programs: `rmd`, the daemon, and `rmctl`, the tool.
+//!
+//! ```text
+//! args     the flags, and what makes a name or a number of seconds acceptable
+//! exit     exit codes, and failures: a sentence, a hint, a code
+//! output   what goes to standard output: text for people, JSON for programs
+//! serve    rmd
+//! lock     rmctl lock: a command under a lock; hold takes one without a command
+//! inspect  rmctl ls, show, status
+//! bench    rmctl bench
+//! demo     rmctl demo: a server and clients as processes, real work under locks, a verdict
+//! ```
+//!
+//! **Rules.** Results go to standard output, everything else to standard error. With `--json` both are JSON: one
+//! object a line. A command returns its exit code or a `Failure`; only the functions here end the process,
+//! so guards and temporary files are always dropped first.
+//!
+//! The main thread drives the main future and starts all child processes. That matters: on Linux a child's
+//! parent-death signal is tied to the thread that started it.
+
+use std::process::ExitCode;
+
+use tokio::runtime::{Builder, Runtime};
+
+use self::args::{Command, Rmctl, Rmd};
+use self::exit::{Exit, Failure};
+use self::output::Output;
+
+mod args;
+mod bench;
+mod connect;
+mod demo;
+mod exit;
+mod hold;
+mod increment;
+mod inspect;
+mod lock;
+mod output;
+mod serve;
+mod signals;
+mod stdin;
+
+/// Runs `rmctl` with the arguments of the process.
+#[must_use]
+pub fn rmctl() -> ExitCode {
+    let args: Rmctl = match args::parse() {
+        Ok(args) => args,
+        Err(exit) => return exit.into(),
+    };
+    let output = Output::new(args.json);
+    output.finish("rmctl", run(args, output))
+}
+
+/// Runs `rmd` with the arguments of the process.
+#[must_use]
+pub fn rmd() -> ExitCode {
+    let args: Rmd = match args::parse() {
+        Ok(args) => args,
+        Err(exit) => return exit.into(),
+    };
+    let output = Output::new(args.json);
+    let done = threads().and_then(|runtime| runtime.block_on(serve::run(&args, output)));
+    output.finish("rmd", done)
+}
+
+fn run(args: Rmctl, output: Output) -> Result<Exit, Failure> {
+    let endpoints = &args.endpoints;
+    match args.command {
+        Command::Bench(bench) => threads()?.block_on(bench::run(endpoints, &bench, output)),
+        Command::Demo(demo) => one_thread()?.block_on(demo::run(&demo, output)),
+        Command::DemoClient(client) => threads()?.block_on(demo::client::run(&client)),
+        Command::DemoServer(server) => threads()?.block_on(demo::server::run(&server)),
+        Command::Exec(exec) => Err(lock::exec::run(&exec)),
+        Command::Hold(hold) => one_thread()?.block_on(hold::run(endpoints, &hold, output)),
+        Command::Increment(increment) => increment::run(&increment.file),
+        Command::Lock(lock) => one_thread()?.block_on(lock::run(endpoints, &lock, output)),
+        Command::Ls(ls) => one_thread()?.block_on(inspect::ls(endpoints, ls, output)),
+        Command::Show(show) => one_thread()?.block_on(inspect::show(endpoints, &show, output)),
+        Command::Status => one_thread()?.block_on(inspect::status(endpoints, output)),
+    }
+}
+
+/// A runtime for a command that waits more than it works: it starts no threads.
+fn one_thread() -> Result<Runtime, Failure> {
+    start(Builder::new_current_thread())
+}
+
+/// A runtime with a thread for each core.
+fn threads() -> Result<Runtime, Failure> {
+    start(Builder::new_multi_thread())
+}
+
+fn start(mut builder: Builder) -> Result<Runtime, Failure> {
+    let runtime = builder.enable_all().build();
+    runtime.map_err(|error| Failure::system("cannot start the runtime", &error))
+}

@@ -1,0 +1,194 @@
+//! `rmd`: a standalone server as a daemon.
+
+use std::env;
+use std::ffi::OsString;
+use std::net::{IpAddr, ToSocketAddrs as _};
+use std::path::PathBuf;
+
+use rustix::process::Signal;
+use serde::Serialize;
+use tracing_subscriber::EnvFilter;
+
+use super::args::Rmd;
+use super::exit::{Exit, Failure};
+use super::output::Output;
+use super::signals::Signals;
+use crate::Node;
+
+/// What is printed when the server is ready, and when it has stopped.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+enum Event {
+    Listening {
+        address: String,
+        name: String,
+        epoch: u32,
+        data_dir: String,
+    },
+    Stopped {
+        clean: bool,
+        loans: u64,
+    },
+}
+
+pub(crate) async fn run(args: &Rmd, output: Output) -> Result<Exit, Failure> {
+    log_to_stderr(&args.log)?;
+    refuse_strangers(&args.listen, args.insecure)?;
+    let data_dir = data_dir(args.data_dir.clone(), |name| env::var_os(name))?;
+    // From here on: a signal that comes during the start is not lost.
+    let signals = Signals::listen(&[Signal::INT, Signal::TERM]);
+    let mut signals =
+        signals.map_err(|error| Failure::system("cannot listen for signals", &error))?;
+    let mut builder = Node::builder()
+        .listen(&args.listen)
+        .data_dir(&data_dir)
+        .lease(args.lease);
+    if let Some(name) = &args.name {
+        builder = builder.name(name);
+    }
+    let node = builder.start().await?;
+    let status = node.status();
+    let listening = Event::Listening {
+        address: node
+            .local_addr()
+            .map_or_else(String::new, |address| address.to_string()),
+        name: status.name,
+        epoch: status.epoch,
+        data_dir: data_dir.display().to_string(),
+    };
+    output.print(&listening, || listening.in_words())?;
+    signals.next().await;
+    let report = node.stop().await;
+    let stopped = Event::Stopped {
+        clean: report.is_clean,
+        loans: report.loans,
+    };
+    output.print(&stopped, || stopped.in_words())?;
+    Ok(Exit::OK)
+}
+
+impl Event {
+    fn in_words(&self) -> String {
+        match self {
+            Self::Listening {
+                address,
+                name,
+                epoch,
+                data_dir,
+            } => format!("listening on {address} as {name}, epoch {epoch}, data in {data_dir}"),
+            Self::Stopped { clean: true, .. } => "stopped: all credit had come back".into(),
+            Self::Stopped { loans, .. } => format!(
+                "stopped with {loans} loans out: the next start lends nothing until their lease is over"
+            ),
+        }
+    }
+}
+
+fn log_to_stderr(filter: &str) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| {
+        Failure::new(
+            Exit::CONFIG,
+            format_args!("the log filter '{filter}' cannot be used: {error}"),
+        )
+        .hint("give --log or RUST_LOG such as info or rm_net=debug")
+    })?;
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(
+            std::io::IsTerminal::is_terminal(&std::io::stderr())
+                && env::var_os("NO_COLOR").is_none(),
+        );
+    subscriber
+        .try_init()
+        .map_err(|error| Failure::new(Exit::SYSTEM, format_args!("cannot log: {error}")))
+}
+
+/// Without encryption and authentication a server serves its own machine only, unless told otherwise.
+fn refuse_strangers(listen: &str, insecure: bool) -> Result<(), Failure> {
+    if insecure {
+        return Ok(());
+    }
+    let addresses = listen.to_socket_addrs().map_err(|error| {
+        Failure::new(
+            Exit::CONFIG,
+            format_args!("'{listen}' is no address to listen on: {error}"),
+        )
+        .hint("give --listen or RM_LISTEN such as 127.0.0.1:7600")
+    })?;
+    let is_local = |ip: IpAddr| ip.to_canonical().is_loopback();
+    if addresses.into_iter().all(|address| is_local(address.ip())) {
+        return Ok(());
+    }
+    let error = format_args!(
+        "{listen} can be reached from other machines, and the connection is neither encrypted nor authenticated"
+    );
+    Err(Failure::new(Exit::CONFIG, error).hint(
+        "listen on 127.0.0.1 or [::1], or add --insecure where the network itself is trusted",
+    ))
+}
+
+/// Where the epoch is kept: as told, else where the system's service manager or the user keeps state.
+fn data_dir(
+    given: Option<PathBuf>,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<PathBuf, Failure> {
+    let absolute = |name: &str| {
+        let path = variable(name).map(PathBuf::from);
+        path.filter(|path| path.is_absolute())
+    };
+    if let Some(given) = given {
+        return Ok(given);
+    }
+    // A service manager gives several, separated by colons, if the service asks for several.
+    if let Some(dirs) = variable("STATE_DIRECTORY")
+        && let Some(first) = env::split_paths(&dirs).next()
+        && first.is_absolute()
+    {
+        return Ok(first);
+    }
+    let state = absolute("XDG_STATE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
+    state.map(|state| state.join("rmd")).ok_or_else(|| {
+        let error = "no data directory: --data-dir is not given, and neither STATE_DIRECTORY, \
+                     XDG_STATE_HOME nor HOME is set. The server keeps its epoch there, so that a restart is safe";
+        Failure::new(Exit::CONFIG, error).hint("give a directory with --data-dir or RM_DATA_DIR")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dir(variables: &[(&str, &str)]) -> Option<PathBuf> {
+        let find = |name: &str| {
+            let mut variables = variables.iter();
+            variables
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| OsString::from(value))
+        };
+        data_dir(None, find).ok()
+    }
+
+    #[test]
+    fn the_data_directory_is_the_services_then_the_users_and_else_there_is_none() {
+        let service = ("STATE_DIRECTORY", "/var/lib/rmd:/var/lib/other");
+        let (xdg, home) = (("XDG_STATE_HOME", "/x"), ("HOME", "/home/u"));
+        assert_eq!(dir(&[service, xdg, home]), Some("/var/lib/rmd".into()));
+        assert_eq!(dir(&[xdg, home]), Some("/x/rmd".into()));
+        assert_eq!(dir(&[home]), Some("/home/u/.local/state/rmd".into()));
+        assert_eq!(dir(&[("XDG_STATE_HOME", "relative")]), None);
+        assert_eq!(dir(&[]), None);
+    }
+
+    #[test]
+    fn without_insecure_only_this_machine_is_served() {
+        let code = |listen, insecure| refuse_strangers(listen, insecure).map_err(|f| f.exit);
+        assert_eq!(code("127.0.0.1:0", false), Ok(()));
+        assert_eq!(code("[::1]:7600", false), Ok(()));
+        assert_eq!(code("0.0.0.0:7600", false), Err(Exit::CONFIG));
+        assert_eq!(code("[::]:7600", false), Err(Exit::CONFIG));
+        assert_eq!(code("0.0.0.0:7600", true), Ok(()));
+        assert_eq!(code("nonsense", false), Err(Exit::CONFIG));
+    }
+}
