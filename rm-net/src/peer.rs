@@ -263,13 +263,12 @@ impl Peer {
                 Ok(Some(packet)) => {
                     let Packet { epoch, stamp, body } = packet;
                     f(Arrived::Head { epoch, stamp });
-                    if let Body::Welcome(_) = body {
-                        codec.on_session();
-                    }
                     match body {
                         Body::Inspect { id, query } => f(Arrived::Question { id, query }),
                         Body::Inspected { id, answer } => f(Arrived::Answer { id, answer }),
-                        body => self.input(|session| session.on_packet(hub.now(), body, &mut fx)),
+                        body => {
+                            self.input(hub, |session| session.on_packet(hub.now(), body, &mut fx))
+                        }
                     }
                     for effect in fx.drain() {
                         if matches!(effect, SessionEffect::Established(_)) {
@@ -315,18 +314,20 @@ impl Peer {
         input: impl FnOnce(&mut Session, Time, &mut SessionEffects),
     ) {
         let mut fx = SessionEffects::new();
-        self.input(|session| input(session, hub.now(), &mut fx));
+        self.input(hub, |session| input(session, hub.now(), &mut fx));
         fx.drain().for_each(|effect| f(Arrived::Effect(effect)));
         self.flush(hub);
         self.work.notify_one();
     }
 
-    fn input(&self, f: impl FnOnce(&mut Session)) {
+    fn input(&self, hub: &Hub, f: impl FnOnce(&mut Session)) {
         let mut session = self.session();
         f(&mut session);
         // Before anybody can write the last words, upon which the creditor lends again.
         if session.is_void()
             && let Some(trust) = self.trust.get()
+            // Asked first, so that a lease that ran out is remembered as that.
+            && trust.is_good(hub.now())
         {
             trust.end();
         }
