@@ -5,6 +5,9 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod process;
+pub(crate) mod proxy;
+
 use std::fmt::Debug;
 use std::future::Future;
 use std::io;
@@ -29,14 +32,14 @@ use tokio::task::JoinHandle;
 use tokio_util::codec::{Decoder as _, Encoder as _};
 
 /// Whatever is waited for comes within this, or never.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// How often a condition is looked at.
-pub const LOOK: Duration = Duration::from_millis(2);
+pub(crate) const LOOK: Duration = Duration::from_millis(2);
 /// The type of RW locks.
-pub const RW: TypeId = TypeId(1);
+pub(crate) const RW: TypeId = TypeId(1);
 
 /// Waits on a condition.
-pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let wait = async {
         while !condition() {
             tokio::time::sleep(LOOK).await;
@@ -46,12 +49,12 @@ pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 /// The clock that leases rest on.
-pub fn now() -> Time {
+pub(crate) fn now() -> Time {
     BootClock::new().now()
 }
 
 /// What `future` comes to, or a failed test.
-pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future)
         .await
         .unwrap_or_else(|_| panic!("never: {what}"))
@@ -60,7 +63,7 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 
 /// From now on panics of the runtime's threads are counted; a test's own panic is on the test's thread.
-pub fn count_panics() {
+pub(crate) fn count_panics() {
     static IS_SET: AtomicBool = AtomicBool::new(false);
     if IS_SET.swap(true, Ordering::SeqCst) {
         return;
@@ -76,23 +79,26 @@ pub fn count_panics() {
 }
 
 /// Fails where a task has panicked.
-pub fn assert_no_panics() {
+pub(crate) fn assert_no_panics() {
     assert_eq!(PANICS.load(Ordering::SeqCst), 0, "a task has panicked");
 }
 
 /// A server, and its directory.
-pub struct Cluster {
-    pub server: Node,
-    pub endpoint: String,
-    pub dir: TempDir,
+pub(crate) struct Cluster {
+    pub(crate) server: Node,
+    pub(crate) endpoint: String,
+    pub(crate) dir: TempDir,
 }
 
 impl Cluster {
-    pub async fn new(lease: Duration) -> Self {
+    pub(crate) async fn new(lease: Duration) -> Self {
         Self::with(lease, |builder| builder).await
     }
 
-    pub async fn with(lease: Duration, more: impl FnOnce(NodeBuilder) -> NodeBuilder) -> Self {
+    pub(crate) async fn with(
+        lease: Duration,
+        more: impl FnOnce(NodeBuilder) -> NodeBuilder,
+    ) -> Self {
         count_panics();
         let dir = tempfile::tempdir().expect("a directory");
         let builder = Node::builder()
@@ -109,29 +115,29 @@ impl Cluster {
         }
     }
 
-    pub async fn client(&self, name: &str) -> Client {
+    pub(crate) async fn client(&self, name: &str) -> Client {
         connect(&self.endpoint, name).await
     }
 
     /// A connection on which nothing has been said.
-    pub async fn raw(&self) -> Raw {
+    pub(crate) async fn raw(&self) -> Raw {
         Raw::connect(&self.endpoint).await
     }
 
     /// A session that has said nothing but hello.
-    pub async fn session(&self, name: &[u8]) -> Raw {
+    pub(crate) async fn session(&self, name: &[u8]) -> Raw {
         let mut raw = self.raw().await;
         raw.say(Body::Hello(hello(name))).await;
         assert!(matches!(raw.hear().await, Some(Body::Welcome(_))));
         raw
     }
 
-    pub async fn until(&self, what: &str, condition: impl Fn(&Node) -> bool) {
+    pub(crate) async fn until(&self, what: &str, condition: impl Fn(&Node) -> bool) {
         until(what, || condition(&self.server)).await;
     }
 
     /// Waits until nothing of anybody is left, as it must be when all leases have run out.
-    pub async fn assert_nothing_is_left(&self) {
+    pub(crate) async fn assert_nothing_is_left(&self) {
         self.until("nothing is left behind", |server| {
             let totals = server.totals();
             let status = server.status();
@@ -147,20 +153,43 @@ impl Cluster {
     }
 }
 
-pub async fn connect(endpoint: &str, name: &str) -> Client {
+pub(crate) async fn connect(endpoint: &str, name: &str) -> Client {
     let client = Client::builder().name(name).endpoint(endpoint);
     client.connect().await.expect("connected")
 }
 
+/// For servers that meet hostile peers.
+pub(crate) const LEASE: Duration = Duration::from_secs(2);
+/// Whoever connects has so long to say hello.
+pub(crate) const HELLO_PATIENCE: Duration = Duration::from_millis(500);
+/// How many resources the server takes.
+pub(crate) const RESOURCES_MAX: usize = 100;
+/// How many messages the server keeps for a peer that does not acknowledge them.
+pub(crate) const WINDOW_ITEMS: usize = 8_192;
+/// Two good clients take turns while `f` does its worst, and afterwards; then nothing is left.
+pub(crate) async fn undisturbed(f: impl AsyncFnOnce(&Cluster)) {
+    let cluster = Cluster::with(LEASE, |builder| {
+        builder
+            .hello_patience(HELLO_PATIENCE)
+            .resources_max(RESOURCES_MAX)
+            .window_items(WINDOW_ITEMS)
+    })
+    .await;
+    let good = Bystanders::of(&cluster).await;
+    f(&cluster).await;
+    good.end().await;
+    cluster.assert_nothing_is_left().await;
+}
+
 /// Two clients that take one lock from each other for as long as the test runs: each turn needs the server.
-pub struct Bystanders {
+pub(crate) struct Bystanders {
     turns: Arc<AtomicU64>,
     is_over: Arc<AtomicBool>,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Bystanders {
-    pub async fn of(cluster: &Cluster) -> Self {
+    pub(crate) async fn of(cluster: &Cluster) -> Self {
         let (turns, is_over) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
         let mut tasks = Vec::new();
         for name in ["good-1", "good-2"] {
@@ -188,7 +217,7 @@ impl Bystanders {
     }
 
     /// They still take turns.
-    pub async fn assert_progress(&self) {
+    pub(crate) async fn assert_progress(&self) {
         let before = self.turns.load(Ordering::SeqCst);
         until("the good clients take turns", || {
             self.turns.load(Ordering::SeqCst) >= before + 20
@@ -197,7 +226,7 @@ impl Bystanders {
     }
 
     /// They took turns to the end, and say goodbye.
-    pub async fn end(self) {
+    pub(crate) async fn end(self) {
         self.assert_progress().await;
         self.is_over.store(true, Ordering::SeqCst);
         for task in self.tasks {
@@ -207,20 +236,20 @@ impl Bystanders {
 }
 
 /// One end of a connection, written by hand.
-pub struct Raw {
-    pub stream: TcpStream,
+pub(crate) struct Raw {
+    pub(crate) stream: TcpStream,
     codec: PacketCodec,
     input: BytesMut,
     /// What goes into the head of each packet.
-    pub stamp: Stamp,
+    pub(crate) stamp: Stamp,
 }
 
 impl Raw {
-    pub async fn connect(endpoint: &str) -> Self {
+    pub(crate) async fn connect(endpoint: &str) -> Self {
         Self::over(TcpStream::connect(endpoint).await.expect("connected"))
     }
 
-    pub fn over(stream: TcpStream) -> Self {
+    pub(crate) fn over(stream: TcpStream) -> Self {
         let mut codec = PacketCodec::new();
         codec.on_session();
         Self {
@@ -232,16 +261,16 @@ impl Raw {
     }
 
     /// Writes as much as is taken: the other side may close at any byte.
-    pub async fn bytes(&mut self, bytes: &[u8]) {
+    pub(crate) async fn bytes(&mut self, bytes: &[u8]) {
         let _ = within("the bytes are taken", self.stream.write_all(bytes)).await;
     }
 
-    pub async fn say(&mut self, body: Body) {
+    pub(crate) async fn say(&mut self, body: Body) {
         let bytes = self.packet(body);
         self.bytes(&bytes).await;
     }
 
-    pub fn packet(&mut self, body: Body) -> BytesMut {
+    pub(crate) fn packet(&mut self, body: Body) -> BytesMut {
         let packet = Packet {
             epoch: 0,
             stamp: self.stamp,
@@ -253,13 +282,13 @@ impl Raw {
     }
 
     /// Items from number `first` on.
-    pub async fn items(&mut self, first: u64, items: Vec<Item>) {
+    pub(crate) async fn items(&mut self, first: u64, items: Vec<Item>) {
         let ack = 0;
         self.say(Body::Data { ack, first, items }).await;
     }
 
     /// The next packet; `None` at the end of the connection.
-    pub async fn hear(&mut self) -> Option<Body> {
+    pub(crate) async fn hear(&mut self) -> Option<Body> {
         within("a packet or the end", async {
             loop {
                 if let Some(packet) = self.codec.decode(&mut self.input).expect("a packet") {
@@ -277,7 +306,11 @@ impl Raw {
     }
 
     /// The first packet that `f` makes something of.
-    pub async fn hear_until<R>(&mut self, what: &str, mut f: impl FnMut(Body) -> Option<R>) -> R {
+    pub(crate) async fn hear_until<R>(
+        &mut self,
+        what: &str,
+        mut f: impl FnMut(Body) -> Option<R>,
+    ) -> R {
         loop {
             let body = self.hear().await;
             let body = body.unwrap_or_else(|| panic!("the connection ended before {what}"));
@@ -288,7 +321,7 @@ impl Raw {
     }
 
     /// The first item that `f` makes something of.
-    pub async fn hear_item<R>(
+    pub(crate) async fn hear_item<R>(
         &mut self,
         what: &str,
         mut f: impl FnMut(&Message<Opaque>) -> Option<R>,
@@ -301,7 +334,7 @@ impl Raw {
     }
 
     /// Waits for the end of the connection, and returns the refusal that came before.
-    pub async fn refusal(&mut self) -> (RefuseCode, String) {
+    pub(crate) async fn refusal(&mut self) -> (RefuseCode, String) {
         let mut refusal = None;
         while let Some(body) = self.hear().await {
             if let Body::Refuse { code, text } = body {
@@ -312,12 +345,12 @@ impl Raw {
     }
 
     /// Waits for the end of the connection, whatever comes before.
-    pub async fn end(&mut self) {
+    pub(crate) async fn end(&mut self) {
         while self.hear().await.is_some() {}
     }
 }
 
-pub fn hello(name: &[u8]) -> Hello {
+pub(crate) fn hello(name: &[u8]) -> Hello {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     Hello {
         version: WIRE_VERSION,
@@ -329,7 +362,7 @@ pub fn hello(name: &[u8]) -> Hello {
     }
 }
 
-pub fn welcome(lease: Duration) -> Body {
+pub(crate) fn welcome(lease: Duration) -> Body {
     Body::Welcome(Welcome {
         version: WIRE_VERSION,
         name: b"false".to_vec(),
@@ -340,7 +373,7 @@ pub fn welcome(lease: Duration) -> Body {
     })
 }
 
-pub fn item(key: &[u8], message: Message<Opaque>) -> Item {
+pub(crate) fn item(key: &[u8], message: Message<Opaque>) -> Item {
     Item {
         type_id: RW,
         key: ResourceKey::new(key).expect("a name"),
@@ -348,17 +381,17 @@ pub fn item(key: &[u8], message: Message<Opaque>) -> Item {
     }
 }
 
-pub fn credit(shares: u64, intent: u64) -> Opaque {
+pub(crate) fn credit(shares: u64, intent: u64) -> Opaque {
     Opaque::of(&RwCredit { shares, intent })
 }
 
 /// All of a lock.
-pub fn all() -> Opaque {
+pub(crate) fn all() -> Opaque {
     credit(rm_rwlock::credit::SHARES, 1)
 }
 
 /// The order of request number `seq` of a peer by hand.
-pub fn order(seq: u64) -> Order {
+pub(crate) fn order(seq: u64) -> Order {
     Order {
         class: Class::New,
         stamp: Stamp(stamp_now().as_nanos()),
@@ -370,7 +403,7 @@ pub fn order(seq: u64) -> Order {
     }
 }
 
-pub fn want(seq: u64, level: Opaque) -> Message<Opaque> {
+pub(crate) fn want(seq: u64, level: Opaque) -> Message<Opaque> {
     Message::Want(Want {
         order: order(seq),
         version: Version(seq),
@@ -381,7 +414,7 @@ pub fn want(seq: u64, level: Opaque) -> Message<Opaque> {
     })
 }
 
-pub fn grant(want: &Want<Opaque>, delta: Opaque, fence: u64, limit: u64) -> Message<Opaque> {
+pub(crate) fn grant(want: &Want<Opaque>, delta: Opaque, fence: u64, limit: u64) -> Message<Opaque> {
     Message::Grant(Grant {
         loan: LoanId {
             epoch: 1,
@@ -396,7 +429,7 @@ pub fn grant(want: &Want<Opaque>, delta: Opaque, fence: u64, limit: u64) -> Mess
     })
 }
 
-pub fn give_back(delta: Opaque) -> Message<Opaque> {
+pub(crate) fn give_back(delta: Opaque) -> Message<Opaque> {
     let loan = LoanId {
         epoch: 1,
         counter: 1,
@@ -409,6 +442,6 @@ pub fn give_back(delta: Opaque) -> Message<Opaque> {
 }
 
 /// The text of an error.
-pub fn text<T: Debug, E: std::error::Error>(result: Result<T, E>) -> String {
+pub(crate) fn text<T: Debug, E: std::error::Error>(result: Result<T, E>) -> String {
     result.expect_err("an error").to_string()
 }
