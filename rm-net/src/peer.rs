@@ -7,6 +7,11 @@
 //! **Locks.** A resource's lock may be held while `queue` takes the session's; the output's lock while the session's
 //! is taken. Nobody takes a resource's lock while holding one of these, and none is held across `.await`.
 //!
+//! **Order.** What a session brings is handed over by the one task that runs it. So nothing of a session comes
+//! after its end, and whoever wants it to end asks that task ([`Peer::superseded`]).
+//!
+//! **Fairness.** A peer that sends without a pause is read for a while, then timers and other tasks have a turn.
+//!
 //! **Bounds.** The session's window bounds what waits for a peer that does not read; beyond it the connection
 //! is closed, and the lease settles the rest. Questions and answers outside the sequence have a small queue of
 //! their own.
