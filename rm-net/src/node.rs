@@ -145,13 +145,15 @@ impl Node {
         }
     }
 
-    /// Stops: no new sessions, goodbye to all, and a note in the data directory if everything had come back.
+    /// Stops: no new sessions, goodbye to all, and a note in the data directory if nobody has a session any more.
     ///
-    /// Debtors trust what they hold until their leases end; the next start waits for that. Cancel safe: the
-    /// node stops anyway.
+    /// Holds of this process are lost at once, its requests denied. Debtors trust what they hold until their
+    /// leases end; the next start waits for that. Cancel safe: the node stops anyway.
     pub async fn stop(&self) -> StopReport {
         self.hub.stopping.cancel();
         let loans = self.totals().loans;
+        // Before the directory is free for a successor, which would grant beside it.
+        self.domain.shut_down();
         let Some(server) = &self.server else {
             return StopReport {
                 is_clean: loans == 0,

@@ -362,6 +362,9 @@ impl Server {
         let more = view.entries.len().saturating_sub(ENTRIES_MAX);
         view.entries.truncate(ENTRIES_MAX);
         view.omitted = view.omitted.saturating_add(more as u32);
+        let room = ENTRIES_MAX.min(view.entries.len());
+        view.omitted += u32::try_from(view.entries.len() - room).unwrap_or(u32::MAX);
+        view.entries.truncate(room);
         view
     }
 

@@ -30,6 +30,9 @@ const ATTEMPT: Duration = Duration::from_secs(3);
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 /// The longest pause between attempts.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// After a lease ran out: opening the next session tells the server that the former was dropped, upon which it
+/// lends again. What a lost holder set in motion, such as the end of a process, is given so long to happen.
+const AFTERMATH: Duration = Duration::from_millis(250);
 /// While a connection is gone and locks are held, the client looks this often whether they still are.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -57,6 +60,17 @@ impl Phase {
             Self::Connecting { refused, .. } => refused.is_some(),
         }
     }
+}
+
+/// What became of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// Its lease ran out.
+    Expired,
+    /// It was good for something, and ended otherwise.
+    Lived,
+    /// It was never good for anything.
+    Stillborn,
 }
 
 /// Keeps one client connected.
@@ -99,13 +113,14 @@ impl Supervisor {
                 connected = attempt => connected,
                 () = stopping.cancelled() => break,
             };
-            let was_live = match connected {
-                Ok(Ok(stream)) => self.session(stream, &endpoint).await,
-                Ok(Err(error)) => self.note(error.to_string(), None),
-                Err(_) => self.note(format!("no answer within {ATTEMPT:?}"), None),
-            };
-            if was_live {
-                pause = PAUSE_MIN;
+            match connected {
+                Ok(Ok(stream)) => match self.session(stream, &endpoint).await {
+                    Outcome::Expired => pause = AFTERMATH,
+                    Outcome::Lived => pause = PAUSE_MIN,
+                    Outcome::Stillborn => {}
+                },
+                Ok(Err(error)) => self.note(error.to_string()),
+                Err(_) => self.note(format!("no answer within {ATTEMPT:?}")),
             }
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
@@ -113,17 +128,23 @@ impl Supervisor {
             }
             pause = (pause * 2).min(PAUSE_MAX);
         }
+        // Requests that wait would wait for ever.
+        if let Some(domain) = self.hub.domain() {
+            domain.shut_down();
+        }
         self.phase.send_replace(Phase::Closed);
         self.hub.ended.cancel();
     }
 
-    fn note(&self, last: String, refused: Option<ConnectError>) -> bool {
-        self.phase.send_replace(Phase::Connecting { last, refused });
-        false
+    fn note(&self, last: String) {
+        self.phase.send_replace(Phase::Connecting {
+            last,
+            refused: None,
+        });
     }
 
-    /// One session over one connection, until it is void. Returns whether it was ever good for anything.
-    async fn session(&mut self, stream: TcpStream, endpoint: &str) -> bool {
+    /// One session over one connection, until it is void.
+    async fn session(&mut self, stream: TcpStream, endpoint: &str) -> Outcome {
         let _ = stream.set_nodelay(true);
         self.sessions += 1;
         let config = DebtorConfig {
@@ -151,7 +172,7 @@ impl Supervisor {
             phase: self.phase.clone(),
             endpoint: endpoint.to_owned(),
             lease: Duration::ZERO,
-            was_live: false,
+            outcome: Outcome::Stillborn,
             offence: None,
         };
         let (over, is_over) = watch::channel(false);
@@ -166,7 +187,7 @@ impl Supervisor {
         };
         tokio::join!(runner, self.watch(&watched, is_over));
         self.hub.remove(id);
-        events.was_live
+        events.outcome
     }
 
     /// Ends a session that is of no more use: when told to stop, and when its connection is gone and nothing is
@@ -209,7 +230,7 @@ struct Events {
     phase: watch::Sender<Phase>,
     endpoint: String,
     lease: Duration,
-    was_live: bool,
+    outcome: Outcome,
     /// How the server broke the rules, if it did: then that is the reason for all that follows.
     offence: Option<String>,
 }
@@ -255,7 +276,7 @@ impl Events {
             SessionEffect::Extended { deadline } => {
                 let (is_first, trust) = self.peer.extend_trust(deadline);
                 if is_first {
-                    self.was_live = true;
+                    self.outcome = Outcome::Lived;
                     domain.on_creditor_up(self.peer.id, Arc::clone(trust));
                     self.set(Phase::Connected {
                         peer: self.peer.id,
@@ -280,9 +301,11 @@ impl Events {
                 tracing::info!(endpoint = self.endpoint, "the lease is good again");
             }
             SessionEffect::Void(why) => {
-                let lost = match &why {
-                    VoidReason::Expired => LostReason::LeaseExpired,
-                    _ => LostReason::SessionEnded,
+                let lost = if why == VoidReason::Expired {
+                    self.outcome = Outcome::Expired;
+                    LostReason::LeaseExpired
+                } else {
+                    LostReason::SessionEnded
                 };
                 domain.on_creditor_down(self.peer.id, lost);
                 tracing::debug!(endpoint = self.endpoint, %why, "the session is over");

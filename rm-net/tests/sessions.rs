@@ -240,3 +240,59 @@ async fn tokens_of_a_restarted_server_are_larger() {
         assert!(server.stop().await.is_clean);
     }
 }
+
+#[tokio::test]
+async fn a_node_that_stopped_holds_and_grants_nothing() {
+    let cluster = cluster(LEASE).await;
+    let (held, waiting) = (cluster.server.rw_lock("x"), cluster.server.rw_lock("x"));
+    let guard = held.write().await.expect("free");
+    let asked = tokio::spawn(waiting.write_owned().into_future());
+    cluster
+        .until("it waits", |server| server.totals().waiting == 1)
+        .await;
+    assert!(cluster.server.stop().await.is_clean);
+    assert!(!guard.is_valid());
+    assert_eq!(
+        asked.await.expect("no panic").map(drop),
+        Err(AcquireError::ShuttingDown)
+    );
+    let later = cluster.server.rw_lock("y").write().await.map(drop);
+    assert_eq!(later, Err(AcquireError::ShuttingDown));
+}
+
+#[tokio::test]
+async fn requests_of_a_client_that_was_closed_end() {
+    let cluster = cluster(LEASE).await;
+    let (a, b) = (cluster.client("a").await, cluster.client("b").await);
+    let holding = a.rw_lock("x");
+    let _guard = holding.write().await.expect("free");
+    let asked = tokio::spawn(b.rw_lock("x").write_owned().into_future());
+    cluster
+        .until("it waits", |server| server.totals().waiting == 1)
+        .await;
+    b.close().await;
+    assert_eq!(
+        asked.await.expect("no panic").map(drop),
+        Err(AcquireError::ShuttingDown)
+    );
+}
+
+#[tokio::test]
+async fn several_tasks_may_wait_for_the_loss_of_one_guard() {
+    let cluster = cluster(LEASE).await;
+    let client = cluster.client("a").await;
+    let guard = client.rw_lock("x").write_owned().await.expect("free");
+    let guard = std::sync::Arc::new(guard);
+    let waiting: Vec<_> = (0..3)
+        .map(|_| {
+            let guard = std::sync::Arc::clone(&guard);
+            tokio::spawn(async move { guard.lost().await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    client.close().await;
+    for told in waiting {
+        let told = tokio::time::timeout(PATIENCE, told).await.expect("woken");
+        assert_eq!(told.expect("no panic"), rm_rwlock::LostReason::SessionEnded);
+    }
+}

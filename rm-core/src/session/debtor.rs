@@ -367,12 +367,13 @@ impl DebtorSession {
                 if !live.lease.is_over(now) {
                     return false;
                 }
-                let reason = if live.lease.was_trusted() {
-                    VoidReason::Expired
+                if live.lease.was_trusted() {
+                    // No goodbye: what a holder set in motion may take a moment to stop, and the creditor
+                    // waits a little longer than the lease for just that.
+                    self.void(VoidReason::Expired, None, fx);
                 } else {
-                    VoidReason::Unanswered
-                };
-                self.void_with_bye(reason, fx);
+                    self.void_with_bye(VoidReason::Unanswered, fx);
+                }
             }
             State::Void(_) => {}
         }

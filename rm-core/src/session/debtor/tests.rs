@@ -196,7 +196,7 @@ fn jeopardy_is_told_once_and_cleared_by_an_answer() {
 }
 
 #[test]
-fn at_the_deadline_all_is_lost_and_the_creditor_is_told() {
+fn at_the_deadline_all_is_lost_and_the_creditor_is_left_to_wait() {
     let mut bench = Bench::live();
     bench.tick(5_110);
     bench.sent(5_110);
@@ -204,7 +204,7 @@ fn at_the_deadline_all_is_lost_and_the_creditor_is_told() {
     assert_eq!(bench.tick(100 + TRUST - 1), []);
     assert_eq!(bench.session.next_tick(), Some(ms(100 + TRUST)));
     assert_eq!(bench.tick(100 + TRUST), [Void(VoidReason::Expired)]);
-    assert_eq!(bench.sent(100 + TRUST), [bye(&VoidReason::Expired)]);
+    assert_eq!(bench.sent(100 + TRUST), []);
     assert!(!bench.session.is_connected());
     assert_eq!(bench.session.next_tick(), None);
 }
@@ -228,7 +228,7 @@ fn past_the_deadline_nothing_is_transmitted_until_the_loss_was_told() {
     assert_eq!(bench.sent(100 + TRUST), []);
     assert!(bench.session.void_reason().is_none());
     assert_eq!(bench.tick(100 + TRUST), [Void(VoidReason::Expired)]);
-    assert_eq!(bench.sent(100 + TRUST), [bye(&VoidReason::Expired)]);
+    assert_eq!(bench.sent(100 + TRUST), []);
 }
 
 #[test]
