@@ -30,6 +30,9 @@ pub const DEFAULT_ENDPOINT: &str = "127.0.0.1:7600";
 /// It connects again by itself. When the connection breaks, what is held stays valid until the deadline of
 /// its lease ([`Guard::valid_for`](rm_rwlock::Guard::valid_for)) and is lost then; requests wait.
 ///
+/// It may be used from any thread and any runtime, and lives in the runtime in which it connected. When that
+/// ends, requests fail with [`ShuttingDown`](rm_rwlock::AcquireError::ShuttingDown), and its guards are lost.
+///
 /// When the last clone and the last lock of it are dropped, the client says goodbye, and the server takes
 /// back at once what it had.
 #[derive(Clone, Debug)]

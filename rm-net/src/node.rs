@@ -28,6 +28,10 @@ const STOPPING: Duration = Duration::from_secs(1);
 
 /// A node. Cheap to clone; it stops when told to, or when nobody uses it or a lock of it any more.
 ///
+/// It may be used from any thread and any runtime, and lives in the runtime in which it started. When that
+/// ends, it stops too: requests fail with [`ShuttingDown`](rm_rwlock::AcquireError::ShuttingDown), and guards
+/// of this process are lost.
+///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 /// let node = rm_net::Node::standalone();

@@ -296,3 +296,30 @@ async fn several_tasks_may_wait_for_the_loss_of_one_guard() {
         assert_eq!(told.expect("no panic"), rm_rwlock::LostReason::SessionEnded);
     }
 }
+
+#[test]
+fn a_request_does_not_wait_for_a_runtime_that_is_gone() {
+    let runtime = || tokio::runtime::Runtime::new().expect("a runtime");
+    let (home, other) = (runtime(), runtime());
+    let (cluster, client) = home.block_on(async {
+        let cluster = cluster(LEASE).await;
+        let client = cluster.client("a").await;
+        (cluster, client)
+    });
+    let (standalone, borrowed) = (home.block_on(async { Node::standalone() }), client);
+    let locks = [standalone.rw_lock("x"), borrowed.rw_lock("x")];
+    for lock in &locks {
+        let holding = other.block_on(lock.write_owned().into_future());
+        std::mem::forget(holding.expect("granted"));
+    }
+    drop(home);
+    for lock in &locks {
+        let asked = async { tokio::time::timeout(PATIENCE, lock.write()).await };
+        let ended = other.block_on(asked).expect("it does not wait for ever");
+        assert_eq!(
+            ended.expect_err("nobody serves it"),
+            AcquireError::ShuttingDown
+        );
+    }
+    drop(cluster);
+}
