@@ -55,7 +55,7 @@ pub enum StartError {
         path: PathBuf,
     },
     /// The file in the data directory is not ours, or damaged.
-    #[error("the file {path} in the data directory is damaged: {what}; without it old fencing tokens cannot be told from new ones, so restore it, or choose an empty directory if no client of this server is left", path = path.display())]
+    #[error("the file {path} in the data directory is damaged: {what}; do not restore an old copy, which would repeat fencing tokens: wait until the leases of all clients are over, then start on an empty directory", path = path.display())]
     DataDamaged {
         /// Which.
         path: PathBuf,

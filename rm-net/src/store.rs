@@ -13,6 +13,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use rm_core::session::lease::{LEASE_MAX, LEASE_MIN};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
@@ -161,6 +162,15 @@ fn read(path: &Path) -> Result<Option<State>, StartError> {
         );
         return Err(damaged(path, what));
     }
+    if state.epoch == 0 {
+        return Err(damaged(path, "its epoch is 0".into()));
+    }
+    let trusted = Duration::from_millis(state.lease_ms);
+    if !(LEASE_MIN..=LEASE_MAX).contains(&trusted) {
+        // Else the start would wait for it, perhaps for years.
+        let what = format!("its lease of {} ms is none", state.lease_ms);
+        return Err(damaged(path, what));
+    }
     Ok(Some(state))
 }
 
@@ -232,6 +242,21 @@ mod tests {
         let _first = open(dir.path(), LEASE);
         let second = Store::open(dir.path(), LEASE);
         assert!(matches!(second, Err(StartError::DataDirInUse { .. })));
+    }
+
+    #[test]
+    fn a_state_that_no_server_writes_is_damaged() {
+        for (epoch, lease_ms) in [(0, 15_000), (7, u64::MAX), (7, 999)] {
+            let dir = tempfile::tempdir().expect("a directory");
+            let text =
+                format!("{{\"format\":1,\"epoch\":{epoch},\"lease_ms\":{lease_ms},\"lent\":true}}");
+            fs::write(dir.path().join(STATE), text).expect("written");
+            let refused = Store::open(dir.path(), LEASE);
+            assert!(
+                matches!(refused, Err(StartError::DataDamaged { .. })),
+                "epoch {epoch}, lease {lease_ms} ms"
+            );
+        }
     }
 
     #[test]
