@@ -98,6 +98,7 @@ impl Server {
     /// Accepts connections until told to stop; then says goodbye to all, and ends.
     pub(crate) async fn listen(self: Arc<Self>, listener: TcpListener) {
         let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let mut is_failing = false;
         loop {
             let permit = tokio::select! {
                 permit = Arc::clone(&room).acquire_owned() => permit,
@@ -109,6 +110,7 @@ impl Server {
             };
             match accepted {
                 Ok((stream, from)) => {
+                    is_failing = false;
                     let server = Arc::clone(&self);
                     tokio::spawn(async move {
                         let ended = server.hub.ended.clone();
@@ -120,7 +122,10 @@ impl Server {
                     });
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
+                    // Once for each time that it begins: it is tried many times a second.
+                    if !std::mem::replace(&mut is_failing, true) {
+                        tracing::warn!(%error, "cannot accept connections: is the limit of open files too low?");
+                    }
                     tokio::time::sleep(ACCEPT_AGAIN).await;
                 }
             }
@@ -362,9 +367,6 @@ impl Server {
         let more = view.entries.len().saturating_sub(ENTRIES_MAX);
         view.entries.truncate(ENTRIES_MAX);
         view.omitted = view.omitted.saturating_add(more as u32);
-        let room = ENTRIES_MAX.min(view.entries.len());
-        view.omitted += u32::try_from(view.entries.len() - room).unwrap_or(u32::MAX);
-        view.entries.truncate(room);
         view
     }
 
