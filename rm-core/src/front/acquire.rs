@@ -77,7 +77,8 @@ pub enum AcquireError {
     ShuttingDown,
     /// It waited as long as it was told to.
     #[error(
-        "not granted within {waited:?}; {ahead} older requests ahead here{}",
+        "not granted within {waited:.1?}{}{}",
+        older(*ahead),
         list(holders)
     )]
     Timeout {
@@ -148,6 +149,15 @@ impl fmt::Display for Holder {
             write!(f, " \"{}\"", self.label)?;
         }
         Ok(())
+    }
+}
+
+/// How many older requests wait, where any do.
+fn older(ahead: u32) -> String {
+    match ahead {
+        0 => String::new(),
+        1 => "; an older request waits here too".into(),
+        _ => format!("; {ahead} older requests wait here too"),
     }
 }
 
