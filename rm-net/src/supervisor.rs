@@ -4,6 +4,7 @@
 //! dropped. So a connection that breaks while locks are held is followed by a wait, until they are released or
 //! their deadline has passed; where nothing is held, the next connection is made at once.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use rm_core::session::{
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use crate::client::DEFAULT_ENDPOINT;
 use crate::error::ConnectError;
 use crate::frame::PacketCodec;
 use crate::hub::Hub;
@@ -119,6 +121,11 @@ impl Supervisor {
                     Outcome::Lived => pause = PAUSE_MIN,
                     Outcome::Stillborn => {}
                 },
+                Ok(Err(error)) if error.kind() == ErrorKind::InvalidInput => {
+                    self.note(format!(
+                        "{error}: write host and port, such as {DEFAULT_ENDPOINT}"
+                    ));
+                }
                 Ok(Err(error)) => self.note(error.to_string()),
                 Err(_) => self.note(format!("no answer within {ATTEMPT:?}")),
             }

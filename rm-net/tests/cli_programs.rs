@@ -266,3 +266,20 @@ fn bench_measures_and_leaves_nothing_behind() {
     }
     assert_eq!(stdout(&daemon.run(&["--json", "ls"])), "");
 }
+
+#[test]
+fn after_a_restart_show_and_ls_say_that_more_may_be_held_than_the_server_knows() {
+    let mut daemon = Daemon::start_with_lease("15s");
+    let _holder = daemon.hold(&["kept"], "sleep 60");
+    assert_eq!(stderr(&daemon.run(&["show", "kept"])), "");
+    daemon.kill_and_start_again("15s");
+    for question in [&["show", "kept"][..], &["ls"], &["--json", "ls"]] {
+        let output = daemon.run(question);
+        assert_eq!(code(&output), Some(0));
+        let errors = stderr(&output);
+        assert!(
+            errors.contains("may still be held"),
+            "{question:?}: {errors}"
+        );
+    }
+}

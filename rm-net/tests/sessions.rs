@@ -152,6 +152,7 @@ async fn a_request_that_gives_up_names_who_was_in_the_way_and_leaves_nothing_beh
         matches!(error, AcquireError::Timeout { waited, .. } if waited >= short),
         "{error}"
     );
+    assert!(!error.to_string().contains("older request"), "{error}");
     cluster
         .until("nothing waits", |server| server.totals().waiting == 0)
         .await;

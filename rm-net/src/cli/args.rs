@@ -113,13 +113,14 @@ The command finds in its environment:
 With several locks, RM_LOCK and RM_FENCE have a line for each, in the same order (sorted by name).
 
 Exit codes: the command's own; 128+n if signal n ended it; 1 (or -E) somebody else has the lock;
-64 usage; 75 no server; 77 not allowed; 113 the lock was lost; 126, 127 the command cannot be run.
+64 usage; 71 the system refused something; 75 no server, or one that cannot serve now; 76 the server
+speaks another protocol; 77 not allowed; 113 the lock was lost; 126, 127 the command cannot be run.
 
 When the lock is about to be lost, because the server cannot be reached, the command's process group
 gets SIGTERM an eighth of a lease before the end, and SIGKILL at the end, before anybody else can get
 the lock. When rmctl itself is killed, the system kills the command at once on Linux and FreeBSD (but
-not what the command started, nor a set-user-ID command). Elsewhere it goes on: there, and for
-whatever cannot be killed, only the fencing token protects.";
+not what the command started, nor a set-user-ID command). Elsewhere it goes on, and everywhere while rmctl
+is stopped and cannot kill: there only the fencing token protects.";
 
 /// What to do with the command when the lock is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -236,6 +237,8 @@ const RMD_HELP: &str = "\
 It prints a line when it is ready. SIGTERM and SIGINT stop it: clients are told, and a restart after that
 need not wait for leases if all credit had come back.
 
+The log, on standard error, is text also with --json.
+
 Exit codes: 0 stopped as told; 64 usage; 71 the address cannot be listened on; 73 the data directory
 cannot be used; 78 a setting makes no sense.";
 
@@ -249,16 +252,24 @@ pub(crate) fn parse<P: Parser>() -> Result<P, Exit> {
         }
         let mut before_command = std::env::args_os().take_while(|arg| arg != "--");
         if before_command.any(|arg| arg == "--json") {
-            let text = error.render().to_string();
-            let first = text.lines().next().unwrap_or_default();
-            let first = first.strip_prefix("error: ").unwrap_or(first);
-            let line = serde_json::json!({ "error": first, "hint": "see --help" });
+            let line = serde_json::json!({ "error": in_one_line(&error), "hint": "see --help" });
             output::complain(&line.to_string());
         } else {
             drop(error.print());
         }
         Exit::USAGE
     })
+}
+
+/// What is wrong, without the usage that follows it.
+fn in_one_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let lines = text.lines().map(str::trim);
+    lines
+        .take_while(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn parse_name(name: OsString) -> Result<ResourceKey, BadName> {
@@ -311,6 +322,19 @@ mod tests {
         assert_eq!(args.wanted.wait, Some(Duration::from_millis(500)));
         assert_eq!(args.wanted.names.len(), 2);
         assert_eq!(args.command, ["cmd", "-s", "--", "x"]);
+    }
+
+    #[test]
+    fn a_complaint_for_programs_names_what_is_missing() {
+        let error = lock(&["a"]).unwrap_err();
+        assert_eq!(
+            in_one_line(&error),
+            "the following required arguments were not provided: <CMD>..."
+        );
+        let error = lock(&["-w", "x", "a", "--", "cmd"]).unwrap_err();
+        assert!(
+            in_one_line(&error).starts_with("invalid value 'x' for '--wait <SECS>': not a span")
+        );
     }
 
     #[test]

@@ -87,8 +87,10 @@ impl Failure {
             AcquireError::BadName(_) => of_lock(Exit::USAGE),
             AcquireError::Busy { .. }
             | AcquireError::Timeout { .. }
-            | AcquireError::WouldDeadlock { .. } => of_lock(conflict)
-                .hint("'rmctl show' with the lock's name tells who holds it and who waits"),
+            | AcquireError::WouldDeadlock { .. } => of_lock(conflict).hint(
+                "'rmctl show' with the lock's name tells who holds it and who waits; \
+                     'rmctl status', whether the server has just started and lends nothing yet",
+            ),
             AcquireError::Refused => of_lock(Exit::UNAVAILABLE)
                 .hint("the server has reached a limit: look at 'rmctl status', try again later"),
             AcquireError::SessionLost(_) => {

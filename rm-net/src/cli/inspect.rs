@@ -86,8 +86,23 @@ pub(crate) async fn ls(
     let prefix = args.prefix.unwrap_or_default().into_vec();
     let client = connect(endpoints).await?;
     let done = list(&client, prefix, output).await;
+    warn_of_grace(&client, output).await;
     client.close().await;
     done
+}
+
+/// Says so where the server has started anew and does not know yet what was lent before.
+async fn warn_of_grace(client: &Client, output: Output) {
+    // Without an answer to this there is no warning: what was asked for has been answered.
+    if let Ok(status) = ask_status(client).await
+        && !status.grace.is_zero()
+    {
+        let text = format!(
+            "the server has just started: for another {} locks that it does not show may still be held",
+            span(status.grace)
+        );
+        output.notice("rmctl", &text);
+    }
 }
 
 async fn list(client: &Client, prefix: Vec<u8>, output: Output) -> Result<Exit, Failure> {
@@ -158,6 +173,7 @@ pub(crate) async fn show(
         key: args.name.clone(),
     };
     let answer = client.inspect(query).await;
+    warn_of_grace(&client, output).await;
     client.close().await;
     let Answer::Show(view) = answer? else {
         return Err(not_understood());
@@ -204,7 +220,7 @@ fn unknown(name: &ResourceKey) -> ResourceView {
 }
 
 fn summaries(page: &[Summary], with_header: bool) -> String {
-    let header = ["NAME", "DEBTORS", "WAITING", "HOLDS"]
+    let header = ["NAME", "CLIENTS", "WAITING", "HELD BY SERVER"]
         .map(String::from)
         .to_vec();
     let rows = page.iter().map(|summary| {

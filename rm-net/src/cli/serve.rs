@@ -78,7 +78,7 @@ impl Event {
             } => format!("listening on {address} as {name}, epoch {epoch}, data in {data_dir}"),
             Self::Stopped { clean: true, .. } => "stopped: all credit had come back".into(),
             Self::Stopped { loans, .. } => format!(
-                "stopped with {loans} loans out: the next start lends nothing until their lease is over"
+                "stopped, loans still out: {loans}; the next start lends nothing until the leases of all clients are over"
             ),
         }
     }

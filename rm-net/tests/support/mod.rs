@@ -34,7 +34,10 @@ impl Daemon {
     }
 
     pub(crate) fn start_with_lease(lease: &str) -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
+        Self::start_on(tempfile::tempdir().expect("a directory"), lease)
+    }
+
+    fn start_on(dir: TempDir, lease: &str) -> Self {
         let mut command = rmd(&dir.path().join("data"));
         command.args(["--lease", lease]);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("started");
@@ -48,6 +51,14 @@ impl Daemon {
             dir,
             lines,
         }
+    }
+
+    /// Kills it, and starts it again on its directory and another port.
+    pub(crate) fn kill_and_start_again(&mut self, lease: &str) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("waited for");
+        let new = tempfile::tempdir().expect("a directory");
+        *self = Self::start_on(std::mem::replace(&mut self.dir, new), lease);
     }
 
     /// `rmctl` for this daemon.
