@@ -483,6 +483,10 @@ fn steps(random: &mut Random) -> rm_core::message::Steps<RwCredit> {
     steps.into()
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the seed to replay comes from the environment"
+)]
 fn seeds() -> std::ops::Range<u64> {
     let number = |name| -> Option<u64> {
         let text = std::env::var(name).ok()?;
