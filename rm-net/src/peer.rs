@@ -7,6 +7,11 @@
 //! **Locks.** A resource's lock may be held while `queue` takes the session's; the output's lock while the session's
 //! is taken. Nobody takes a resource's lock while holding one of these, and none is held across `.await`.
 //!
+//! **Order.** What a session brings is handed over by the one task that runs it. So nothing of a session comes
+//! after its end, and whoever wants it to end asks that task ([`Peer::superseded`]).
+//!
+//! **Fairness.** A peer that sends without a pause is read for a while, then timers and other tasks have a turn.
+//!
 //! **Bounds.** The session's window bounds what waits for a peer that does not read; beyond it the connection
 //! is closed, and the lease settles the rest. Questions and answers outside the sequence have a small queue of
 //! their own.
@@ -263,13 +268,12 @@ impl Peer {
                 Ok(Some(packet)) => {
                     let Packet { epoch, stamp, body } = packet;
                     f(Arrived::Head { epoch, stamp });
-                    if let Body::Welcome(_) = body {
-                        codec.on_session();
-                    }
                     match body {
                         Body::Inspect { id, query } => f(Arrived::Question { id, query }),
                         Body::Inspected { id, answer } => f(Arrived::Answer { id, answer }),
-                        body => self.input(|session| session.on_packet(hub.now(), body, &mut fx)),
+                        body => {
+                            self.input(hub, |session| session.on_packet(hub.now(), body, &mut fx))
+                        }
                     }
                     for effect in fx.drain() {
                         if matches!(effect, SessionEffect::Established(_)) {
@@ -315,18 +319,20 @@ impl Peer {
         input: impl FnOnce(&mut Session, Time, &mut SessionEffects),
     ) {
         let mut fx = SessionEffects::new();
-        self.input(|session| input(session, hub.now(), &mut fx));
+        self.input(hub, |session| input(session, hub.now(), &mut fx));
         fx.drain().for_each(|effect| f(Arrived::Effect(effect)));
         self.flush(hub);
         self.work.notify_one();
     }
 
-    fn input(&self, f: impl FnOnce(&mut Session)) {
+    fn input(&self, hub: &Hub, f: impl FnOnce(&mut Session)) {
         let mut session = self.session();
         f(&mut session);
         // Before anybody can write the last words, upon which the creditor lends again.
         if session.is_void()
             && let Some(trust) = self.trust.get()
+            // Asked first, so that a lease that ran out is remembered as that.
+            && trust.is_good(hub.now())
         {
             trust.end();
         }

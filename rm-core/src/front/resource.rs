@@ -116,16 +116,13 @@ impl<T: ResourceType> Resource<T> {
 
     /// Starts a request: from the cache if that will do, else through the owner.
     pub(super) fn start(&self, ask: &Ask<T::Credit>, waker: &Waker) -> Started {
-        let mut turn = self.enter(Clock::Recent);
-        let recent = turn.now;
         if ask.label.is_none()
-            && let Some((token, fence)) = turn.inner.take(recent, &ask.credit, None)
+            && let Some((token, fence)) = self.take_at_once(&ask.credit)
         {
-            self.leave(turn);
             return Started::Granted(token, fence);
         }
-        let now = self.shared.host.now();
-        turn.now = now;
+        let mut turn = self.enter(Clock::Exact);
+        let now = turn.now;
         let inner = &mut *turn.inner;
         let label = ask.label.as_deref().unwrap_or_default();
         let token = inner.slots.insert(State::Waiting);
@@ -158,6 +155,34 @@ impl<T: ResourceType> Resource<T> {
         started
     }
 
+    /// Takes `ask` where that has no effect on anybody else: the way of cached requests, kept short.
+    fn take_at_once(&self, ask: &T::Credit) -> Option<(Token, u64)> {
+        let mut inner = self.inner.lock();
+        let now = match &inner.trust {
+            None => self.shared.host.recent(),
+            // A lease that ran out has effects.
+            Some(trust) => Some(self.shared.host.now()).filter(|&now| trust.is_good(now))?,
+        };
+        // Relaxed: a hint for the reclaimer.
+        self.used.store(true, Ordering::Relaxed);
+        inner.take(now, ask, None)
+    }
+
+    /// Gives back what is held where that has no effect on anybody else. Returns whether it did.
+    ///
+    /// It asks no clock: credit whose lease ran out may lie in the cache, since nobody takes it from there
+    /// without asking.
+    fn put_back_at_once(&self, token: Token) -> bool {
+        let mut inner = self.inner.lock();
+        let Inner { owner, slots, .. } = &mut *inner;
+        if !owner.is_quiet() || !slots.remove_unwatched(token) {
+            return false;
+        }
+        let is_back = owner.put_back(token);
+        debug_assert!(is_back, "a quiet owner takes back what a holder has");
+        is_back
+    }
+
     /// Whether a request has its outcome; if not, `waker` is woken when it has.
     pub(super) fn poll(&self, token: Token, waker: &Waker) -> Poll<Result<u64, Denied>> {
         let mut turn = self.enter(Clock::Exact);
@@ -187,7 +212,10 @@ impl<T: ResourceType> Resource<T> {
 
     /// A holder is done.
     pub(super) fn release(&self, token: Token) {
-        let mut turn = self.enter(Clock::Recent);
+        if self.put_back_at_once(token) {
+            return;
+        }
+        let mut turn = self.enter(Clock::Exact);
         let (inner, now) = (&mut *turn.inner, turn.now);
         if let Some(State::Held(_)) = inner.slots.remove(token) {
             inner.owner.release(now, token, &mut inner.fx);
@@ -399,7 +427,7 @@ impl<T: ResourceType> Resource<T> {
         let Inner { slots, fx, .. } = inner;
         for effect in fx.drain() {
             let wake = match effect {
-                Effect::Deny { token, why } => slots.set(token, State::Denied(why)),
+                Effect::Deny { token, why } => slots.set(token, State::Denied(Box::new(why))),
                 Effect::Grant { token, fence } => slots.set(token, State::Held(fence)),
                 Effect::Lost { token, why } => slots.set(token, State::Lost(why)),
                 Effect::Send { to, message } => {
@@ -457,7 +485,7 @@ impl<T: ResourceType> Inner<T> {
             State::Waiting => None,
             State::Held(fence) => Some(Ok(*fence)),
             State::Denied(_) | State::Lost(_) => match self.slots.remove(token)? {
-                State::Denied(why) => Some(Err(why)),
+                State::Denied(why) => Some(Err(*why)),
                 State::Lost(why) => Some(Err(Denied::Lost(why))),
                 State::Held(_) | State::Waiting => None,
             },

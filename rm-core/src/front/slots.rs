@@ -19,7 +19,7 @@ struct Slot {
     state: State,
     /// To be woken at the next change: the caller, and who watches its hold.
     waker: Option<Waker>,
-    watchers: SmallVec<[(Watch, Waker); 1]>,
+    watchers: Vec<(Watch, Waker)>,
 }
 
 /// One who watches a hold, told from others.
@@ -30,7 +30,7 @@ pub(super) struct Watch(u64);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum State {
     /// It failed, and the caller has not looked yet.
-    Denied(Denied),
+    Denied(Box<Denied>),
     /// It holds, with that fencing token.
     Held(u64),
     /// It held, and the hold was lost. Sticky.
@@ -65,7 +65,7 @@ impl Slots {
             generation: token.generation,
             state,
             waker: None,
-            watchers: SmallVec::new(),
+            watchers: Vec::new(),
         });
         self.generation = self.generation.wrapping_add(1);
         token
@@ -136,6 +136,19 @@ impl Slots {
     #[must_use]
     pub(super) fn take_spent(&mut self) -> SmallVec<[Waker; 1]> {
         core::mem::take(&mut self.spent)
+    }
+
+    /// Frees the slot of a holder that nobody is to be woken for. Returns whether it was one.
+    pub(super) fn remove_unwatched(&mut self, token: Token) -> bool {
+        let is_unwatched = |slot: &Slot| {
+            let is_alone = slot.waker.is_none() && slot.watchers.is_empty();
+            is_alone && matches!(slot.state, State::Held(_))
+        };
+        let found = self.slot(token).is_some_and(is_unwatched);
+        if found {
+            self.slab.remove(token.index as usize);
+        }
+        found
     }
 
     pub(super) fn is_empty(&self) -> bool {

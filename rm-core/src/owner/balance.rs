@@ -38,12 +38,7 @@ impl<T: ResourceType> Owner<T> {
         if self.is_shut {
             return;
         }
-        let is_settled = self.waiting.is_empty()
-            && self.recall.is_empty()
-            && self.wants.is_empty()
-            && self.recalling == 0
-            && spare == Spare::Keep;
-        if !is_settled {
+        if !self.is_settled() || spare == Spare::Return {
             // A second pass happens only after a conversion was granted, and each is granted once.
             for _ in 0..=self.waiting.len() {
                 let walk = self.walk(now, fx);
@@ -58,6 +53,14 @@ impl<T: ResourceType> Owner<T> {
         self.ask_for_limit(fx);
         #[cfg(debug_assertions)]
         self.check();
+    }
+
+    /// Whether there is nothing to decide about what is cached.
+    pub(super) fn is_settled(&self) -> bool {
+        self.waiting.is_empty()
+            && self.recall.is_empty()
+            && self.wants.is_empty()
+            && self.recalling == 0
     }
 
     /// Debtors with neither loan nor want are no debtors.

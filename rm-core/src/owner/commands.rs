@@ -47,6 +47,28 @@ impl<T: ResourceType> Owner<T> {
         Some(fence)
     }
 
+    /// Whether a hold can end without a decision: nothing waits, here or at the creditor, nobody is asked for
+    /// anything, and nothing is to be asked for.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.is_settled() && !self.is_shut && !self.fence.should_ask()
+    }
+
+    /// Ends a hold if that needs no decision: nothing waits, here or at the creditor, and nobody is asked for
+    /// anything. Returns whether it did.
+    ///
+    /// It does exactly what [`release`](Self::release) would do then.
+    pub fn put_back(&mut self, token: Token) -> bool {
+        if !self.is_quiet() {
+            return false;
+        }
+        let Some(hold) = self.holds.remove(token) else {
+            return false;
+        };
+        self.cached = sum(&self.cached, &hold.credit);
+        true
+    }
+
     /// Asks for credit. Ends in exactly one [`Effect::Grant`], [`Effect::Deny`], [`Effect::Lost`] after a
     /// grant, or in [`cancel`](Self::cancel).
     ///
