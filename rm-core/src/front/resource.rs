@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::task::{Poll, Waker};
+use core::time::Duration;
 use std::sync::{Arc, Weak};
 
 use smallvec::SmallVec;
@@ -262,13 +263,19 @@ impl<T: ResourceType> Resource<T> {
         self.input(|inner, _| inner.owner.shut_down(&mut inner.fx));
     }
 
-    /// Until when a hold may be used if its lease is not extended; `None` at a root: for ever.
-    pub(super) fn valid_until(&self) -> Option<Time> {
-        self.inner
-            .lock()
-            .trust
-            .as_ref()
-            .map(|trust| trust.deadline().unwrap_or(Time::ZERO))
+    /// How long a hold may be used if its lease is not extended: zero once it was lost; `None` at a root, for ever.
+    pub(super) fn valid_for(&self, token: Token) -> Option<Duration> {
+        let turn = self.enter(Clock::Exact);
+        let valid_for = match (turn.inner.why_lost(token), &turn.inner.trust) {
+            (Some(_), _) => Some(Duration::ZERO),
+            (None, None) => None,
+            (None, Some(trust)) => {
+                let until = trust.deadline().unwrap_or(Time::ZERO);
+                Some(until.since(turn.now))
+            }
+        };
+        self.leave(turn);
+        valid_for
     }
 
     /// Sends back what is cached and nobody here waits for.
@@ -524,11 +531,21 @@ impl Afterwards {
 }
 
 impl<T: ResourceType> Due for Resource<T> {
-    fn on_due(&self, _: Time) {
+    fn on_due(&self, due: Time) {
         self.input(|inner, now| {
             inner.armed = None;
-            inner.owner.on_deadline(now, &mut inner.fx);
+            // Not before what the caller calls now: else the same deadline would be due again at once.
+            inner.owner.on_deadline(now.max(due), &mut inner.fx);
         });
+    }
+}
+
+impl<T: ResourceType> Drop for Resource<T> {
+    /// The timer of a request that was served long before its deadline must not outlive the resource.
+    fn drop(&mut self) {
+        if let Some(armed) = self.inner.lock().armed.take() {
+            self.shared.timers.remove(armed);
+        }
     }
 }
 

@@ -68,11 +68,16 @@ impl<T: ResourceType> Owner<T> {
         if self.unlent == 0 {
             return;
         }
-        let waiting = &self.waiting;
-        self.debtors.retain(|&peer, debtor| {
-            debtor.id.is_some() || waiting.iter().any(|w| w.asker.debtor() == Some(peer))
+        let asking = self.waiting.iter().filter_map(|w| w.asker.debtor());
+        let mut asking: Vec<_> = asking.collect();
+        asking.sort_unstable();
+        let mut unlent = 0;
+        self.debtors.retain(|peer, debtor| {
+            let asks = debtor.id.is_none() && asking.binary_search(peer).is_ok();
+            unlent += u32::from(asks);
+            debtor.id.is_some() || asks
         });
-        self.unlent = self.debtors.values().filter(|d| d.id.is_none()).count() as u32;
+        self.unlent = unlent;
     }
 
     fn walk(&mut self, now: Time, fx: &mut Effects<T::Credit>) -> Walk<T::Credit> {

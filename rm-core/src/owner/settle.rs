@@ -39,7 +39,8 @@ impl<T: ResourceType> Owner<T> {
             }
             let extra = match self.settings.policy {
                 Policy::Exact => return,
-                Policy::Slice(parts) => walk.free.slice(parts.get()),
+                // Cut off, so that a type that slices badly makes no credit.
+                Policy::Slice(parts) => walk.free.slice(parts.get()).meet(&walk.free),
                 Policy::Max => walk.free.clone(),
             };
             if extra.is_empty() {
