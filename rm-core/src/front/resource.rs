@@ -64,6 +64,8 @@ struct Afterwards {
     spent: SmallVec<[Waker; 1]>,
     flush: SmallVec<[PeerId; 4]>,
     rearm: bool,
+    /// A hold was lost: said in the log, since its holder may look late.
+    lost: Option<LostReason>,
 }
 
 impl<T: ResourceType> Resource<T> {
@@ -414,6 +416,9 @@ impl<T: ResourceType> Resource<T> {
         turn.after.spent = turn.inner.slots.take_spent();
         let Turn { inner, after, .. } = turn;
         drop(inner);
+        if let Some(why) = after.lost {
+            tracing::warn!(kind = T::NAME, resource = %self.key, %why, "a hold was lost");
+        }
         after.run(&self.shared);
     }
 
@@ -429,7 +434,10 @@ impl<T: ResourceType> Resource<T> {
             let wake = match effect {
                 Effect::Deny { token, why } => slots.set(token, State::Denied(Box::new(why))),
                 Effect::Grant { token, fence } => slots.set(token, State::Held(fence)),
-                Effect::Lost { token, why } => slots.set(token, State::Lost(why)),
+                Effect::Lost { token, why } => {
+                    after.lost = Some(why);
+                    slots.set(token, State::Lost(why))
+                }
                 Effect::Send { to, message } => {
                     let Ok(message) = message
                         .try_map(|credit| Ok::<_, core::convert::Infallible>(Opaque::of(&credit)));

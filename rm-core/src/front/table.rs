@@ -8,6 +8,8 @@ use core::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crossbeam_utils::CachePadded;
+
 use super::domain::{AnyTable, Link, Role, Shared, Totals, UNKNOWN};
 use super::resource::Resource;
 use crate::credit::Credit;
@@ -29,7 +31,8 @@ const SENT_HOME_MAX: u64 = 1 << 14;
 pub(super) struct Table<T: ResourceType> {
     resource_type: T,
     shared: Arc<Shared>,
-    shards: Vec<Mutex<Shard<T>>>,
+    /// Apart in memory, so that two threads in two shards do not meet in one cache line.
+    shards: Vec<CachePadded<Mutex<Shard<T>>>>,
     /// How many resources there are: the limit needs no exact number.
     count: AtomicU64,
 }
@@ -52,7 +55,9 @@ impl<T: ResourceType> Table<T> {
             loan: LoanId::default(),
             totals: Totals::default(),
         };
-        let shards = (0..SHARDS).map(|_| Mutex::new(shard())).collect();
+        let shards = (0..SHARDS)
+            .map(|_| CachePadded::new(Mutex::new(shard())))
+            .collect();
         Self {
             resource_type,
             shared,

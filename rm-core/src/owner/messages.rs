@@ -208,7 +208,7 @@ impl<T: ResourceType> Owner<T> {
                 .count()
         };
         let is_over_limit = place.is_err() && waits() >= self.settings.wants_per_debtor_max;
-        if is_foreign || is_over_limit || !self.capital.covers(&level) {
+        if is_foreign || is_over_limit || level.is_empty() || !self.capital.covers(&level) {
             let (why, blockers) = (Refusal::Refused, Blockers::new());
             fx.send(
                 from,
