@@ -48,6 +48,11 @@ pub enum Event<C> {
         /// Its number.
         peer: PeerId,
     },
+    /// A root enters a new epoch.
+    Epoch {
+        /// Its number.
+        epoch: u32,
+    },
     /// A message from a neighbour.
     Message {
         /// From whom.

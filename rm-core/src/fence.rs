@@ -39,15 +39,8 @@ impl FenceClock {
     #[must_use]
     pub const fn root(epoch: u32, highest: u64) -> Self {
         let start = epoch_start(epoch);
-        // Zero is no token.
-        let first = if start == 0 { 2 } else { start };
-        let now = if highest > first {
-            even(highest)
-        } else {
-            first
-        };
         Self {
-            now,
+            now: first(if highest > start { highest } else { start }),
             limit: epoch_start(epoch) | 0xffff_fffe,
             low: 1 << 31,
             asked: false,
@@ -58,7 +51,7 @@ impl FenceClock {
     #[must_use]
     pub const fn debtor(highest: u64) -> Self {
         Self {
-            now: even(highest),
+            now: first(highest),
             limit: 0,
             low: 0,
             asked: false,
@@ -144,6 +137,11 @@ impl FenceClock {
     }
 }
 
+/// Where a clock starts that goes on from `highest`: zero is no token.
+const fn first(highest: u64) -> u64 {
+    if highest == 0 { 2 } else { even(highest) }
+}
+
 /// The smallest even number not below `number`.
 const fn even(number: u64) -> u64 {
     number.saturating_add(number & 1) & !1
@@ -183,13 +181,14 @@ mod tests {
     #[test]
     fn no_token_is_zero() {
         assert_ne!(FenceClock::root(0, 0).now(), 0);
+        assert_ne!(FenceClock::debtor(0).now(), 0);
     }
 
     #[test]
     fn a_debtor_asks_when_half_of_its_room_is_used_and_only_once() {
         let mut clock = FenceClock::debtor(0);
         assert!(!clock.has_room());
-        clock.raise_limit(8);
+        clock.raise_limit(10);
         assert!(!clock.should_ask());
         clock.tick();
         clock.tick();

@@ -39,11 +39,12 @@ impl HybridClock {
         self.highest
     }
 
-    /// Whether a newcomer's highest stamp is so far ahead that taking it over would spoil the order.
+    /// Whether another's highest stamp is so far ahead that taking it over would spoil the order.
+    ///
+    /// It is held against the clock, not against what was seen: or the bound would move with each packet.
     #[must_use]
     pub fn is_poisoned(&self, now: Time, other: Stamp, ahead_max: Duration) -> bool {
-        let ours = now.as_nanos().max(self.highest.0);
-        other.0 > ours.saturating_add(saturating_nanos(ahead_max))
+        other.0 > now.as_nanos().saturating_add(saturating_nanos(ahead_max))
     }
 }
 
@@ -65,5 +66,13 @@ mod tests {
         let week = Stamp(7 * 24 * 3_600 * 1_000_000_000);
         assert!(clock.is_poisoned(Time::ZERO, week, STAMP_AHEAD_MAX));
         assert!(!clock.is_poisoned(Time::ZERO, Stamp(1), STAMP_AHEAD_MAX));
+    }
+
+    #[test]
+    fn the_bound_does_not_move_with_what_was_seen() {
+        let mut clock = HybridClock::default();
+        let day = STAMP_AHEAD_MAX.as_nanos() as u64;
+        clock.observe(Stamp(day));
+        assert!(clock.is_poisoned(Time::ZERO, Stamp(day + 1), STAMP_AHEAD_MAX));
     }
 }

@@ -67,7 +67,10 @@ pub struct RwLock {
 }
 
 impl RwLock {
-    /// The lock called `name`: 1 to 255 bytes, any bytes. A bad name shows at the first request.
+    /// The lock called `name`: 1 to 255 bytes, any bytes.
+    ///
+    /// A bad name shows at the first request, and so does a node that has as many resources as it may: then
+    /// the handle stays refused, and a new one may do better later.
     ///
     /// # Panics
     /// If the domain has no RW locks registered.

@@ -333,11 +333,7 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
     /// bounds it.
     #[must_use]
     pub fn valid_for(&self) -> Option<Duration> {
-        if !self.is_valid() {
-            return Some(Duration::ZERO);
-        }
-        let now = self.resource.shared().host.now();
-        self.resource.valid_until().map(|until| until.since(now))
+        self.resource.valid_for(self.token)
     }
 
     /// Waits until it is lost, and says why. Never ends while it is valid.

@@ -106,6 +106,28 @@ impl Shared {
         }
     }
 
+    /// Answers a message about a resource that cannot be here: a want is refused, a grant goes back, for nobody
+    /// here would have it in a book. Returns whether there was anything to answer.
+    pub(super) fn turn_away(&self, from: PeerId, item: Item) -> bool {
+        let message = match item.message {
+            Message::Want(want) => Message::Deny {
+                order: want.order,
+                version: want.version,
+                why: Refusal::Refused,
+                blockers: Blockers::new(),
+            },
+            Message::Grant(grant) => Message::Return {
+                loan: grant.loan,
+                delta: grant.delta,
+                fence: 0,
+            },
+            _ => return false,
+        };
+        self.host.queue(from, Item { message, ..item });
+        self.host.flush(from);
+        true
+    }
+
     pub(super) fn is_shut(&self) -> bool {
         self.is_shut.load(Ordering::Acquire)
     }
@@ -312,33 +334,13 @@ impl Domain {
         match self.types.tables.get(&item.type_id) {
             Some(table) => table.deliver(from, item),
             None => {
-                self.on_unknown_type(from, item);
+                if !self.shared.turn_away(from, item) {
+                    // Relaxed: a count for people.
+                    self.shared.unknown.fetch_add(1, Ordering::Relaxed);
+                }
                 Ok(())
             }
         }
-    }
-
-    fn on_unknown_type(&self, from: PeerId, item: Item) {
-        let message = match item.message {
-            Message::Want(want) => Message::Deny {
-                order: want.order,
-                version: want.version,
-                why: Refusal::Refused,
-                blockers: Blockers::new(),
-            },
-            Message::Grant(grant) => Message::Return {
-                loan: grant.loan,
-                delta: grant.delta,
-                fence: 0,
-            },
-            _ => {
-                // Relaxed: a count for people.
-                self.shared.unknown.fetch_add(1, Ordering::Relaxed);
-                return;
-            }
-        };
-        self.shared.host.queue(from, Item { message, ..item });
-        self.shared.host.flush(from);
     }
 
     /// There is a session with the creditor, and its lease has been acknowledged.

@@ -132,7 +132,8 @@ fn view<T: ResourceType>(
         loan: None,
     };
     let mut entries = Vec::new();
-    for (_, hold) in owner.holds() {
+    let all = owner.holds().count() + owner.loans().count() + owner.waiting().len();
+    for (_, hold) in owner.holds().take(ENTRIES_MAX) {
         entries.push(Entry {
             label: hold
                 .note
@@ -143,14 +144,14 @@ fn view<T: ResourceType>(
             ..entry(EntryKind::Holds, here.clone(), mode(&hold.credit))
         });
     }
-    for (peer, loan) in owner.loans() {
+    for (peer, loan) in owner.loans().take(ENTRIES_MAX - entries.len()) {
         let caches = entry(EntryKind::Caches, names(peer), format!("{loan:?}"));
         entries.push(Entry {
             loan: owner.loan_id(peer),
             ..caches
         });
     }
-    for waiting in owner.waiting() {
+    for waiting in owner.waiting().take(ENTRIES_MAX - entries.len()) {
         let note = waiting
             .note
             .map(|note| (**note).clone())
@@ -164,8 +165,7 @@ fn view<T: ResourceType>(
             ..entry(EntryKind::Waits, place, note.mode)
         });
     }
-    let omitted = entries.len().saturating_sub(ENTRIES_MAX) as u32;
-    entries.truncate(ENTRIES_MAX);
+    let omitted = (all - entries.len()) as u32;
     ResourceView {
         type_id: T::ID,
         type_name: T::NAME.into(),

@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::task::{Poll, Waker};
+use core::time::Duration;
 use std::sync::{Arc, Weak};
 
 use smallvec::SmallVec;
@@ -63,6 +64,8 @@ struct Afterwards {
     spent: SmallVec<[Waker; 1]>,
     flush: SmallVec<[PeerId; 4]>,
     rearm: bool,
+    /// A hold was lost: said in the log, since its holder may look late.
+    lost: Option<LostReason>,
 }
 
 impl<T: ResourceType> Resource<T> {
@@ -262,13 +265,19 @@ impl<T: ResourceType> Resource<T> {
         self.input(|inner, _| inner.owner.shut_down(&mut inner.fx));
     }
 
-    /// Until when a hold may be used if its lease is not extended; `None` at a root: for ever.
-    pub(super) fn valid_until(&self) -> Option<Time> {
-        self.inner
-            .lock()
-            .trust
-            .as_ref()
-            .map(|trust| trust.deadline().unwrap_or(Time::ZERO))
+    /// How long a hold may be used if its lease is not extended: zero once it was lost; `None` at a root, for ever.
+    pub(super) fn valid_for(&self, token: Token) -> Option<Duration> {
+        let turn = self.enter(Clock::Exact);
+        let valid_for = match (turn.inner.why_lost(token), &turn.inner.trust) {
+            (Some(_), _) => Some(Duration::ZERO),
+            (None, None) => None,
+            (None, Some(trust)) => {
+                let until = trust.deadline().unwrap_or(Time::ZERO);
+                Some(until.since(turn.now))
+            }
+        };
+        self.leave(turn);
+        valid_for
     }
 
     /// Sends back what is cached and nobody here waits for.
@@ -407,6 +416,9 @@ impl<T: ResourceType> Resource<T> {
         turn.after.spent = turn.inner.slots.take_spent();
         let Turn { inner, after, .. } = turn;
         drop(inner);
+        if let Some(why) = after.lost {
+            tracing::warn!(kind = T::NAME, resource = %self.key, %why, "a hold was lost");
+        }
         after.run(&self.shared);
     }
 
@@ -422,7 +434,10 @@ impl<T: ResourceType> Resource<T> {
             let wake = match effect {
                 Effect::Deny { token, why } => slots.set(token, State::Denied(Box::new(why))),
                 Effect::Grant { token, fence } => slots.set(token, State::Held(fence)),
-                Effect::Lost { token, why } => slots.set(token, State::Lost(why)),
+                Effect::Lost { token, why } => {
+                    after.lost = Some(why);
+                    slots.set(token, State::Lost(why))
+                }
                 Effect::Send { to, message } => {
                     let Ok(message) = message
                         .try_map(|credit| Ok::<_, core::convert::Infallible>(Opaque::of(&credit)));
@@ -524,11 +539,21 @@ impl Afterwards {
 }
 
 impl<T: ResourceType> Due for Resource<T> {
-    fn on_due(&self, _: Time) {
+    fn on_due(&self, due: Time) {
         self.input(|inner, now| {
             inner.armed = None;
-            inner.owner.on_deadline(now, &mut inner.fx);
+            // Not before what the caller calls now: else the same deadline would be due again at once.
+            inner.owner.on_deadline(now.max(due), &mut inner.fx);
         });
+    }
+}
+
+impl<T: ResourceType> Drop for Resource<T> {
+    /// The timer of a request that was served long before its deadline must not outlive the resource.
+    fn drop(&mut self) {
+        if let Some(armed) = self.inner.lock().armed.take() {
+            self.shared.timers.remove(armed);
+        }
     }
 }
 

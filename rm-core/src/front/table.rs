@@ -8,11 +8,14 @@ use core::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crossbeam_utils::CachePadded;
+
 use super::domain::{AnyTable, Link, Role, Shared, Totals, UNKNOWN};
 use super::resource::Resource;
+use crate::credit::Credit;
 use crate::error::{LostReason, PeerMisbehaved};
 use crate::id::{LoanId, PeerId, ResourceKey};
-use crate::message::{Blockers, Message, Refusal, Want};
+use crate::message::Message;
 use crate::owner::Owner;
 use crate::resource::ResourceType;
 use crate::session::packet::Item;
@@ -21,10 +24,15 @@ use crate::sync::{AtomicU64, Mutex, Ordering};
 /// Few enough to walk, many enough that two threads seldom meet.
 const SHARDS: usize = if cfg!(rm_loom) { 1 } else { 64 };
 
+/// The most resources whose credit one sweep sends home: all the returns at once would not fit into the session's
+/// window, which would end the session.
+const SENT_HOME_MAX: u64 = 1 << 14;
+
 pub(super) struct Table<T: ResourceType> {
     resource_type: T,
     shared: Arc<Shared>,
-    shards: Vec<Mutex<Shard<T>>>,
+    /// Apart in memory, so that two threads in two shards do not meet in one cache line.
+    shards: Vec<CachePadded<Mutex<Shard<T>>>>,
     /// How many resources there are: the limit needs no exact number.
     count: AtomicU64,
 }
@@ -47,7 +55,9 @@ impl<T: ResourceType> Table<T> {
             loan: LoanId::default(),
             totals: Totals::default(),
         };
-        let shards = (0..SHARDS).map(|_| Mutex::new(shard())).collect();
+        let shards = (0..SHARDS)
+            .map(|_| CachePadded::new(Mutex::new(shard())))
+            .collect();
         Self {
             resource_type,
             shared,
@@ -121,20 +131,6 @@ impl<T: ResourceType> Table<T> {
             Role::Debtor => matches!(item.message, Message::Grant(_)),
         }
     }
-
-    fn refuse(&self, from: PeerId, item: Item) {
-        if let Message::Want(Want { order, version, .. }) = item.message {
-            let (why, blockers) = (Refusal::Refused, Blockers::new());
-            let message = Message::Deny {
-                order,
-                version,
-                why,
-                blockers,
-            };
-            self.shared.host.queue(from, Item { message, ..item });
-            self.shared.host.flush(from);
-        }
-    }
 }
 
 impl<T: ResourceType> AnyTable for Table<T> {
@@ -148,7 +144,7 @@ impl<T: ResourceType> AnyTable for Table<T> {
             None if self.makes_a_resource(&item) => match self.resource(&item.key) {
                 Some(resource) => resource,
                 None => {
-                    self.refuse(from, item);
+                    self.shared.turn_away(from, item);
                     return Ok(());
                 }
             },
@@ -193,12 +189,16 @@ impl<T: ResourceType> AnyTable for Table<T> {
 
     fn sweep(&self) {
         let count = self.count.load(Ordering::Relaxed);
-        let is_crowded = count > self.shared.cached_max as u64;
-        if is_crowded && self.shared.role() == Role::Debtor {
+        let mut excess = count
+            .saturating_sub(self.shared.cached_max as u64)
+            .min(SENT_HOME_MAX);
+        if excess > 0 && self.shared.role() == Role::Debtor {
             // A second chance for what was used since the last sweep.
             self.each(|resource| {
-                if !resource.was_used() {
+                let has_spare = || resource.with_owner(|owner| !owner.cached().is_empty());
+                if excess > 0 && !resource.was_used() && has_spare() {
                     resource.return_spare();
+                    excess -= 1;
                 }
             });
         }

@@ -50,6 +50,11 @@ impl Timers {
         (entry, first == Some(entry))
     }
 
+    /// Forgets a deadline of a resource that vanishes.
+    pub(super) fn remove(&self, entry: Entry) {
+        self.entries.lock().by_time.remove(&entry);
+    }
+
     pub(super) fn next(&self) -> Option<Time> {
         self.entries
             .lock()

@@ -68,11 +68,16 @@ impl<T: ResourceType> Owner<T> {
         if self.unlent == 0 {
             return;
         }
-        let waiting = &self.waiting;
-        self.debtors.retain(|&peer, debtor| {
-            debtor.id.is_some() || waiting.iter().any(|w| w.asker.debtor() == Some(peer))
+        let asking = self.waiting.iter().filter_map(|w| w.asker.debtor());
+        let mut asking: Vec<_> = asking.collect();
+        asking.sort_unstable();
+        let mut unlent = 0;
+        self.debtors.retain(|peer, debtor| {
+            let asks = debtor.id.is_none() && asking.binary_search(peer).is_ok();
+            unlent += u32::from(asks);
+            debtor.id.is_some() || asks
         });
-        self.unlent = self.debtors.values().filter(|d| d.id.is_none()).count() as u32;
+        self.unlent = unlent;
     }
 
     fn walk(&mut self, now: Time, fx: &mut Effects<T::Credit>) -> Walk<T::Credit> {
@@ -159,37 +164,26 @@ impl<T: ResourceType> Owner<T> {
                     return None;
                 }
             }
-            Asker::Local(token) | Asker::Convert(token) => {
+            Asker::Local(_) | Asker::Convert(_) => {
                 let ticks = T::ticks(&item.level, &self.capital);
                 if covered && (!ticks || self.fence.has_room()) {
                     walk.free = walk.free.less(&need);
                     self.hand_over(walk, now, item, &need, ticks, fx);
                     return None;
                 }
-                if let Asker::Convert(_) = item.asker
-                    && !walk
-                        .convert_missed
-                        .meet(&self.holds.get(token)?.credit)
-                        .is_empty()
-                {
-                    self.deny(&item, Refusal::Deadlock, fx);
-                    return None;
-                }
             }
+        }
+        if self.is_deadlocked(walk, &item) {
+            self.deny(&item, Refusal::Deadlock, fx);
+            return None;
         }
         let have = walk.free.meet(&need);
         let miss = need.less(&have);
-        let above = self.capital.less(&walk.loan);
-        if item.try_only {
-            let mut pot = have.raise(&walk.reach(self, debtor, &item.busy), &self.capital);
-            if !self.is_root() && !item.denied_above {
-                pot = pot.raise(&above, &self.capital);
-            }
-            if !pot.covers(&need) {
-                self.deny(&item, Refusal::Busy, fx);
-                return None;
-            }
+        if item.try_only && self.is_hopeless(walk, &item, &have, &need) {
+            self.deny(&item, Refusal::Busy, fx);
+            return None;
         }
+        let above = self.capital.less(&walk.loan);
         walk.free = walk.free.less(&have);
         walk.note_convert(item.order, &miss);
         let mut all = have.raise(&walk.reach(self, debtor, &[]), &self.capital);
@@ -219,6 +213,31 @@ impl<T: ResourceType> Owner<T> {
         }
         item.busy.retain(|peer| self.debtors.contains_key(peer));
         Some(item)
+    }
+
+    /// Whether a `try` would have to wait for somebody: not enough even if all came that may still come.
+    fn is_hopeless(
+        &self,
+        walk: &mut Walk<T::Credit>,
+        item: &Waiting<T::Credit>,
+        have: &T::Credit,
+        need: &T::Credit,
+    ) -> bool {
+        let reach = walk.reach(self, item.asker.debtor(), &item.busy);
+        let mut pot = have.raise(&reach, &self.capital);
+        if !self.is_root() && !item.denied_above {
+            pot = pot.raise(&self.capital.less(&walk.loan), &self.capital);
+        }
+        !pot.covers(need)
+    }
+
+    /// Whether an older conversion misses part of what this one holds: each would wait for the other.
+    fn is_deadlocked(&self, walk: &Walk<T::Credit>, item: &Waiting<T::Credit>) -> bool {
+        let Asker::Convert(token) = item.asker else {
+            return false;
+        };
+        let hold = self.holds.get(token);
+        hold.is_some_and(|hold| !walk.convert_missed.meet(&hold.credit).is_empty())
     }
 
     /// What a request still needs, and what it takes for granted from older wants of the same debtor.

@@ -101,8 +101,9 @@ impl<T: ResourceType> Owner<T> {
             return;
         }
         // The creditor has the same limit, and knows better who is in the way: let it speak first.
-        let try_limit = self.settings.try_limit * if self.is_root() { 1 } else { 2 };
-        self.insert(Waiting {
+        let hops = if self.is_root() { 1 } else { 2 };
+        let try_limit = self.settings.try_limit.saturating_mul(hops);
+        let waiting = Waiting {
             order,
             asker: Asker::Local(token),
             level: ask,
@@ -113,14 +114,15 @@ impl<T: ResourceType> Owner<T> {
             denied_above: false,
             busy: SmallVec::new(),
             blockers: Blockers::new(),
-        });
+        };
+        self.insert(waiting, fx);
         self.balance(now, Spare::Keep, fx);
     }
 
     /// Asks that a hold become `to`, without a gap: it keeps what it has until it gets the rest.
     ///
-    /// Ends in an [`Effect::Grant`] with a new fencing token, or in an [`Effect::Deny`], after which the hold
-    /// is as it was.
+    /// Ends in an [`Effect::Grant`] with the fencing token it has from now on, or in an [`Effect::Deny`], after
+    /// which the hold is as it was.
     ///
     /// # Panics
     /// If the token holds nothing, or converts already, or the order is not of class `Convert`.
@@ -154,7 +156,7 @@ impl<T: ResourceType> Owner<T> {
             return;
         }
         let note = hold.note.clone();
-        self.insert(Waiting {
+        let waiting = Waiting {
             order,
             asker: Asker::Convert(token),
             level: to,
@@ -165,7 +167,8 @@ impl<T: ResourceType> Owner<T> {
             denied_above: false,
             busy: SmallVec::new(),
             blockers: Blockers::new(),
-        });
+        };
+        self.insert(waiting, fx);
         self.balance(now, Spare::Keep, fx);
     }
 
@@ -284,13 +287,21 @@ impl<T: ResourceType> Owner<T> {
             .position(|w| w.asker.token() == Some(token))
     }
 
-    /// Puts a request in its place.
-    pub(super) fn insert(&mut self, waiting: Waiting<T::Credit>) {
+    /// Puts a local request in its place. No other one of this node has its order; a debtor's want that has it is
+    /// not the debtor's to send, and is refused.
+    fn insert(&mut self, waiting: Waiting<T::Credit>, fx: &mut Effects<T::Credit>) {
         match self
             .waiting
             .binary_search_by_key(&waiting.order, |w| w.order)
         {
-            Ok(_) => panic!("the order of a request is unique"),
+            Ok(index) => {
+                let intruder = core::mem::replace(&mut self.waiting[index], waiting);
+                assert!(
+                    intruder.asker.debtor().is_some(),
+                    "the order of a request is unique"
+                );
+                self.deny(&intruder, Refusal::Refused, fx);
+            }
             Err(index) => self.waiting.insert(index, waiting),
         }
     }

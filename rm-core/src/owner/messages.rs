@@ -49,7 +49,14 @@ impl<T: ResourceType> Owner<T> {
             Message::Grant(grant) => self.on_grant(from, grant, fx)?,
             Message::Limit { loan, limit } => self.on_limit(loan, limit, fx),
             Message::Recall { loan, steps } => self.on_recall(loan, steps)?,
-            Message::Return { loan, delta, fence } => self.on_return(from, loan, &delta, fence)?,
+            Message::Return { loan, delta, fence } => {
+                self.on_return(from, loan, &delta, fence)?;
+                if self.is_collecting(from) {
+                    #[cfg(debug_assertions)]
+                    self.check_nothing_to_decide(now);
+                    return Ok(());
+                }
+            }
             Message::Unwant { order } => self.on_unwant(from, order),
             Message::Want(want) => self.on_want(now, from, want, fx),
         }
@@ -201,7 +208,7 @@ impl<T: ResourceType> Owner<T> {
                 .count()
         };
         let is_over_limit = place.is_err() && waits() >= self.settings.wants_per_debtor_max;
-        if is_foreign || is_over_limit || !self.capital.covers(&level) {
+        if is_foreign || is_over_limit || level.is_empty() || !self.capital.covers(&level) {
             let (why, blockers) = (Refusal::Refused, Blockers::new());
             fx.send(
                 from,
@@ -294,14 +301,62 @@ impl<T: ResourceType> Owner<T> {
         debtor.loan = debtor.loan.less(delta);
         self.recalling -= u32::from(!debtor.sent.is_empty());
         debtor.sent.retain(|step| !step.keep.covers(&debtor.loan));
+        self.recalling += u32::from(!debtor.sent.is_empty());
         if debtor.loan.is_empty() {
             debtor.id = None;
-            self.unlent += 1;
+            if self.waiting.iter().any(|w| w.asker.debtor() == Some(from)) {
+                self.unlent += 1;
+            } else {
+                self.debtors.remove(&from);
+            }
         }
-        self.recalling += u32::from(!debtor.sent.is_empty());
         self.lent = self.lent.less(delta);
         self.cached = sum(&self.cached, delta);
         Ok(())
+    }
+
+    /// Whether what came back from `from` only adds to what the oldest request here collects: it asks for all there
+    /// is, so it has asked everybody for everything and reserves whatever is free, and it still misses some.
+    ///
+    /// Then no request is decided, and a writer that waits for thousands of caching readers does not cost a walk
+    /// over all of them for each.
+    fn is_collecting(&self, from: PeerId) -> bool {
+        let Some((oldest, younger)) = self.waiting.split_first() else {
+            return false;
+        };
+        let has = match oldest.asker {
+            Asker::Convert(token) => self.holds.get(token).map(|hold| hold.credit.clone()),
+            Asker::Debtor(peer, _) => {
+                // One that is silent reserves nothing; one that gave some back itself misses more than before;
+                // and another want of the same debtor may lean on what is reserved for this one.
+                let is_alone = younger.iter().all(|w| w.asker.debtor() != Some(peer));
+                let debtor = self.debtors.get(&peer);
+                debtor
+                    .filter(|debtor| is_alone && !debtor.silent && peer != from)
+                    .map(|debtor| debtor.loan.clone())
+            }
+            Asker::Local(_) => Some(T::Credit::empty()),
+        };
+        self.is_root()
+            && oldest.level == self.capital
+            && has.is_some_and(|has| !self.cached.covers(&oldest.level.less(&has)))
+    }
+
+    /// Asserts that a walk would end no request. Recalls for younger ones can wait: the oldest goes before them.
+    #[cfg(debug_assertions)]
+    fn check_nothing_to_decide(&self, now: Time) {
+        let (mut twin, mut fx) = (self.clone(), Effects::new());
+        twin.balance(now, Spare::Keep, &mut fx);
+        let recalls = |effect: &Effect<_>| {
+            let Effect::Send { message, .. } = effect else {
+                return false;
+            };
+            matches!(message, Message::Recall { .. })
+        };
+        assert!(
+            fx.as_slice().iter().all(recalls),
+            "a return that is only collected decides nothing: {fx:?}"
+        );
     }
 
     fn on_grant(

@@ -392,6 +392,7 @@ impl<T: ResourceType> Owner<T> {
             Event::DebtorDown { peer } => self.on_debtor_down(now, peer, fx),
             Event::DebtorHeard { peer } => self.on_debtor_heard(now, peer, fx),
             Event::DebtorSilent { peer } => self.on_debtor_silent(now, peer, fx),
+            Event::Epoch { epoch } => self.on_epoch(now, epoch, fx),
             Event::Message { from, message } => return self.on_message(now, from, message, fx),
             Event::Reduce { token, keep } => {
                 self.reduce(now, token, &keep, fx);

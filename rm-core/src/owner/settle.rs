@@ -13,6 +13,9 @@ use crate::policy::Policy;
 use crate::resource::ResourceType;
 use crate::time::Time;
 
+/// Above so many loans of one resource in one epoch the root asks for the next one.
+const LOANS_LOW: u32 = u32::MAX / 2;
+
 impl<T: ResourceType> Owner<T> {
     pub(super) fn settle(
         &mut self,
@@ -39,7 +42,8 @@ impl<T: ResourceType> Owner<T> {
             }
             let extra = match self.settings.policy {
                 Policy::Exact => return,
-                Policy::Slice(parts) => walk.free.slice(parts.get()),
+                // Cut off, so that a type that slices badly makes no credit.
+                Policy::Slice(parts) => walk.free.slice(parts.get()).meet(&walk.free),
                 Policy::Max => walk.free.clone(),
             };
             if extra.is_empty() {
@@ -236,10 +240,12 @@ impl<T: ResourceType> Owner<T> {
         !self.fence.is_asked() && self.debtors.values().any(|debtor| debtor.limit_owed)
     }
 
-    /// Whether the fencing numbers of this epoch run out: the root needs a new one.
+    /// Whether the fencing numbers or the loans of this epoch run out: the root needs a new one.
     #[must_use]
     pub fn needs_epoch(&self) -> bool {
         self.is_root()
-            && (self.fence.is_low() || self.debtors.values().any(|debtor| debtor.limit_owed))
+            && (self.fence.is_low()
+                || self.last_loan.counter > LOANS_LOW
+                || self.debtors.values().any(|debtor| debtor.limit_owed))
     }
 }

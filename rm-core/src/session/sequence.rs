@@ -254,7 +254,9 @@ fn blocker_weight(blocker: &Blocker) -> usize {
 }
 
 fn note_weight(note: Option<&Note>) -> usize {
-    note.map_or(0, |note| note.label.len() + note.mode.len())
+    note.map_or(0, |note| {
+        size_of::<Note>() + note.label.len() + note.mode.len() + note.node.len()
+    })
 }
 
 #[cfg(test)]

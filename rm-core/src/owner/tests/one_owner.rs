@@ -118,3 +118,27 @@ fn a_deadline_that_passed_denies_and_names_who_is_ahead() {
     };
     assert_eq!((token.index, *ahead), (3, 1));
 }
+
+#[test]
+fn of_two_holders_that_wait_for_each_other_the_younger_is_told_at_once() {
+    let (mut owner, mut fx) = (root(Policy::Exact), Fx::new());
+    owner.acquire(NOW, request(1, 2), &mut fx);
+    owner.acquire(NOW, request(2, 2), &mut fx);
+    let mut fx = Fx::new();
+    owner.convert(NOW, token(1), converting(3), Units(ALL), &mut fx);
+    assert!(fx.is_empty(), "it waits for the other holder");
+    owner.convert(NOW, token(2), converting(4), Units(ALL), &mut fx);
+    let [
+        Effect::Deny {
+            token: younger,
+            why: Denied::WouldDeadlock { .. },
+        },
+    ] = fx.as_slice()
+    else {
+        panic!("a deadlock: {fx:?}");
+    };
+    assert_eq!(*younger, token(2));
+    let mut fx = Fx::new();
+    owner.release(NOW, token(2), &mut fx);
+    assert_eq!(grants(&fx), [1]);
+}

@@ -115,6 +115,13 @@ pub(super) fn order(stamp: u64) -> Order {
     }
 }
 
+pub(super) fn converting(stamp: u64) -> Order {
+    Order {
+        class: Class::Convert,
+        ..order(stamp)
+    }
+}
+
 pub(super) fn request(index: u32, units: u64) -> Request<Units> {
     Request {
         token: token(index),

@@ -1,0 +1,233 @@
+//! A domain and its host: what one node does with its resources, whatever their type.
+
+use std::pin::pin;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use rm_core::credit::Opaque;
+use rm_core::error::LostReason;
+use rm_core::front::{
+    Acquire, Ask, Domain, DomainSettings, Handle, Held, Host, Patience, Role, Trust,
+};
+use rm_core::id::{Class, LoanId, Order, Party, PeerId, ResourceKey, Stamp, TypeId, Version};
+use rm_core::message::{Grant, Message, Steps};
+use rm_core::owner::Settings;
+use rm_core::resource::ResourceType;
+use rm_core::session::packet::Item;
+use rm_core::time::Time;
+use rm_rwlock::{RwCredit, RwLockType};
+
+const CREDITOR: PeerId = PeerId(1);
+const ROOT: Role = Role::Root {
+    epoch: 1,
+    grace: false,
+};
+
+/// Another type than the RW lock: one share, no intent.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Mutual;
+
+impl ResourceType for Mutual {
+    type Credit = RwCredit;
+    const ID: TypeId = TypeId(2001);
+    const NAME: &'static str = "mutual";
+
+    fn capital(&self, _: &ResourceKey) -> RwCredit {
+        RwCredit::READ
+    }
+}
+
+/// A clock that is set by hand, and what was said to peers.
+#[derive(Default)]
+struct Desk {
+    now: AtomicU64,
+    said: Mutex<Vec<(PeerId, Item)>>,
+}
+
+impl Desk {
+    fn said(&self) -> Vec<(PeerId, Item)> {
+        std::mem::take(&mut *self.said.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Host for Desk {
+    fn now(&self) -> Time {
+        Time::from_nanos(self.now.load(Ordering::Relaxed))
+    }
+
+    fn stamp_now(&self) -> Time {
+        self.now()
+    }
+
+    fn queue(&self, to: PeerId, item: Item) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.push((to, item));
+    }
+
+    fn flush(&self, _: PeerId) {}
+
+    fn rearm(&self) {}
+}
+
+fn domain(role: Role, change: impl FnOnce(&mut DomainSettings)) -> (Domain, Arc<Desk>) {
+    let mut settings = DomainSettings::new("here", Settings::default());
+    change(&mut settings);
+    let desk = Arc::new(Desk::default());
+    let domain = Domain::new(settings, role, Arc::clone(&desk) as Arc<dyn Host>)
+        .with_type(RwLockType::default())
+        .with_type(Mutual);
+    (domain, desk)
+}
+
+fn key(name: &str) -> ResourceKey {
+    ResourceKey::new(name.as_bytes()).expect("a name")
+}
+
+fn ask(credit: RwCredit, patience: Patience) -> Ask<RwCredit> {
+    Ask {
+        patience,
+        ..Ask::new(credit)
+    }
+}
+
+fn now_or_never<T: ResourceType<Credit = RwCredit>>(
+    handle: Handle<T>,
+    credit: RwCredit,
+) -> Option<Held<T, Handle<T>>> {
+    let mut acquire = pin!(Acquire::new(handle, ask(credit, Patience::Forever)));
+    match acquire
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()))
+    {
+        Poll::Ready(outcome) => outcome.ok(),
+        Poll::Pending => None,
+    }
+}
+
+/// A grant of `credit` of the RW lock `name`.
+fn grant(name: &str, credit: RwCredit) -> Item {
+    let order = Order {
+        class: Class::New,
+        stamp: Stamp(0),
+        party: Party::default(),
+        seq: 0,
+    };
+    Item {
+        type_id: RwLockType::ID,
+        key: key(name),
+        message: Message::Grant(Grant {
+            loan: LoanId {
+                epoch: 1,
+                counter: 1,
+            },
+            order,
+            version: Version(1),
+            delta: Opaque::of(&credit),
+            steps: Steps::new(),
+            fence: 2,
+            limit: 100,
+        }),
+    }
+}
+
+#[test]
+fn resources_of_two_types_with_one_name_have_nothing_to_do_with_each_other() {
+    let (domain, _) = domain(ROOT, |_| {});
+    let lock: Handle<RwLockType> = domain.resource(&key("x")).expect("room");
+    let mutual: Handle<Mutual> = domain.resource(&key("x")).expect("room");
+    let writer = now_or_never(lock.clone(), *lock.capital()).expect("free");
+    let first = now_or_never(mutual.clone(), RwCredit::READ).expect("free");
+    assert!(now_or_never(mutual.clone(), RwCredit::READ).is_none());
+    drop(first);
+    assert!(now_or_never(mutual, RwCredit::READ).is_some());
+    assert!(now_or_never(lock, RwCredit::READ).is_none());
+    drop(writer);
+    assert_eq!(domain.totals().resources, 2);
+}
+
+#[test]
+fn a_grant_that_there_is_no_room_for_goes_back() {
+    let (domain, desk) = domain(Role::Debtor, |settings| settings.resources_max = 1);
+    let _full: Handle<RwLockType> = domain.resource(&key("x")).expect("room");
+    domain.on_creditor_up(CREDITOR, Arc::new(Trust::until(Time::from_nanos(100))));
+    domain
+        .deliver(CREDITOR, grant("y", RwCredit::READ))
+        .expect("no misbehaviour");
+    let said = desk.said();
+    let [(CREDITOR, item)] = &said[..] else {
+        panic!("one answer: {said:?}");
+    };
+    assert!(matches!(item.message, Message::Return { .. }), "{item:?}");
+    assert_eq!(item.key, key("y"));
+}
+
+#[test]
+fn the_timer_of_a_request_that_was_served_vanishes_with_its_resource() {
+    let (domain, _) = domain(ROOT, |_| {});
+    {
+        let lock: Handle<RwLockType> = domain.resource(&key("x")).expect("room");
+        let reader = now_or_never(lock.clone(), RwCredit::READ).expect("free");
+        let hour = Patience::AtMost(Duration::from_secs(3600));
+        let all = *lock.capital();
+        let mut writing = pin!(Acquire::new(lock, ask(all, hour)));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(writing.as_mut().poll(&mut cx).is_pending());
+        assert!(domain.next_deadline().is_some());
+        drop(reader);
+        assert!(writing.as_mut().poll(&mut cx).is_ready());
+    }
+    domain.sweep();
+    assert_eq!(domain.totals().resources, 0);
+    assert_eq!(domain.next_deadline(), None);
+}
+
+#[test]
+fn a_deadline_told_early_by_the_host_s_clock_is_passed_all_the_same() {
+    let (domain, desk) = domain(ROOT, |_| {});
+    let lock: Handle<RwLockType> = domain.resource(&key("x")).expect("room");
+    let _reader = now_or_never(lock.clone(), RwCredit::READ).expect("free");
+    let all = *lock.capital();
+    let second = Patience::AtMost(Duration::from_secs(1));
+    let mut writing = pin!(Acquire::new(lock, ask(all, second)));
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(writing.as_mut().poll(&mut cx).is_pending());
+    // The host itself says that no time has passed.
+    domain.on_deadline(Time::from_nanos(2_000_000_000));
+    assert_eq!(desk.now(), Time::ZERO);
+    assert!(writing.as_mut().poll(&mut cx).is_ready());
+}
+
+#[test]
+fn a_hold_tells_how_long_it_may_be_used_and_zero_once_its_session_is_over() {
+    let (domain, _) = domain(Role::Debtor, |_| {});
+    let lock: Handle<RwLockType> = domain.resource(&key("x")).expect("room");
+    domain.on_creditor_up(CREDITOR, Arc::new(Trust::until(Time::from_nanos(100))));
+    domain
+        .deliver(CREDITOR, grant("x", RwCredit::READ))
+        .expect("no misbehaviour");
+    let held = now_or_never(lock, RwCredit::READ).expect("it was granted");
+    assert_eq!(held.valid_for(), Some(Duration::from_nanos(100)));
+    domain.on_creditor_down(CREDITOR, LostReason::SessionEnded);
+    assert_eq!(held.valid_for(), Some(Duration::ZERO));
+}
+
+#[test]
+fn a_crowded_debtor_sends_home_what_is_too_much_and_no_more() {
+    let (domain, desk) = domain(Role::Debtor, |settings| settings.cached_max = 3);
+    domain.on_creditor_up(CREDITOR, Arc::new(Trust::until(Time::from_nanos(100))));
+    for name in ["a", "b", "c", "d", "e"] {
+        domain
+            .deliver(CREDITOR, grant(name, RwCredit::READ))
+            .expect("no misbehaviour");
+    }
+    // The first sweep only notes that none was used since.
+    domain.sweep();
+    assert_eq!(desk.said().len(), 0);
+    domain.sweep();
+    assert_eq!(desk.said().len(), 2);
+    domain.sweep();
+    assert_eq!(domain.totals().resources, 3);
+}
