@@ -7,11 +7,11 @@ mod support;
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
-use std::process::{Child, Command};
+use std::process::Child;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use self::support::{Daemon, Lines, RMCTL};
+use self::support::{Daemon, Lines, RMCTL, program};
 
 /// A person before a terminal on which `rmctl lock x -- sh -c script` runs.
 struct Person {
@@ -35,7 +35,7 @@ impl Person {
                 .open(path)
                 .expect("opened")
         };
-        let mut command = Command::new("setsid");
+        let mut command = program("setsid");
         command.args(["--ctty", RMCTL, "lock", "x", "--", "sh", "-c", script]);
         command.env("RM_ENDPOINTS", &daemon.address);
         command
