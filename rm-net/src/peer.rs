@@ -338,15 +338,27 @@ impl Peer {
         }
     }
 
-    /// Until when what is borrowed over this session may be used. Extends it; the first time it begins.
-    pub(crate) fn extend_trust(&self, deadline: Time) -> (bool, &Arc<Trust>) {
-        let mut is_first = false;
-        let trust = self.trust.get_or_init(|| {
-            is_first = true;
-            Arc::new(Trust::until(deadline))
-        });
-        trust.extend(deadline);
-        (is_first, trust)
+    /// The creditor's answer pushes on until when what is borrowed over this session may be used.
+    pub(crate) fn extend_trust(&self, deadline: Time) -> Extended {
+        if let Some(trust) = self.trust.get() {
+            return if trust.extend(deadline) {
+                Extended::Further
+            } else {
+                Extended::TooLate
+            };
+        }
+        let trust = self.trust.get_or_init(|| Arc::new(Trust::until(deadline)));
+        Extended::First(Arc::clone(trust))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn trust(&self) -> Option<&Arc<Trust>> {
+        self.trust.get()
+    }
+
+    /// The lease is over: a user of what was borrowed found the deadline past before an answer came.
+    pub(crate) fn lapse(&self, hub: &Hub, f: impl FnMut(Arrived)) {
+        self.act(hub, f, |session, _, fx| session.lapse(fx));
     }
 
     /// Reads, ticks and hands over what comes, until the connection is over and then until the session is.
@@ -524,6 +536,17 @@ impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+/// What became of an extension.
+#[derive(Debug)]
+pub(crate) enum Extended {
+    /// It is the first: from now on, borrowed credit may be used.
+    First(Arc<Trust>),
+    /// The deadline moved on.
+    Further,
+    /// The former deadline had been found past: what is lost stays lost.
+    TooLate,
 }
 
 /// What a packet or a tick brought.

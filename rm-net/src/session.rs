@@ -63,6 +63,12 @@ impl Session {
         }
     }
 
+    pub(crate) fn lapse(&mut self, fx: &mut SessionEffects) {
+        if let Self::Debtor(session) = self {
+            session.lapse(fx);
+        }
+    }
+
     pub(crate) fn next_tick(&self) -> Option<Time> {
         match self {
             Self::Creditor(session) => session.next_tick(),

@@ -16,6 +16,7 @@ use rm_core::session::packet::{Body, Welcome};
 use rm_core::session::{
     DebtorConfig, DebtorSession, EndReason, Refusal, SessionEffect, VoidReason,
 };
+use rm_core::time::Time;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
@@ -23,7 +24,7 @@ use crate::client::DEFAULT_ENDPOINT;
 use crate::error::ConnectError;
 use crate::frame::PacketCodec;
 use crate::hub::Hub;
-use crate::peer::{Arrived, Peer, WINDOW};
+use crate::peer::{Arrived, Extended, Peer, WINDOW};
 use crate::session::Session;
 
 /// One attempt at a connection, and the wait for a welcome.
@@ -289,6 +290,27 @@ impl Events {
         Ok(())
     }
 
+    fn on_extended(&mut self, domain: &rm_core::front::Domain, deadline: Time) {
+        match self.peer.extend_trust(deadline) {
+            Extended::First(trust) => {
+                self.outcome = Outcome::Lived;
+                domain.on_creditor_up(self.peer.id, trust);
+                self.set(Phase::Connected {
+                    peer: self.peer.id,
+                    lease: self.lease,
+                });
+            }
+            Extended::Further => {}
+            // Resources have let go of this session, and would wait for ever for another one.
+            Extended::TooLate => {
+                let (hub, peer) = (Arc::clone(&self.hub), Arc::clone(&self.peer));
+                peer.lapse(&hub, |arrived| {
+                    let _ = self.on_arrived(arrived);
+                });
+            }
+        }
+    }
+
     fn on_effect(
         &mut self,
         domain: &rm_core::front::Domain,
@@ -302,15 +324,7 @@ impl Events {
             }
             SessionEffect::Established(Welcome { lease, .. }) => self.lease = lease,
             SessionEffect::Extended { deadline } => {
-                let (is_first, trust) = self.peer.extend_trust(deadline);
-                if is_first {
-                    self.outcome = Outcome::Lived;
-                    domain.on_creditor_up(self.peer.id, Arc::clone(trust));
-                    self.set(Phase::Connected {
-                        peer: self.peer.id,
-                        lease: self.lease,
-                    });
-                }
+                self.on_extended(domain, deadline);
             }
             SessionEffect::Ended(why) => {
                 tracing::info!(endpoint = self.endpoint, %why, "the connection is over");
@@ -368,3 +382,6 @@ impl Events {
         self.phase.send_replace(phase);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -126,7 +126,7 @@ mod before_hello {
     async fn another_first_packet_is_refused() {
         undisturbed(async |cluster| {
             let mut raw = cluster.raw().await;
-            raw.say(Body::Renew { sent: 1 }).await;
+            raw.say(Body::Renew { sent: 1, heard: 0 }).await;
             let (code, text) = raw.refusal().await;
             assert_eq!(code, RefuseCode::Protocol);
             assert!(text.contains("is a hello"), "{text}");

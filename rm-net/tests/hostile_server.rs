@@ -43,7 +43,7 @@ async fn wanted(raw: &mut Raw) -> Want<Opaque> {
     raw.say(welcome(LEASE)).await;
     loop {
         match raw.hear().await.expect("a want before the end") {
-            Body::Renew { sent } => {
+            Body::Renew { sent, .. } => {
                 let length = LEASE;
                 raw.say(Body::RenewAck { sent, length }).await;
             }

@@ -36,10 +36,14 @@ impl Trust {
         is_deadline(word)
     }
 
-    /// Pushes the deadline on; never back, and not once it is over.
-    pub fn extend(&self, deadline: Time) {
+    /// Pushes the deadline on; never back, and not once it is over. Returns whether it is not.
+    ///
+    /// Where it is over, somebody found the former deadline past before this extension came: then the session
+    /// must end as well ([`DebtorSession::lapse`](crate::session::DebtorSession::lapse)).
+    #[must_use = "a session whose trust is over must end"]
+    pub fn extend(&self, deadline: Time) -> bool {
         let wanted = deadline.as_nanos();
-        self.update(|word| (is_deadline(word) && word < wanted).then_some(wanted));
+        is_deadline(self.update(|word| (is_deadline(word) && word < wanted).then_some(wanted)))
     }
 
     /// It is over, because the session is.
@@ -97,8 +101,8 @@ mod tests {
     #[test]
     fn a_deadline_moves_on_but_never_back() {
         let trust = Trust::until(at(10));
-        trust.extend(at(20));
-        trust.extend(at(15));
+        assert!(trust.extend(at(20)));
+        assert!(trust.extend(at(15)));
         assert!(trust.is_good(at(19)));
         assert!(!trust.is_good(at(20)));
     }
@@ -119,7 +123,7 @@ mod tests {
     fn what_was_found_lost_stays_lost() {
         let trust = Trust::until(at(10));
         assert!(!trust.is_good(at(10)));
-        trust.extend(at(100));
+        assert!(!trust.extend(at(100)));
         assert!(!trust.is_good(at(11)));
         assert_eq!(trust.deadline(), None);
     }

@@ -62,6 +62,8 @@ pub struct CreditorSession {
     welcome: Option<Welcome>,
     /// The newest renewal that was not answered.
     answer: Option<u64>,
+    /// The newest answer that the debtor said it has heard; `None`: it has not renewed yet.
+    heard: Option<u64>,
     /// When the debtor last proved that it hears.
     proof: Option<Time>,
     link: Link,
@@ -90,6 +92,7 @@ impl CreditorSession {
                 lease: config.terms.length(),
             }),
             answer: None,
+            heard: None,
             proof: None,
             link: Link::new(now, Side::Creditor, config.window),
             void: None,
@@ -121,10 +124,14 @@ impl CreditorSession {
             Body::Hello(_) => Err(Misbehaviour::Unexpected { packet: "Hello" }),
             Body::Inspect { .. } | Body::Inspected { .. } => Ok(()),
             Body::Refuse { .. } => Err(Misbehaviour::Unexpected { packet: "Refuse" }),
-            Body::Renew { sent } => {
+            Body::Renew { sent, heard } => {
                 self.lease.on_renew(now);
                 self.answer = Some(sent);
-                self.proof = Some(now);
+                // The first one follows the welcome, which it has heard.
+                if self.heard.is_none_or(|former| heard > former) {
+                    self.heard = Some(heard);
+                    self.proof = Some(now);
+                }
                 Ok(())
             }
             Body::RenewAck { .. } => Err(Misbehaviour::Unexpected { packet: "RenewAck" }),
@@ -227,8 +234,8 @@ impl CreditorSession {
     /// hears.
     ///
     /// Otherwise a link that is dead one way would park credit at a debtor that cannot use it. The proofs:
-    /// a new acknowledgement, and any renewal, since a debtor renews only while it hears. The caller sees
-    /// to it that its own membership is good.
+    /// a new acknowledgement, and a renewal that says that a further answer was heard. The caller sees to it
+    /// that its own membership is good.
     #[must_use]
     pub fn may_lend(&self, now: Time) -> bool {
         let silence: Duration = self.terms.silence();

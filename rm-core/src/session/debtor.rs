@@ -16,8 +16,8 @@
 //! * Void is for good, and so is the loss of a connection.
 //! * A renewal goes out at once when the session stands, and before all items: whoever is lent credit has an
 //!   answer to a renewal by then.
-//! * A renewal goes out only while the creditor was heard within L/2. So it tells the creditor that it is
-//!   heard, and over a link that is dead one way no credit is parked lease after lease.
+//! * A renewal says which answer was heard last. So the creditor knows whether it is heard, and over a link
+//!   that is dead one way parks no credit lease after lease.
 
 use core::time::Duration;
 
@@ -75,6 +75,8 @@ enum State {
 struct Live {
     terms: LeaseTerms,
     lease: DebtorLease,
+    /// The number of the newest answer.
+    heard: u64,
     /// A renewal goes out as soon as the connection takes it.
     renew_due: bool,
     /// Jeopardy was told.
@@ -180,6 +182,14 @@ impl DebtorSession {
         self.void(VoidReason::Closed, Some(Body::Bye { reason }), fx);
     }
 
+    /// Somebody who used what was borrowed found the deadline past before an answer pushed it on, and has been
+    /// told so: the lease is over, whatever has been answered since.
+    pub fn lapse(&mut self, fx: &mut SessionEffects) {
+        if let State::Live(_) = self.state {
+            self.void(VoidReason::Expired, None, fx);
+        }
+    }
+
     /// The next packet to write, now that the connection takes one; `None`: nothing to say.
     ///
     /// `now` is read just before, and all effects have been worked off. `batch` bounds the credit messages
@@ -205,6 +215,7 @@ impl DebtorSession {
                     live.lease.on_renew_sent(now);
                     return Some(Body::Renew {
                         sent: now.as_nanos(),
+                        heard: live.heard,
                     });
                 }
                 self.link.next_data(batch)
@@ -220,7 +231,7 @@ impl DebtorSession {
             State::Connecting { until, .. } => Some(*until),
             State::Live(live) => {
                 let silence = live.terms.silence();
-                let renews = !live.renew_due && self.link.hears();
+                let renews = !live.renew_due && self.link.is_open();
                 earliest([
                     Some(live.lease.over_at()),
                     live.lease.jeopardy_at().filter(|_| !live.in_jeopardy),
@@ -302,6 +313,7 @@ impl DebtorSession {
                 self.state = State::Live(Live {
                     terms,
                     lease: DebtorLease::new(now, terms).with_patience(now, *patience),
+                    heard: 0,
                     renew_due: true,
                     in_jeopardy: false,
                 });
@@ -318,6 +330,7 @@ impl DebtorSession {
         if renewed == Renewed::Unchanged {
             return;
         }
+        live.heard = live.heard.max(sent);
         if let Some(deadline) = live.lease.deadline() {
             fx.push(SessionEffect::Extended { deadline });
         }
@@ -394,10 +407,11 @@ impl DebtorSession {
         fx.push(SessionEffect::Void(why));
     }
 
-    /// Marks a renewal that is due, if the creditor was heard lately.
+    /// Marks a renewal that is due. Also while nothing is heard: after a pause there may be nothing to hear before
+    /// it is answered.
     fn mark_renewal(&mut self, now: Time) {
         if let State::Live(live) = &mut self.state {
-            live.renew_due |= self.link.hears() && now >= live.lease.renew_at();
+            live.renew_due |= self.link.is_open() && now >= live.lease.renew_at();
         }
     }
 }

@@ -86,11 +86,6 @@ impl Link {
         &self.outgoing
     }
 
-    /// Whether the link is open and not silent, as of the last input.
-    pub(super) const fn hears(&self) -> bool {
-        self.open && !self.silent
-    }
-
     /// Queues an item. Over a link that is no longer open nothing can be said, and nothing needs to be.
     pub(super) fn push(&mut self, item: Item) -> Result<(), WindowFull> {
         let downward = item.message.is_downward();

@@ -81,6 +81,8 @@ pub enum Body {
     Renew {
         /// The debtor's clock just before sending: an opaque number to everybody else.
         sent: u64,
+        /// The number of the newest answer that the debtor has heard; 0: none yet. Proof that it hears.
+        heard: u64,
     },
     /// Creditor: extended.
     RenewAck {

@@ -199,7 +199,7 @@ fn packet(body: Body) -> Packet {
 }
 
 fn renew() -> Packet {
-    packet(Body::Renew { sent: 1 })
+    packet(Body::Renew { sent: 1, heard: 0 })
 }
 
 fn data(first: u64, items: Vec<Item>) -> Packet {

@@ -36,7 +36,7 @@ fn body() -> impl Strategy<Value = Body> {
         (any::<u64>(), query()).prop_map(|(id, query)| Body::Inspect { id, query }),
         (any::<u64>(), answer()).prop_map(|(id, answer)| Body::Inspected { id, answer }),
         (refuse_code(), text()).prop_map(|(code, text)| Body::Refuse { code, text }),
-        any::<u64>().prop_map(|sent| Body::Renew { sent }),
+        any::<(u64, u64)>().prop_map(|(sent, heard)| Body::Renew { sent, heard }),
         (any::<u64>(), span(LEASE_MAX)).prop_map(|(sent, length)| Body::RenewAck { sent, length }),
         welcome().prop_map(Body::Welcome),
     ]

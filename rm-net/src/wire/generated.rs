@@ -113,6 +113,9 @@ pub struct Renew {
     /// The debtor's clock just before sending. Nobody else may read a meaning into it.
     #[prost(uint64, tag = "1")]
     pub sent: u64,
+    /// The `sent` of the newest answer that the debtor has heard; 0: none yet. It proves that the debtor hears.
+    #[prost(uint64, tag = "2")]
+    pub heard: u64,
 }
 /// Creditor: extended.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -48,7 +48,10 @@ fn body(body: pb::packet::Body) -> Result<Body, WireError> {
                 items: data.items.into_iter().map(item).collect::<Result<_, _>>()?,
             }
         }
-        In::Renew(renew) => Body::Renew { sent: renew.sent },
+        In::Renew(renew) => Body::Renew {
+            sent: renew.sent,
+            heard: renew.heard,
+        },
         In::RenewAck(ack) => {
             let length = Duration::from_nanos(ack.length_nanos);
             limits::span("RenewAck.length", length, Duration::ZERO, LEASE_MAX)?;

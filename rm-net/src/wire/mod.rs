@@ -56,7 +56,7 @@ use self::generated as pb;
 /// let packet = Packet {
 ///     epoch: 1,
 ///     stamp: Stamp(7),
-///     body: Body::Renew { sent: 9 },
+///     body: Body::Renew { sent: 9, heard: 0 },
 /// };
 /// let mut bytes = BytesMut::new();
 /// rm_net::wire::encode(&packet, &mut bytes)?;

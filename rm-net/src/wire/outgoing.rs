@@ -49,7 +49,10 @@ fn body(body: &Body) -> Result<pb::packet::Body, WireError> {
             code: refuse_code(*code).into(),
             text: text(why),
         }),
-        Body::Renew { sent } => Out::Renew(pb::Renew { sent: *sent }),
+        Body::Renew { sent, heard } => Out::Renew(pb::Renew {
+            sent: *sent,
+            heard: *heard,
+        }),
         Body::RenewAck { sent, length } => {
             limits::span("RenewAck.length", *length, Duration::ZERO, LEASE_MAX)?;
             Out::RenewAck(pb::RenewAck {

@@ -59,7 +59,10 @@ fn answer_is_sound(bytes: Vec<u8>) -> Result<(), TestCaseError> {
 
 #[test]
 fn the_bytes_of_a_renewal_do_not_change() {
-    let renew = packet(Body::Renew { sent: 300 });
+    let renew = packet(Body::Renew {
+        sent: 300,
+        heard: 0,
+    });
     assert_bytes(&renew, "0801110700000000000000 22 03 08ac02");
 }
 

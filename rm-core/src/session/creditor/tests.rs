@@ -52,7 +52,7 @@ impl Bench {
     /// A renewal received at 100 ms was answered.
     fn renewed() -> Self {
         let mut bench = Self::new();
-        assert_eq!(bench.packet(100, Body::Renew { sent: 77 }), []);
+        assert_eq!(bench.packet(100, Body::Renew { sent: 77, heard: 0 }), []);
         assert_eq!(bench.sent(), [ack(77)]);
         bench
     }
@@ -97,7 +97,13 @@ fn gone(why: &VoidReason) -> Body {
 #[test]
 fn what_was_lent_is_taken_back_a_wait_after_the_newest_renewal() {
     let mut bench = Bench::renewed();
-    bench.packet(4_000, Body::Renew { sent: 78 });
+    bench.packet(
+        4_000,
+        Body::Renew {
+            sent: 78,
+            heard: 77,
+        },
+    );
     assert_eq!(bench.session.take_back_at(), Some(ms(4_000 + WAIT)));
     assert_eq!(bench.tick(4_000 + WAIT - 1), [Silent]);
     assert_eq!(bench.tick(4_000 + WAIT), [Void(VoidReason::TakenBack)]);
@@ -118,8 +124,14 @@ fn a_debtor_that_never_renews_is_waited_for_and_lent_nothing() {
 #[test]
 fn the_newest_renewal_is_answered_before_any_item() {
     let mut bench = Bench::new();
-    bench.packet(100, Body::Renew { sent: 77 });
-    bench.packet(101, Body::Renew { sent: 78 });
+    bench.packet(100, Body::Renew { sent: 77, heard: 0 });
+    bench.packet(
+        101,
+        Body::Renew {
+            sent: 78,
+            heard: 77,
+        },
+    );
     bench.session.push(grant(1)).unwrap();
     assert_eq!(bench.sent(), [ack(78), data(0, 1, &[grant(1)])]);
 }
@@ -127,7 +139,7 @@ fn the_newest_renewal_is_answered_before_any_item() {
 #[test]
 fn a_suspended_creditor_answers_no_renewal_until_it_is_good_again() {
     let mut bench = Bench::new();
-    bench.packet(100, Body::Renew { sent: 77 });
+    bench.packet(100, Body::Renew { sent: 77, heard: 0 });
     let suspended = bench
         .session
         .transmit(Membership::Suspended, Window::default());
@@ -138,7 +150,13 @@ fn a_suspended_creditor_answers_no_renewal_until_it_is_good_again() {
 #[test]
 fn a_renewal_read_before_the_timers_saves_a_lease_that_ran_out() {
     let mut bench = Bench::renewed();
-    bench.packet(30_000, Body::Renew { sent: 78 });
+    bench.packet(
+        30_000,
+        Body::Renew {
+            sent: 78,
+            heard: 77,
+        },
+    );
     assert_eq!(bench.tick(30_000), []);
     assert_eq!(bench.sent(), [ack(78)]);
 }
@@ -147,7 +165,16 @@ fn a_renewal_read_before_the_timers_saves_a_lease_that_ran_out() {
 fn a_renewal_after_taking_back_is_not_answered() {
     let mut bench = Bench::renewed();
     bench.tick(100 + WAIT);
-    assert_eq!(bench.packet(100 + WAIT, Body::Renew { sent: 78 }), []);
+    assert_eq!(
+        bench.packet(
+            100 + WAIT,
+            Body::Renew {
+                sent: 78,
+                heard: 77
+            }
+        ),
+        []
+    );
     assert_eq!(bench.sent(), [gone(&VoidReason::TakenBack)]);
     assert_eq!(bench.sent(), []);
 }
@@ -188,7 +215,13 @@ fn goodbye_and_a_later_session_end_it_at_once() {
 #[test]
 fn a_creditor_that_stops_says_so_and_still_waits_for_the_lease() {
     let mut bench = Bench::renewed();
-    bench.packet(150, Body::Renew { sent: 78 });
+    bench.packet(
+        150,
+        Body::Renew {
+            sent: 78,
+            heard: 77,
+        },
+    );
     bench.session.bye("restart", &mut bench.fx);
     assert_eq!(
         bench.fx.drain().collect::<Vec<_>>(),
@@ -220,7 +253,16 @@ fn silence_is_told_once_and_ended_by_the_next_packet() {
     assert_eq!(bench.session.next_tick(), Some(ms(5_100)));
     assert_eq!(bench.tick(5_100), [Silent]);
     assert_eq!(bench.tick(5_200), []);
-    assert_eq!(bench.packet(6_000, Body::Renew { sent: 78 }), [Heard]);
+    assert_eq!(
+        bench.packet(
+            6_000,
+            Body::Renew {
+                sent: 78,
+                heard: 77
+            }
+        ),
+        [Heard]
+    );
     assert_eq!(bench.tick(11_000), [Silent]);
 }
 
@@ -264,4 +306,20 @@ fn a_debtor_that_breaks_the_rules_is_told_and_still_waited_for() {
         assert!(!bench.session.is_connected());
         assert_eq!(bench.session.take_back_at(), Some(ms(100 + WAIT)));
     }
+}
+
+#[test]
+fn a_renewal_that_says_nothing_new_was_heard_proves_nothing() {
+    let mut bench = Bench::renewed();
+    assert!(bench.session.may_lend(ms(5_099)));
+    bench.packet(4_000, Body::Renew { sent: 78, heard: 0 });
+    assert!(!bench.session.may_lend(ms(5_100)));
+    bench.packet(
+        5_200,
+        Body::Renew {
+            sent: 79,
+            heard: 78,
+        },
+    );
+    assert!(bench.session.may_lend(ms(5_200)));
 }

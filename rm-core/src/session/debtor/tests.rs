@@ -92,10 +92,17 @@ fn welcome() -> Welcome {
     }
 }
 
-fn renew(at: u64) -> Body {
+/// A renewal at `at`, of a debtor that has heard the answer to the one at `heard`.
+fn renew_after(at: u64, heard: Option<u64>) -> Body {
     Body::Renew {
         sent: ms(at).as_nanos(),
+        heard: heard.map_or(0, |heard| ms(heard).as_nanos()),
     }
+}
+
+/// The first answer is to the renewal at 100.
+fn renew(at: u64) -> Body {
+    renew_after(at, (at > 100).then_some(100))
 }
 
 fn ack(at: u64) -> Body {
@@ -136,7 +143,7 @@ fn it_says_hello_once_and_renews_as_soon_as_it_is_welcomed() {
     assert_eq!(bench.sent(0), [Body::Hello(hello)]);
     assert_eq!(bench.sent(1), []);
     bench.packet(100, Body::Welcome(welcome()));
-    assert_eq!(bench.sent(120), [renew(120)]);
+    assert_eq!(bench.sent(120), [renew_after(120, None)]);
     assert_eq!(bench.session.deadline(), None);
 }
 
@@ -350,16 +357,16 @@ fn an_acknowledgement_goes_alone_after_many_items() {
 }
 
 #[test]
-fn it_renews_no_more_while_it_hears_nothing_and_at_once_when_it_does() {
+fn it_goes_on_renewing_while_it_hears_nothing_and_says_what_it_heard_last() {
     let mut bench = Bench::live();
     bench.tick(2_600);
-    assert_eq!(bench.sent(2_600), [renew(2_600)]);
+    assert_eq!(bench.sent(2_600), [renew_after(2_600, Some(100))]);
     // Half a lease after the answer at 110.
     assert_eq!(bench.tick(5_110), [Silent]);
-    assert_eq!(bench.sent(5_110), []);
-    assert_eq!(bench.tick(5_200), []);
+    assert_eq!(bench.sent(5_110), [renew_after(5_110, Some(100))]);
     assert_eq!(bench.packet(5_300, ack(2_600)), [Heard, extended(2_600)]);
-    assert_eq!(bench.sent(5_300), [renew(5_300)]);
+    bench.tick(7_700);
+    assert_eq!(bench.sent(7_700), [renew_after(7_700, Some(2_600))]);
 }
 
 #[test]
