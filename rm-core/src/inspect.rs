@@ -48,7 +48,8 @@ pub enum Answer {
         /// There are more after the last one.
         more: bool,
     },
-    /// To `Show`; `None`: nothing is known of it, so nobody holds it or waits.
+    /// To `Show`; `None`: nothing is known of it, so nobody holds it or waits. Except while a root that started
+    /// anew does not know what was lent before: see [`StatusView::grace`].
     Show(Option<ResourceView>),
     /// To `Status`.
     Status(StatusView),

@@ -31,7 +31,10 @@ const SECONDS_TO_2020: u64 = 1_577_836_800;
 #[derive(Debug)]
 pub(crate) struct Store {
     dir: PathBuf,
+    /// What is acted upon.
     state: State,
+    /// It is what is on disk, synced. If not, the last write failed, and nobody knows how far it got.
+    is_on_disk: bool,
     /// The lease of this life.
     lease: Duration,
     _lock: File,
@@ -81,20 +84,21 @@ impl Store {
             None => first_epoch(),
         };
         let longest = trusted.unwrap_or_default().max(lease);
-        let lease_ms = longest.as_millis().try_into().unwrap_or(u64::MAX);
+        let lease_ms = millis(longest);
         let state = State {
             format: FORMAT,
             epoch,
             lease_ms,
             lent: trusted.is_some(),
         };
-        let store = Self {
+        let mut store = Self {
             dir: dir.into(),
-            state,
+            state: state.clone(),
+            is_on_disk: false,
             lease,
             _lock: lock,
         };
-        store.write().map_err(unusable)?;
+        store.replace(state).map_err(unusable)?;
         Ok((store, trusted))
     }
 
@@ -104,42 +108,59 @@ impl Store {
 
     /// From now on somebody may trust something. Synced when it returns.
     pub(crate) fn set_lent(&mut self) -> io::Result<()> {
-        if self.state.lent {
-            return Ok(());
-        }
-        self.state.lent = true;
-        self.write().inspect_err(|_| self.state.lent = false)
+        self.replace(State {
+            lent: true,
+            ..self.state.clone()
+        })
     }
 
     /// Nobody trusts anything any more, of this life or the one before.
     pub(crate) fn set_all_back(&mut self) -> io::Result<()> {
-        if !self.state.lent {
-            return Ok(());
-        }
-        let former = self.state.clone();
-        self.state.lent = false;
-        self.state.lease_ms = self.lease.as_millis().try_into().unwrap_or(u64::MAX);
-        self.write().inspect_err(|_| self.state = former)
+        self.replace(State {
+            lent: false,
+            lease_ms: millis(self.lease),
+            ..self.state.clone()
+        })
     }
 
     /// Enters the next epoch. Synced when it returns.
     pub(crate) fn next_epoch(&mut self) -> io::Result<u32> {
         let next = self.state.epoch.checked_add(1);
-        self.state.epoch = next.ok_or_else(|| io::Error::other("there is no later epoch"))?;
-        self.write()?;
-        Ok(self.state.epoch)
+        let epoch = next.ok_or_else(|| io::Error::other("there is no later epoch"))?;
+        self.replace(State {
+            epoch,
+            ..self.state.clone()
+        })?;
+        Ok(epoch)
     }
 
-    fn write(&self) -> io::Result<()> {
+    /// Acts upon `state` from now on, if it can be written.
+    fn replace(&mut self, state: State) -> io::Result<()> {
+        if self.is_on_disk && self.state == state {
+            return Ok(());
+        }
+        self.is_on_disk = false;
+        self.write(&state)?;
+        self.state = state;
+        self.is_on_disk = true;
+        Ok(())
+    }
+
+    fn write(&self, state: &State) -> io::Result<()> {
         let fresh = self.dir.join(FRESH);
         let mut file = File::create(&fresh)?;
-        let mut text = serde_json::to_vec(&self.state)?;
+        let mut text = serde_json::to_vec(state)?;
         text.push(b'\n');
         file.write_all(&text)?;
         file.sync_all()?;
         fs::rename(&fresh, self.dir.join(STATE))?;
         File::open(&self.dir)?.sync_all()
     }
+}
+
+/// Rounded up: who waits a lease out must not wait too short.
+fn millis(lease: Duration) -> u64 {
+    u64::try_from(lease.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
 fn read(path: &Path) -> Result<Option<State>, StartError> {
@@ -242,6 +263,32 @@ mod tests {
         let _first = open(dir.path(), LEASE);
         let second = Store::open(dir.path(), LEASE);
         assert!(matches!(second, Err(StartError::DataDirInUse { .. })));
+    }
+
+    #[test]
+    fn a_lease_is_noted_rounded_up() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let lease = LEASE + Duration::from_nanos(1);
+        let mut store = open(dir.path(), lease).0;
+        store.set_lent().expect("written");
+        drop(store);
+        let trusted = open(dir.path(), LEASE).1;
+        assert!(trusted.is_some_and(|trusted| trusted >= lease));
+    }
+
+    #[test]
+    fn after_a_note_that_failed_nothing_is_taken_to_be_on_disk() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let data = dir.path().join("data");
+        let mut store = open(&data, LEASE).0;
+        store.set_lent().expect("written");
+        fs::remove_dir_all(&data).expect("removed");
+        store.set_all_back().expect_err("there is no directory");
+        store.set_lent().expect_err("there is none yet");
+        fs::create_dir(&data).expect("made");
+        store.set_lent().expect("written");
+        let on_disk = read(&data.join(STATE)).expect("sound").expect("there");
+        assert!(on_disk.lent);
     }
 
     #[test]

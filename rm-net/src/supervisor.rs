@@ -50,7 +50,7 @@ pub(crate) enum Phase {
     Connecting {
         /// What went wrong last.
         last: String,
-        /// A server refused: trying again at once is of no use.
+        /// Of all endpoints none was willing, and one refused: trying again at once is of no use.
         refused: Option<ConnectError>,
     },
 }
@@ -108,6 +108,8 @@ impl Supervisor {
         let stopping = self.hub.stopping.clone();
         let mut pause = PAUSE_MIN;
         let mut turn = 0;
+        // By the first endpoint that refused in this round.
+        let mut refused = None;
         while !stopping.is_cancelled() {
             let endpoint = self.endpoints[turn % self.endpoints.len()].clone();
             turn += 1;
@@ -117,11 +119,14 @@ impl Supervisor {
                 () = stopping.cancelled() => break,
             };
             match connected {
-                Ok(Ok(stream)) => match self.session(stream, &endpoint).await {
-                    Outcome::Expired => pause = AFTERMATH,
-                    Outcome::Lived => pause = PAUSE_MIN,
-                    Outcome::Stillborn => {}
-                },
+                Ok(Ok(stream)) => {
+                    let (outcome, refusal) = self.session(stream, &endpoint).await;
+                    match outcome {
+                        Outcome::Expired => (refused, pause) = (None, AFTERMATH),
+                        Outcome::Lived => (refused, pause) = (None, PAUSE_MIN),
+                        Outcome::Stillborn => refused = refused.or(refusal),
+                    }
+                }
                 Ok(Err(error)) if error.kind() == ErrorKind::InvalidInput => {
                     self.note(format!(
                         "{error}: write host and port, such as {DEFAULT_ENDPOINT}"
@@ -129,6 +134,15 @@ impl Supervisor {
                 }
                 Ok(Err(error)) => self.note(error.to_string()),
                 Err(_) => self.note(format!("no answer within {ATTEMPT:?}")),
+            }
+            // Not before all were asked: where one refuses, another may be willing.
+            if turn % self.endpoints.len() == 0
+                && let Some(refused) = refused.take()
+            {
+                self.phase.send_replace(Phase::Connecting {
+                    last: refused.to_string(),
+                    refused: Some(refused),
+                });
             }
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
@@ -151,8 +165,12 @@ impl Supervisor {
         });
     }
 
-    /// One session over one connection, until it is void.
-    async fn session(&mut self, stream: TcpStream, endpoint: &str) -> Outcome {
+    /// One session over one connection, until it is void: what became of it, and why the server refused, if it did.
+    async fn session(
+        &mut self,
+        stream: TcpStream,
+        endpoint: &str,
+    ) -> (Outcome, Option<ConnectError>) {
         let _ = stream.set_nodelay(true);
         self.sessions += 1;
         let config = DebtorConfig {
@@ -181,6 +199,7 @@ impl Supervisor {
             endpoint: endpoint.to_owned(),
             lease: Duration::ZERO,
             outcome: Outcome::Stillborn,
+            refused: None,
             offence: None,
         };
         let (over, is_over) = watch::channel(false);
@@ -195,7 +214,7 @@ impl Supervisor {
         };
         tokio::join!(runner, self.watch(&watched, is_over));
         self.hub.remove(id);
-        events.outcome
+        (events.outcome, events.refused)
     }
 
     /// Ends a session that is of no more use: when told to stop, and when its connection is gone and nothing is
@@ -239,6 +258,8 @@ struct Events {
     endpoint: String,
     lease: Duration,
     outcome: Outcome,
+    /// Why the server refused, if it did.
+    refused: Option<ConnectError>,
     /// How the server broke the rules, if it did: then that is the reason for all that follows.
     offence: Option<String>,
 }
@@ -330,10 +351,10 @@ impl Events {
                 };
                 domain.on_creditor_down(self.peer.id, lost);
                 tracing::debug!(endpoint = self.endpoint, %why, "the session is over");
-                let refused = self.refused(&why);
+                self.refused = self.refusal(&why);
                 self.set(Phase::Connecting {
                     last: self.reason(&why),
-                    refused,
+                    refused: None,
                 });
             }
             SessionEffect::Heard | SessionEffect::Silent => {}
@@ -345,7 +366,7 @@ impl Events {
         self.offence.clone().unwrap_or_else(|| why.to_string())
     }
 
-    fn refused(&self, why: &VoidReason) -> Option<ConnectError> {
+    fn refusal(&self, why: &VoidReason) -> Option<ConnectError> {
         let VoidReason::Ended(EndReason::Refused(Refusal { code, text })) = why else {
             return None;
         };

@@ -115,6 +115,21 @@ async fn a_refusal_is_passed_on_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_endpoint_is_tried_where_one_refuses() {
+    let unwilling = server(async |mut raw: Raw| {
+        let (code, text) = (RefuseCode::Stopping, "not here".into());
+        raw.say(Body::Refuse { code, text }).await;
+        raw
+    })
+    .await;
+    let good = common::Cluster::new(LEASE).await;
+    let both = Client::builder().endpoint(&unwilling);
+    let both = both.endpoint(&good.endpoint).connect_timeout(PATIENCE);
+    let client = both.connect().await.expect("the second one is good");
+    drop(client.rw_lock("x").write().await.expect("granted"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lease_of_a_moment_or_a_day_is_not_accepted() {
     for (lease, what) in [(1_000, "too short"), (86_400_000_000_000, "too long")] {
         let endpoint = server(move |mut raw: Raw| async move {

@@ -101,12 +101,11 @@ impl CreditorSession {
 
     /// A packet came. `now` is read after its receipt.
     ///
-    /// [`Body::Inspect`] and [`Body::Inspected`] belong to the driver; here they are a sign of life.
+    /// [`Body::Inspect`] and [`Body::Inspected`] belong to the driver.
     pub fn on_packet(&mut self, now: Time, body: Body, fx: &mut SessionEffects) {
         if self.void.is_some() || !self.link.is_open() {
             return;
         }
-        self.link.on_heard(now, fx);
         let outcome = match body {
             Body::Bye { reason } => {
                 self.make_void(VoidReason::Bye { reason }, None, fx);
@@ -116,7 +115,7 @@ impl CreditorSession {
                 let heard = self.link.on_data(now, Data { ack, first, items }, fx);
                 heard.map(|is_proof| {
                     if is_proof {
-                        self.proof = Some(now);
+                        self.on_proof(now, fx);
                     }
                 })
             }
@@ -130,7 +129,7 @@ impl CreditorSession {
                 // The first one follows the welcome, which it has heard.
                 if self.heard.is_none_or(|former| heard > former) {
                     self.heard = Some(heard);
-                    self.proof = Some(now);
+                    self.on_proof(now, fx);
                 }
                 Ok(())
             }
@@ -282,6 +281,12 @@ impl CreditorSession {
     #[must_use]
     pub fn has_unsent(&self) -> bool {
         self.link.outgoing().has_unsent()
+    }
+
+    /// The debtor hears us. Whatever else it says is no news: over a link that is dead one way it says much.
+    fn on_proof(&mut self, now: Time, fx: &mut SessionEffects) {
+        self.proof = Some(now);
+        self.link.on_heard(now, fx);
     }
 
     /// The connection is over; the session is not.

@@ -28,7 +28,7 @@ pub enum SessionEffect {
         /// The new deadline: this moment is outside.
         deadline: Time,
     },
-    /// The other side, which had been silent, is heard again.
+    /// The silence is over.
     Heard,
     /// Debtor: trust was extended in time.
     JeopardyCleared,
@@ -37,9 +37,9 @@ pub enum SessionEffect {
         /// When all is lost unless an answer comes.
         deadline: Time,
     },
-    /// Nothing has been heard of the other side for half a lease. It is said once per silence, and a
-    /// [`Heard`](Self::Heard) ends it. A creditor lends nothing meanwhile: a debtor that may not hear
-    /// would keep what it cannot use.
+    /// A debtor has heard nothing of the creditor for half a lease; or nothing has shown the creditor for so long
+    /// that the debtor hears it. It is said once per silence, and a [`Heard`](Self::Heard) ends it. A
+    /// creditor lends nothing meanwhile: a debtor that may not hear would keep what it cannot use.
     Silent,
     /// The session is over for good. A debtor has lost all that it borrowed over it; a creditor has all
     /// that it lent.

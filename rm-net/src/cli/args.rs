@@ -25,7 +25,7 @@ const SPAN_SECS_MAX: f64 = 366.0 * 86_400.0;
     disable_help_subcommand = true
 )]
 pub(crate) struct Rmctl {
-    /// Addresses of the server, separated by commas; they are tried in turn
+    /// Addresses of the one server, separated by commas; they are tried in turn
     #[arg(long, global = true, env = "RM_ENDPOINTS", value_name = "ADDR,..", value_delimiter = ',',
           default_value = DEFAULT_ENDPOINT)]
     pub(crate) endpoints: Vec<String>,

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::args::Wanted;
-use super::exit::Failure;
+use super::exit::{Exit, Failure};
+use crate::client::DEFAULT_ENDPOINT;
 use crate::{Client, ClientBuilder};
 
 /// Who does not want to wait for a lock still waits so long for a server.
@@ -13,12 +14,12 @@ const CONNECT_MOST: Duration = Duration::from_secs(5);
 
 /// Connects to the first of `endpoints` that answers.
 pub(crate) async fn connect(endpoints: &[String]) -> Result<Client, Failure> {
-    Ok(builder(endpoints).connect().await?)
+    Ok(builder(endpoints)?.connect().await?)
 }
 
 /// The same, under a name of its own.
 pub(crate) async fn connect_as(endpoints: &[String], name: String) -> Result<Client, Failure> {
-    Ok(builder(endpoints).name(name).connect().await?)
+    Ok(builder(endpoints)?.name(name).connect().await?)
 }
 
 /// The same, for as long as the locks may be waited for.
@@ -28,14 +29,52 @@ pub(crate) async fn connect_for(endpoints: &[String], wanted: &Wanted) -> Result
         Some(wait) => wait.clamp(CONNECT_LEAST, CONNECT_MOST),
         None => CONNECT_MOST,
     };
-    let builder = builder(endpoints).connect_timeout(timeout);
+    let builder = builder(endpoints)?.connect_timeout(timeout);
     Ok(builder.connect().await?)
 }
 
-fn builder(endpoints: &[String]) -> ClientBuilder {
+fn builder(endpoints: &[String]) -> Result<ClientBuilder, Failure> {
     // An empty one stands for none, as where RM_ENDPOINTS is set to nothing.
     let endpoints = endpoints.iter().map(|endpoint| endpoint.trim());
-    endpoints
-        .filter(|endpoint| !endpoint.is_empty())
-        .fold(Client::builder(), ClientBuilder::endpoint)
+    endpoints.filter(|endpoint| !endpoint.is_empty()).try_fold(
+        Client::builder(),
+        |builder, endpoint| {
+            has_port(endpoint)?;
+            Ok(builder.endpoint(endpoint))
+        },
+    )
+}
+
+/// What has no port is a typing error, and no reason to try for seconds.
+fn has_port(endpoint: &str) -> Result<(), Failure> {
+    match endpoint.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(()),
+        _ => {
+            let error = format_args!("'{endpoint}' is no address of a server");
+            Err(Failure::new(Exit::USAGE, error).hint(format!(
+                "give --endpoints or RM_ENDPOINTS host and port, such as {DEFAULT_ENDPOINT}"
+            )))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_without_a_port_is_a_usage_error_that_says_what_to_write() {
+        for wrong in ["foo", "foo:", ":7600", "foo:http", "foo:70000"] {
+            let failure = has_port(wrong).expect_err(wrong);
+            assert_eq!(failure.exit, Exit::USAGE);
+            assert!(
+                failure
+                    .hint
+                    .is_some_and(|hint| hint.contains(DEFAULT_ENDPOINT))
+            );
+        }
+        for right in ["localhost:1", "[::1]:7600", "10.0.0.1:65535"] {
+            assert_eq!(has_port(right), Ok(()));
+        }
+    }
 }

@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::args::Rmd;
 use super::exit::{Exit, Failure};
-use super::output::Output;
+use super::output::{Output, tame};
 use super::signals::Signals;
 use crate::Node;
 
@@ -75,7 +75,10 @@ impl Event {
                 name,
                 epoch,
                 data_dir,
-            } => format!("listening on {address} as {name}, epoch {epoch}, data in {data_dir}"),
+            } => {
+                let name = tame(name);
+                format!("listening on {address} as {name}, epoch {epoch}, data in {data_dir}")
+            }
             Self::Stopped { clean: true, .. } => "stopped: all credit had come back".into(),
             Self::Stopped { loans, .. } => format!(
                 "stopped, loans still out: {loans}; the next start lends nothing until the leases of all clients are over"
