@@ -26,7 +26,6 @@ mod model;
 mod talk;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 use std::time::Duration;
 
 use rm_core::id::{Boot, PeerId};
@@ -38,10 +37,8 @@ use rm_core::session::{
 };
 use rm_core::time::Time;
 
-use model::{Connection, InPause, MS, Process, Random};
+use model::{Connection, InPause, MS, Process, Random, SEEDS, seeds};
 
-/// Runs of each test, unless `RM_SEEDS` says otherwise.
-const SEEDS: u64 = 200;
 const L: u64 = 15_000 * MS;
 /// Faults begin before this; the run ends some time later.
 const FAULTS_UNTIL: u64 = 12 * L;
@@ -543,21 +540,6 @@ impl World {
             return Err("jeopardy without a fault".to_owned());
         }
         Ok(())
-    }
-}
-
-fn seeds() -> Range<u64> {
-    let number = |name| {
-        let value = std::env::var(name).ok()?;
-        Some(
-            value
-                .parse()
-                .unwrap_or_else(|_| panic!("{name} is no number: {value}")),
-        )
-    };
-    match number("RM_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("RM_SEEDS").unwrap_or(SEEDS),
     }
 }
 

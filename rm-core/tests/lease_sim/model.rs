@@ -2,12 +2,32 @@
 //! they are a [`Time`], which is what a process reads off its own clock.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use rm_core::session::packet::Body;
 use rm_core::time::Time;
 
 /// A millisecond.
 pub(crate) const MS: u64 = 1_000_000;
+
+/// Seeds of a plain run.
+pub(crate) const SEEDS: u64 = 200;
+
+/// The seeds to run: one by `RM_SEED`, the first so many by `RM_SEEDS`, else [`SEEDS`].
+pub(crate) fn seeds() -> Range<u64> {
+    let number = |name| {
+        let value = std::env::var(name).ok()?;
+        Some(
+            value
+                .parse()
+                .unwrap_or_else(|_| panic!("{name} is no number: {value}")),
+        )
+    };
+    match number("RM_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("RM_SEEDS").unwrap_or(SEEDS),
+    }
+}
 
 /// The generator `splitmix64`.
 pub(crate) struct Random(u64);
