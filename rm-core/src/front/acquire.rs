@@ -11,8 +11,9 @@ use thiserror::Error;
 
 use super::resource::{Resource, Started};
 use super::slots::Watch;
+use super::wanted::Wanted;
 use crate::error::{Denied, LostReason};
-use crate::id::{BadName, Token};
+use crate::id::{BadName, GroupId, Token};
 use crate::message::{Blocker, BlockerKind, Blockers};
 use crate::resource::ResourceType;
 use crate::time::Time;
@@ -27,6 +28,13 @@ pub struct Ask<L> {
     pub patience: Patience,
     /// What the caller calls the request, for people.
     pub label: Option<String>,
+    /// How much older it counts than it is, at most as much as the domain allows: it goes before requests that were
+    /// made up to so long before it. Nothing else changes the order.
+    pub priority: Duration,
+    /// Its group: members on this node share one hold, and do not wait for each other.
+    pub group: Option<GroupId>,
+    /// It gives up what it holds within this time after somebody waits for it; if it does not, the hold is lost.
+    pub gives_way: Option<Duration>,
 }
 
 impl<L> Ask<L> {
@@ -36,7 +44,27 @@ impl<L> Ask<L> {
             level,
             patience: Patience::Forever,
             label: None,
+            priority: Duration::ZERO,
+            group: None,
+            gives_way: None,
         }
+    }
+
+    /// The same request for something else.
+    pub fn of<M>(self, level: M) -> Ask<M> {
+        Ask {
+            level,
+            patience: self.patience,
+            label: self.label,
+            priority: self.priority,
+            group: self.group,
+            gives_way: self.gives_way,
+        }
+    }
+
+    /// Whether the request has nothing that its hold must remember.
+    pub(super) const fn is_plain(&self) -> bool {
+        self.label.is_none() && self.group.is_none() && self.gives_way.is_none()
     }
 }
 
@@ -334,6 +362,27 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
     #[must_use]
     pub fn valid_for(&self) -> Option<Duration> {
         self.resource.valid_for(self.token)
+    }
+
+    /// Whether somebody waits for what is held, as far as this node knows.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.resource.is_wanted(self.token)
+    }
+
+    /// Waits until somebody waits for what is held, and says who. Each begins to wait once, and is told once: the next
+    /// call waits for the next. Fails when the hold is lost.
+    ///
+    /// A holder that lets go when it is told lets the others in early, and can ask again behind them. Several who
+    /// wait for notices of one hold share them.
+    ///
+    /// **Cancel safety.** Dropping the future loses no notice.
+    pub const fn wanted(&self) -> Wanted<'_, T, R> {
+        Wanted::new(self)
+    }
+
+    pub(super) const fn token(&self) -> Token {
+        self.token
     }
 
     /// Waits until it is lost, and says why. Never ends while it is valid.

@@ -29,6 +29,7 @@ mod slots;
 mod table;
 mod timers;
 mod trust;
+mod wanted;
 
 pub use self::acquire::{Acquire, AcquireError, Ask, Held, Holder, Lost, Patience};
 pub use self::domain::{Domain, DomainSettings, Handle, Role, Totals, UNKNOWN, WeakDomain};
@@ -36,3 +37,4 @@ pub use self::host::Host;
 pub use self::inspect::PeerNames;
 pub use self::resource::Resource;
 pub use self::trust::Trust;
+pub use self::wanted::{Leaving, Waiter, Wanted};

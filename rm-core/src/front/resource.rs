@@ -13,12 +13,13 @@ use super::domain::{Link, Shared, Totals};
 use super::slots::{Slots, State, Watch};
 use super::timers::{Due, Entry};
 use super::trust::Trust;
+use super::wanted::{Leaving, Waiter};
 use crate::credit::Opaque;
-use crate::effect::{Effect, Effects};
+use crate::effect::{Conflict, Effect, Effects};
 use crate::error::{Denied, LostReason, PeerMisbehaved};
 use crate::id::{Class, Note, PeerId, ResourceKey, Token};
 use crate::message::Message;
-use crate::owner::{Owner, Request};
+use crate::owner::{Hold, Owner, Request};
 use crate::resource::ResourceType;
 use crate::session::packet::Item;
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
@@ -119,7 +120,7 @@ impl<T: ResourceType> Resource<T> {
 
     /// Starts a request: from the cache if that will do, else through the owner.
     pub(super) fn start(&self, ask: &Ask<T::Level>, waker: &Waker) -> Started {
-        if ask.label.is_none()
+        if ask.is_plain()
             && let Some((token, fence)) = self.take_at_once(&ask.level)
         {
             return Started::Granted(token, fence);
@@ -131,9 +132,6 @@ impl<T: ResourceType> Resource<T> {
         let token = inner.slots.insert(State::Waiting);
         inner.slots.wait(token, waker);
         let request = Request {
-            token,
-            order: self.shared.next_order(Class::New),
-            ask: ask.level.clone(),
             try_only: ask.patience == Patience::Try,
             deadline: match ask.patience {
                 Patience::AtMost(span) => Some(now.after(span)),
@@ -141,6 +139,13 @@ impl<T: ResourceType> Resource<T> {
                 Patience::Forever | Patience::Try => None,
             },
             note: Some(self.note(&ask.level, label)),
+            group: ask.group,
+            gives_way: ask.gives_way,
+            ..Request::new(
+                token,
+                self.shared.next_order(Class::New, ask.priority),
+                ask.level.clone(),
+            )
         };
         inner.owner.acquire(now, request, &mut inner.fx);
         let is_cached = matches!(inner.fx.as_slice(), [Effect::Grant { .. }]);
@@ -258,6 +263,76 @@ impl<T: ResourceType> Resource<T> {
     pub(super) fn unwatch(&self, token: Token, watch: Watch) {
         let mut turn = self.enter(Clock::Recent);
         turn.inner.slots.unwatch(token, Some(watch));
+        self.leave(turn);
+    }
+
+    /// Who began to wait for a hold and was not told of; if nobody, `waker` is woken when somebody does.
+    pub(super) fn poll_wanted(
+        &self,
+        token: Token,
+        watch: &mut Option<Watch>,
+        waker: &Waker,
+    ) -> Poll<Result<Waiter, LostReason>> {
+        let mut turn = self.enter(Clock::Exact);
+        let inner = &mut *turn.inner;
+        let poll = match (inner.why_lost(token), inner.slots.take_notice(token)) {
+            (Some(why), _) => Poll::Ready(Err(why)),
+            (None, Some(by)) => Poll::Ready(Ok(self.waiter(&by))),
+            (None, None) => {
+                *watch = Some(inner.slots.watch(token, *watch, waker));
+                Poll::Pending
+            }
+        };
+        self.leave(turn);
+        poll
+    }
+
+    fn waiter(&self, by: &Conflict) -> Waiter {
+        let note = by.note.as_deref().cloned().unwrap_or_default();
+        let since = Time::from_nanos(by.order.stamp.0);
+        Waiter {
+            node: note.node,
+            label: note.label,
+            mode: note.mode,
+            waited: self.shared.host.stamp_now().since(since),
+        }
+    }
+
+    /// Whether somebody waits for a hold.
+    pub(super) fn is_wanted(&self, token: Token) -> bool {
+        self.with_owner(|owner| owner.hold(token).is_some_and(Hold::is_wanted))
+    }
+
+    /// Waits until credit that was cached here leaves: for somebody else, or because nobody used it.
+    ///
+    /// What a program knows under a hold may be out of date once that is over and its credit has left. To tell for
+    /// sure whether something may have changed in between, compare [`Held::fence`](super::Held::fence) of two holds:
+    /// equal numbers mean that no exclusive hold came between them.
+    pub fn leaving(&self) -> Leaving<'_, T> {
+        Leaving::new(self, self.inner.lock().slots.departures())
+    }
+
+    pub(super) fn poll_leaving(
+        &self,
+        seen: u64,
+        watch: &mut Option<Watch>,
+        waker: &Waker,
+    ) -> Poll<()> {
+        let mut turn = self.enter(Clock::Recent);
+        let slots = &mut turn.inner.slots;
+        let poll = if slots.departures() == seen {
+            *watch = Some(slots.watch_leaving(*watch, waker));
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        };
+        self.leave(turn);
+        poll
+    }
+
+    pub(super) fn unwatch_leaving(&self, watch: Watch) {
+        let mut turn = self.enter(Clock::Recent);
+        turn.inner.slots.unwatch_leaving(watch);
         self.leave(turn);
     }
 
@@ -438,6 +513,7 @@ impl<T: ResourceType> Resource<T> {
             let wake = match effect {
                 Effect::Deny { token, why } => slots.set(token, State::Denied(Box::new(why))),
                 Effect::Grant { token, fence } => slots.set(token, State::Held(fence)),
+                Effect::Leaving => slots.depart(),
                 Effect::Lost { token, why } => {
                     after.lost = Some(why);
                     slots.set(token, State::Lost(why))
@@ -458,6 +534,7 @@ impl<T: ResourceType> Resource<T> {
                     }
                     continue;
                 }
+                Effect::Wanted { token, by } => slots.notify(token, by),
             };
             after.wake.extend(wake);
         }
