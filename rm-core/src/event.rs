@@ -53,6 +53,13 @@ pub enum Event<C> {
         /// Its number.
         epoch: u32,
     },
+    /// Two holds become one.
+    MergeHolds {
+        /// The hold that has all of it then.
+        into: Token,
+        /// The hold that is over then.
+        from: Token,
+    },
     /// A message from a neighbour.
     Message {
         /// From whom.
@@ -76,4 +83,13 @@ pub enum Event<C> {
     ReturnSpare,
     /// The node stops.
     ShutDown,
+    /// A hold becomes two.
+    SplitHold {
+        /// Which hold.
+        token: Token,
+        /// What the new one has of it.
+        part: C,
+        /// The new one.
+        new: Token,
+    },
 }
