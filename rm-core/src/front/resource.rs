@@ -1,5 +1,7 @@
 //! One owner behind a mutex, with the callers that use it.
 
+mod holds;
+
 use core::fmt;
 use core::task::{Poll, Waker};
 use core::time::Duration;
@@ -43,6 +45,8 @@ struct Inner<T: ResourceType> {
     armed: Option<Entry>,
     /// Empty between inputs; kept for its memory.
     fx: Effects<T::Credit>,
+    /// Holds that the node keeps without a caller.
+    kept: SmallVec<[Token; 1]>,
     /// Local requests that the cache served.
     cached_acquires: u64,
     /// Local requests that it did not.
@@ -77,6 +81,7 @@ impl<T: ResourceType> Resource<T> {
             trust: None,
             armed: None,
             fx: Effects::new(),
+            kept: SmallVec::new(),
             cached_acquires: 0,
             asked_acquires: 0,
         };
@@ -219,7 +224,10 @@ impl<T: ResourceType> Resource<T> {
         }
         let mut turn = self.enter(Clock::Exact);
         let (inner, now) = (&mut *turn.inner, turn.now);
-        if let Some(State::Held(_)) = inner.slots.remove(token) {
+        // The future of a conversion that was forgotten, not dropped, has withdrawn nothing.
+        if let Some(State::Held(_) | State::Converting(_) | State::Unconverted(..)) =
+            inner.slots.remove(token)
+        {
             inner.owner.release(now, token, &mut inner.fx);
         }
         self.leave(turn);
@@ -429,14 +437,22 @@ impl<T: ResourceType> Resource<T> {
         if inner.fx.is_empty() && inner.owner.next_deadline().is_none() {
             return;
         }
-        let Inner { slots, fx, .. } = inner;
+        let Inner {
+            slots, fx, kept, ..
+        } = inner;
         for effect in fx.drain() {
             let wake = match effect {
-                Effect::Deny { token, why } => slots.set(token, State::Denied(Box::new(why))),
+                Effect::Deny { token, why } => slots.deny(token, why),
                 Effect::Grant { token, fence } => slots.set(token, State::Held(fence)),
                 Effect::Lost { token, why } => {
                     after.lost = Some(why);
-                    slots.set(token, State::Lost(why))
+                    let wake = slots.set(token, State::Lost(why));
+                    if let Some(index) = kept.iter().position(|&one| one == token) {
+                        // Nobody else will let go of it.
+                        kept.swap_remove(index);
+                        slots.remove(token);
+                    }
+                    wake
                 }
                 Effect::Send { to, message } => {
                     let Ok(message) = message
@@ -490,12 +506,14 @@ impl<T: ResourceType> Inner<T> {
     /// caller looked is no grant.
     fn outcome(&mut self, token: Token) -> Option<Result<u64, Denied>> {
         match self.slots.state(token)? {
-            State::Waiting => None,
+            State::Waiting | State::Converting(_) | State::Unconverted(..) => None,
             State::Held(fence) => Some(Ok(*fence)),
             State::Denied(_) | State::Lost(_) => match self.slots.remove(token)? {
                 State::Denied(why) => Some(Err(*why)),
                 State::Lost(why) => Some(Err(Denied::Lost(why))),
-                State::Held(_) | State::Waiting => None,
+                State::Converting(_) | State::Held(_) | State::Unconverted(..) | State::Waiting => {
+                    None
+                }
             },
         }
     }
