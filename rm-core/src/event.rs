@@ -47,6 +47,13 @@ pub enum Event<T: ResourceType> {
         /// Its number.
         epoch: u32,
     },
+    /// Two holds become one.
+    MergeHolds {
+        /// The hold that has all of it then.
+        into: Token,
+        /// The hold that is over then.
+        from: Token,
+    },
     /// A message from a neighbour.
     Message {
         /// From whom.
@@ -70,4 +77,13 @@ pub enum Event<T: ResourceType> {
     ReturnSpare,
     /// The node stops.
     ShutDown,
+    /// A hold becomes two.
+    SplitHold {
+        /// Which hold.
+        token: Token,
+        /// What the new one has of it.
+        part: T::Credit,
+        /// The new one.
+        new: Token,
+    },
 }

@@ -81,6 +81,16 @@ pub enum Patience {
     Try,
 }
 
+impl Patience {
+    /// When a request that is made at `now` gives up. The owner bounds a `try` by itself.
+    pub(super) const fn deadline(self, now: Time) -> Option<Time> {
+        match self {
+            Self::AtMost(span) => Some(now.after(span)),
+            Self::Forever | Self::Try => None,
+        }
+    }
+}
+
 /// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -88,6 +98,12 @@ pub enum AcquireError {
     /// Not a name a resource can have.
     #[error(transparent)]
     BadName(#[from] BadName),
+    /// Nothing that this kind of resource can be asked for; nobody was asked.
+    #[error("cannot be asked for: {why}")]
+    BadRequest {
+        /// What is wrong with it, and what to do.
+        why: &'static str,
+    },
     /// A `try`, and somebody has it or asked for it earlier.
     #[error("busy{}", list(holders))]
     Busy {
@@ -262,11 +278,7 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Future for Acquire<T, R> {
         };
         let resource = this.resource.take().expect("it was there above");
         Poll::Ready(match outcome {
-            Ok(fence) => Ok(Held {
-                resource,
-                token,
-                fence,
-            }),
+            Ok(fence) => Ok(Held::new(resource, token, fence)),
             Err(why) => {
                 let now = resource.shared().host.now();
                 let waited = since.map_or(Duration::ZERO, |since| now.since(since));
@@ -276,7 +288,11 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Future for Acquire<T, R> {
     }
 }
 
-fn explain<T: ResourceType>(resource: &Resource<T>, why: Denied, waited: Duration) -> AcquireError {
+pub(super) fn explain<T: ResourceType>(
+    resource: &Resource<T>,
+    why: Denied,
+    waited: Duration,
+) -> AcquireError {
     let named = |blockers: Blockers| blockers.into_iter().map(Holder::from).collect::<Vec<_>>();
     match why {
         Denied::Busy { blockers } if blockers.is_empty() && resource.is_cut_off() => {
@@ -323,20 +339,27 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> fmt::Debug for Acquire<T, 
 /// Dropping it is synchronous, cannot fail, and needs no runtime: the credit stays cached here.
 #[must_use = "dropping it gives the right back"]
 pub struct Held<T: ResourceType, R: Deref<Target = Resource<T>>> {
-    resource: R,
-    token: Token,
-    fence: u64,
+    pub(super) resource: R,
+    pub(super) token: Token,
+    pub(super) fence: u64,
+    /// The hold goes on without this: kept by the node, or part of another.
+    pub(super) is_handed_on: bool,
 }
 
 impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
-    /// Takes `ask` if it is cached here and nobody waits for it. Sends nothing, never waits.
-    pub fn try_cached(resource: R, ask: &T::Level, label: Option<&str>) -> Option<Self> {
-        let (token, fence) = resource.take(ask, label)?;
-        Some(Self {
+    pub(super) const fn new(resource: R, token: Token, fence: u64) -> Self {
+        Self {
             resource,
             token,
             fence,
-        })
+            is_handed_on: false,
+        }
+    }
+
+    /// Takes `ask` if it is cached here and nobody waits for it. Sends nothing, never waits.
+    pub fn try_cached(resource: R, ask: &T::Level, label: Option<&str>) -> Option<Self> {
+        let (token, fence) = resource.take(ask, label)?;
+        Some(Self::new(resource, token, fence))
     }
 
     /// The fencing token: larger than that of every conflicting hold that ended before this one began.
@@ -398,7 +421,9 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
 
 impl<T: ResourceType, R: Deref<Target = Resource<T>>> Drop for Held<T, R> {
     fn drop(&mut self) {
-        self.resource.release(self.token);
+        if !self.is_handed_on {
+            self.resource.release(self.token);
+        }
     }
 }
 

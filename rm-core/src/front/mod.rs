@@ -21,6 +21,7 @@
 //! first, so a process that slept past it finds out before it acts, whatever its timers do.
 
 mod acquire;
+mod convert;
 mod domain;
 mod host;
 mod inspect;
@@ -32,6 +33,7 @@ mod trust;
 mod wanted;
 
 pub use self::acquire::{Acquire, AcquireError, Ask, Held, Holder, Lost, Patience};
+pub use self::convert::Convert;
 pub use self::domain::{Domain, DomainSettings, Handle, Role, Totals, UNKNOWN, WeakDomain};
 pub use self::host::Host;
 pub use self::inspect::PeerNames;

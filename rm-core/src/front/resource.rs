@@ -1,5 +1,8 @@
 //! One owner behind a mutex, with the callers that use it.
 
+mod holds;
+mod notices;
+
 use core::convert::Infallible;
 use core::fmt;
 use core::task::{Poll, Waker};
@@ -13,13 +16,12 @@ use super::domain::{Link, Shared, Totals};
 use super::slots::{Slots, State, Watch};
 use super::timers::{Due, Entry};
 use super::trust::Trust;
-use super::wanted::{Leaving, Waiter};
 use crate::credit::Opaque;
-use crate::effect::{Conflict, Effect, Effects};
+use crate::effect::{Effect, Effects};
 use crate::error::{Denied, LostReason, PeerMisbehaved};
 use crate::id::{Class, Note, PeerId, ResourceKey, Token};
 use crate::message::Message;
-use crate::owner::{Hold, Owner, Request};
+use crate::owner::{Owner, Request};
 use crate::resource::ResourceType;
 use crate::session::packet::Item;
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
@@ -45,6 +47,8 @@ struct Inner<T: ResourceType> {
     armed: Option<Entry>,
     /// Empty between inputs; kept for its memory.
     fx: Effects<T>,
+    /// Holds that the node keeps without a caller.
+    kept: SmallVec<[Token; 1]>,
     /// Local requests that the cache served.
     cached_acquires: u64,
     /// Local requests that it did not.
@@ -79,6 +83,7 @@ impl<T: ResourceType> Resource<T> {
             trust: None,
             armed: None,
             fx: Effects::new(),
+            kept: SmallVec::new(),
             cached_acquires: 0,
             asked_acquires: 0,
         };
@@ -133,11 +138,7 @@ impl<T: ResourceType> Resource<T> {
         inner.slots.wait(token, waker);
         let request = Request {
             try_only: ask.patience == Patience::Try,
-            deadline: match ask.patience {
-                Patience::AtMost(span) => Some(now.after(span)),
-                // The owner bounds a `try` by itself.
-                Patience::Forever | Patience::Try => None,
-            },
+            deadline: ask.patience.deadline(now),
             note: Some(self.note(&ask.level, label)),
             group: ask.group,
             gives_way: ask.gives_way,
@@ -225,7 +226,10 @@ impl<T: ResourceType> Resource<T> {
         }
         let mut turn = self.enter(Clock::Exact);
         let (inner, now) = (&mut *turn.inner, turn.now);
-        if let Some(State::Held(_)) = inner.slots.remove(token) {
+        // The future of a conversion that was forgotten, not dropped, has withdrawn nothing.
+        if let Some(State::Held(_) | State::Converting(_) | State::Unconverted(..)) =
+            inner.slots.remove(token)
+        {
             inner.owner.release(now, token, &mut inner.fx);
         }
         self.leave(turn);
@@ -263,76 +267,6 @@ impl<T: ResourceType> Resource<T> {
     pub(super) fn unwatch(&self, token: Token, watch: Watch) {
         let mut turn = self.enter(Clock::Recent);
         turn.inner.slots.unwatch(token, Some(watch));
-        self.leave(turn);
-    }
-
-    /// Who began to wait for a hold and was not told of; if nobody, `waker` is woken when somebody does.
-    pub(super) fn poll_wanted(
-        &self,
-        token: Token,
-        watch: &mut Option<Watch>,
-        waker: &Waker,
-    ) -> Poll<Result<Waiter, LostReason>> {
-        let mut turn = self.enter(Clock::Exact);
-        let inner = &mut *turn.inner;
-        let poll = match (inner.why_lost(token), inner.slots.take_notice(token)) {
-            (Some(why), _) => Poll::Ready(Err(why)),
-            (None, Some(by)) => Poll::Ready(Ok(self.waiter(&by))),
-            (None, None) => {
-                *watch = Some(inner.slots.watch(token, *watch, waker));
-                Poll::Pending
-            }
-        };
-        self.leave(turn);
-        poll
-    }
-
-    fn waiter(&self, by: &Conflict) -> Waiter {
-        let note = by.note.as_deref().cloned().unwrap_or_default();
-        let since = Time::from_nanos(by.order.stamp.0);
-        Waiter {
-            node: note.node,
-            label: note.label,
-            mode: note.mode,
-            waited: self.shared.host.stamp_now().since(since),
-        }
-    }
-
-    /// Whether somebody waits for a hold.
-    pub(super) fn is_wanted(&self, token: Token) -> bool {
-        self.with_owner(|owner| owner.hold(token).is_some_and(Hold::is_wanted))
-    }
-
-    /// Waits until credit that was cached here leaves: for somebody else, or because nobody used it.
-    ///
-    /// What a program knows under a hold may be out of date once that is over and its credit has left. To tell for
-    /// sure whether something may have changed in between, compare [`Held::fence`](super::Held::fence) of two holds:
-    /// equal numbers mean that no exclusive hold came between them.
-    pub fn leaving(&self) -> Leaving<'_, T> {
-        Leaving::new(self, self.inner.lock().slots.departures())
-    }
-
-    pub(super) fn poll_leaving(
-        &self,
-        seen: u64,
-        watch: &mut Option<Watch>,
-        waker: &Waker,
-    ) -> Poll<()> {
-        let mut turn = self.enter(Clock::Recent);
-        let slots = &mut turn.inner.slots;
-        let poll = if slots.departures() == seen {
-            *watch = Some(slots.watch_leaving(*watch, waker));
-            Poll::Pending
-        } else {
-            Poll::Ready(())
-        };
-        self.leave(turn);
-        poll
-    }
-
-    pub(super) fn unwatch_leaving(&self, watch: Watch) {
-        let mut turn = self.enter(Clock::Recent);
-        turn.inner.slots.unwatch_leaving(watch);
         self.leave(turn);
     }
 
@@ -508,15 +442,23 @@ impl<T: ResourceType> Resource<T> {
         if inner.fx.is_empty() && inner.owner.next_deadline().is_none() {
             return;
         }
-        let Inner { slots, fx, .. } = inner;
+        let Inner {
+            slots, fx, kept, ..
+        } = inner;
         for effect in fx.drain() {
             let wake = match effect {
-                Effect::Deny { token, why } => slots.set(token, State::Denied(Box::new(why))),
+                Effect::Deny { token, why } => slots.deny(token, why),
                 Effect::Grant { token, fence } => slots.set(token, State::Held(fence)),
                 Effect::Leaving => slots.depart(),
                 Effect::Lost { token, why } => {
                     after.lost = Some(why);
-                    slots.set(token, State::Lost(why))
+                    let wake = slots.set(token, State::Lost(why));
+                    if let Some(index) = kept.iter().position(|&one| one == token) {
+                        // Nobody else will let go of it.
+                        kept.swap_remove(index);
+                        slots.remove(token);
+                    }
+                    wake
                 }
                 Effect::Send { to, message } => {
                     let Ok(message) = message.try_map(
@@ -568,12 +510,14 @@ impl<T: ResourceType> Inner<T> {
     /// caller looked is no grant.
     fn outcome(&mut self, token: Token) -> Option<Result<u64, Denied>> {
         match self.slots.state(token)? {
-            State::Waiting => None,
+            State::Waiting | State::Converting(_) | State::Unconverted(..) => None,
             State::Held(fence) => Some(Ok(*fence)),
             State::Denied(_) | State::Lost(_) => match self.slots.remove(token)? {
                 State::Denied(why) => Some(Err(*why)),
                 State::Lost(why) => Some(Err(Denied::Lost(why))),
-                State::Held(_) | State::Waiting => None,
+                State::Converting(_) | State::Held(_) | State::Unconverted(..) | State::Waiting => {
+                    None
+                }
             },
         }
     }

@@ -39,12 +39,16 @@ pub(super) struct Watch(u64);
 /// How far a caller's request is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum State {
+    /// It holds, with that fencing token, and waits to hold something else.
+    Converting(u64),
     /// It failed, and the caller has not looked yet.
     Denied(Box<Denied>),
     /// It holds, with that fencing token.
     Held(u64),
     /// It held, and the hold was lost. Sticky.
     Lost(LostReason),
+    /// Its conversion failed, and the caller has not looked yet. It holds what it held, with that fencing token.
+    Unconverted(u64, Box<Denied>),
     /// It waits.
     Waiting,
 }
@@ -157,6 +161,26 @@ impl Slots {
         }
     }
 
+    /// What it asked for was denied: the request is over, or a hold stays what it is.
+    #[must_use]
+    pub(super) fn deny(&mut self, token: Token, why: Denied) -> SmallVec<[Waker; 1]> {
+        let why = Box::new(why);
+        let state = match self.state(token) {
+            Some(State::Converting(fence)) => State::Unconverted(*fence, why),
+            _ => State::Denied(why),
+        };
+        self.set(token, state)
+    }
+
+    /// The caller has seen what became of its conversion, or no longer looks for it.
+    pub(super) fn resume(&mut self, token: Token, fence: u64) {
+        if let Some(slot) = self.slot_mut(token) {
+            slot.state = State::Held(fence);
+            let former = slot.waker.take();
+            self.spent.extend(former);
+        }
+    }
+
     /// Asks to be woken at the next change, as one of several. `watch` is what an earlier call returned.
     pub(super) fn watch(&mut self, token: Token, watch: Option<Watch>, waker: &Waker) -> Watch {
         self.unwatch(token, watch);
@@ -219,6 +243,14 @@ impl Slots {
             self.slab.remove(token.index as usize);
         }
         found
+    }
+
+    /// A hold waits to become something else.
+    pub(super) fn convert(&mut self, token: Token, fence: u64, waker: &Waker) {
+        if let Some(slot) = self.slot_mut(token) {
+            slot.state = State::Converting(fence);
+        }
+        self.wait(token, waker);
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -223,6 +223,79 @@ impl<T: ResourceType> Owner<T> {
         fence
     }
 
+    /// Makes one hold two: `part` of it goes to the hold `new`, which has the same fencing token.
+    ///
+    /// Nothing moves but between the two, so there is nothing to decide.
+    ///
+    /// # Panics
+    /// If the token holds nothing, or `part` is not part of what it holds, or it converts at the time, or is a
+    /// member of a group, or `new` names a request or hold already.
+    pub fn split_hold(&mut self, token: Token, part: &T::Credit, new: Token) {
+        assert!(
+            self.find_local(token).is_none(),
+            "a hold that converts is not split"
+        );
+        assert!(
+            self.find_local(new).is_none(),
+            "the token of a new hold is free"
+        );
+        let hold = self.holds.get_mut(token).expect("only a hold is split");
+        assert!(hold.group().is_none(), "a group's hold is not split");
+        assert!(
+            hold.credit.covers(part),
+            "a hold is split into parts of what it was"
+        );
+        hold.credit = hold.credit.less(part);
+        let (fence, since, note) = (hold.fence, hold.since, hold.note.clone());
+        self.holds.insert(new, part.clone(), fence, since, note);
+    }
+
+    /// Makes two holds one, under the token `into`. Returns its fencing token from now on: the larger of the two,
+    /// or a new one where both together tick and the one with the larger does not.
+    ///
+    /// `None` where that needs a new one and there is no room for it, or where one is a member of a group: then the holds are as they were.
+    ///
+    /// # Panics
+    /// If the tokens are the same, or one of them holds nothing or converts at the time.
+    pub fn merge_holds(
+        &mut self,
+        now: Time,
+        into: Token,
+        from: Token,
+        fx: &mut Effects<T>,
+    ) -> Option<u64> {
+        assert!(into != from, "a hold is merged with another one");
+        for token in [into, from] {
+            assert!(
+                self.find_local(token).is_none(),
+                "a hold that converts is not merged"
+            );
+        }
+        let one = self.holds.get(into).expect("only holds are merged");
+        let other = self.holds.get(from).expect("only holds are merged");
+        if one.group().is_some() || other.group().is_some() {
+            return None;
+        }
+        let credit = sum(&one.credit, &other.credit);
+        let mut fence = one.fence.max(other.fence);
+        // The number of a hold that does not tick may be another's too.
+        let is_own = [one, other]
+            .iter()
+            .any(|hold| hold.fence == fence && T::ticks(&hold.credit, &self.capital));
+        if T::ticks(&credit, &self.capital) && !is_own {
+            if !self.fence.has_room() {
+                return None;
+            }
+            fence = self.fence.tick();
+        }
+        self.holds.remove(from);
+        let hold = self.holds.get_mut(into).expect("it was there above");
+        (hold.credit, hold.fence) = (credit, fence);
+        // Nothing became free; but the number may have been one of the last.
+        self.balance(now, Spare::Keep, fx);
+        Some(fence)
+    }
+
     /// A holder is done. A conversion of it that still waits is over too.
     ///
     /// # Panics

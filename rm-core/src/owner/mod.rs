@@ -386,6 +386,9 @@ impl<T: ResourceType> Owner<T> {
             Event::DebtorHeard { peer } => self.on_debtor_heard(now, peer, fx),
             Event::DebtorSilent { peer } => self.on_debtor_silent(now, peer, fx),
             Event::Epoch { epoch } => self.on_epoch(now, epoch, fx),
+            Event::MergeHolds { into, from } => {
+                self.merge_holds(now, into, from, fx);
+            }
             Event::Message { from, message } => return self.on_message(now, from, message, fx),
             Event::Reduce { token, keep } => {
                 self.reduce(now, token, &keep, fx);
@@ -393,6 +396,7 @@ impl<T: ResourceType> Owner<T> {
             Event::Release { token } => self.release(now, token, fx),
             Event::ReturnSpare => self.return_spare(now, fx),
             Event::ShutDown => self.shut_down(fx),
+            Event::SplitHold { token, part, new } => self.split_hold(token, &part, new),
         }
         Ok(())
     }
