@@ -267,9 +267,8 @@ impl<T: ResourceType> Owner<T> {
                 || self.is_used_up())
     }
 
-    /// Whether half of what the root could give for good in this epoch is gone.
+    /// Whether the root needs a new epoch to have anything to give.
     fn is_used_up(&self) -> bool {
-        let half = || T::Level::of(&self.opening().slice(2));
-        T::LENDING == Lending::UsedUp && !T::Level::of(&self.borrowed).reaches(&half())
+        T::LENDING == Lending::UsedUp && T::runs_low(&self.cached, &self.opening())
     }
 }
