@@ -6,6 +6,7 @@
 use crate::error::{Denied, LostReason};
 use crate::id::{PeerId, Token};
 use crate::message::Message;
+use crate::policy::Decision;
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -41,10 +42,12 @@ pub enum Effect<C> {
     },
 }
 
-/// A list of effects that the caller owns.
+/// A list of effects that the caller owns, and a tally of what policies decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effects<C> {
     list: Vec<Effect<C>>,
+    /// Small, since every resource keeps one: it is taken after each input.
+    decided: [u16; Decision::ALL.len()],
 }
 
 impl<C> Default for Effects<C> {
@@ -57,7 +60,10 @@ impl<C> Effects<C> {
     /// An empty list.
     #[must_use]
     pub const fn new() -> Self {
-        Self { list: Vec::new() }
+        Self {
+            list: Vec::new(),
+            decided: [0; Decision::ALL.len()],
+        }
     }
 
     /// Whether there is nothing to do.
@@ -75,6 +81,20 @@ impl<C> Effects<C> {
     /// Takes all there is to do, in order.
     pub fn drain(&mut self) -> impl Iterator<Item = Effect<C>> + '_ {
         self.list.drain(..)
+    }
+
+    /// Takes the tally: what was decided since it was last taken, and how often.
+    pub fn take_decisions(&mut self) -> impl Iterator<Item = (Decision, u64)> + use<C> {
+        let decided = core::mem::take(&mut self.decided);
+        Decision::ALL
+            .into_iter()
+            .map(move |decision| (decision, u64::from(decided[decision as usize])))
+            .filter(|&(_, count)| count > 0)
+    }
+
+    pub(crate) const fn decided(&mut self, decision: Decision) {
+        let count = &mut self.decided[decision as usize];
+        *count = count.saturating_add(1);
     }
 
     pub(crate) fn push(&mut self, effect: Effect<C>) {

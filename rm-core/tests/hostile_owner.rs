@@ -147,7 +147,12 @@ struct World {
 impl World {
     fn new(seed: u64, is_root: bool) -> Self {
         let mut random = Random(seed);
-        let policy = random.pick(&[Policy::Exact, Policy::slice(2), Policy::Max]);
+        let policy = random.pick(&[
+            Policy::adaptive(2),
+            Policy::Exact,
+            Policy::Max,
+            Policy::slice(2),
+        ]);
         let mut settings = Settings::default().with_policy(policy);
         settings.party = party(0);
         settings.wants_per_debtor_max = WANTS_MAX;

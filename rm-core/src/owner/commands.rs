@@ -37,6 +37,7 @@ impl<T: ResourceType> Owner<T> {
         if ticks && (!self.fence.has_room() || self.fence.should_ask()) {
             return None;
         }
+        self.note_use(ask);
         self.cached = self.cached.less(ask);
         let fence = if ticks {
             self.fence.tick()
@@ -100,6 +101,7 @@ impl<T: ResourceType> Owner<T> {
             fx.push(Effect::Deny { token, why });
             return;
         }
+        self.note_use(&ask);
         // The creditor has the same limit, and knows better who is in the way: let it speak first.
         let hops = if self.is_root() { 1 } else { 2 };
         let try_limit = self.settings.try_limit.saturating_mul(hops);
