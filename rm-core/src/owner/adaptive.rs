@@ -57,6 +57,8 @@ enum Habit {
     Return { times: u8 },
 }
 
+const _: () = assert!(size_of::<Learned>() <= 4, "every owner has one");
+
 impl Default for Learned {
     fn default() -> Self {
         Self {

@@ -1,5 +1,6 @@
 //! Exact effects of single inputs.
 
+mod adaptive;
 mod one_owner;
 mod two_owners;
 mod units;
