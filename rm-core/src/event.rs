@@ -77,4 +77,11 @@ pub enum Event<T: ResourceType> {
     ReturnSpare,
     /// The node stops.
     ShutDown,
+    /// A holder of everything writes the value. If it may not, nothing happens.
+    WriteValue {
+        /// Which hold.
+        token: Token,
+        /// What.
+        bytes: Box<[u8]>,
+    },
 }

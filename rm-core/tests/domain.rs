@@ -130,6 +130,7 @@ fn grant(name: &str, credit: RwCredit) -> Item {
             steps: Steps::new(),
             fence: 2,
             limit: 100,
+            value: None,
         }),
     }
 }

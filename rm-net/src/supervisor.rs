@@ -230,8 +230,7 @@ impl Supervisor {
                 }
                 () = tokio::time::sleep(LOOK) => {
                     // Adding up takes a look at every resource: only where it matters.
-                    let holds = || self.hub.domain().map_or(0, |domain| domain.totals().holds);
-                    if !peer.is_connected() && holds() == 0 {
+                    if !peer.is_connected() && !self.is_needed() {
                         self.end(peer, "the connection broke, and nothing was held");
                     }
                 }
@@ -239,7 +238,16 @@ impl Supervisor {
         }
     }
 
+    /// Whether anything would be lost with the session.
+    fn is_needed(&self) -> bool {
+        let totals = self.hub.domain().map(|domain| domain.totals());
+        totals.is_some_and(|totals| totals.holds > 0 || totals.unreturned_values > 0)
+    }
+
     fn end(&self, peer: &Arc<Peer>, reason: &str) {
+        if let Some(domain) = self.hub.domain() {
+            domain.return_values();
+        }
         peer.bye(&self.hub, reason, |arrived| {
             if let Arrived::Effect(SessionEffect::Void(_)) = arrived
                 && let Some(domain) = self.hub.domain()

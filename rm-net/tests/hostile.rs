@@ -310,8 +310,13 @@ mod in_session {
                 })
                 .await;
             assert_ne!(delta, all());
-            let (delta, fence) = (all(), u64::MAX);
-            let more = Message::Return { loan, delta, fence };
+            let (delta, fence, value) = (all(), u64::MAX, None);
+            let more = Message::Return {
+                loan,
+                delta,
+                fence,
+                value,
+            };
             raw.items(2, vec![item(b"x", more)]).await;
             let (_, text) = raw.refusal().await;
             assert!(text.contains("more than it borrowed"), "{text}");

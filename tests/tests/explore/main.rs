@@ -9,6 +9,7 @@
 
 mod rw_lock;
 mod semaphore;
+mod values;
 
 use rm_core::testing::explore::Tree;
 
