@@ -230,18 +230,13 @@ impl Supervisor {
                 }
                 () = tokio::time::sleep(LOOK) => {
                     // Adding up takes a look at every resource: only where it matters.
-                    if !peer.is_connected() && !self.is_needed() {
+                    let holds = || self.hub.domain().map_or(0, |domain| domain.totals().holds);
+                    if !peer.is_connected() && holds() == 0 {
                         self.end(peer, "the connection broke, and nothing was held");
                     }
                 }
             }
         }
-    }
-
-    /// Whether anything would be lost with the session.
-    fn is_needed(&self) -> bool {
-        let totals = self.hub.domain().map(|domain| domain.totals());
-        totals.is_some_and(|totals| totals.holds > 0 || totals.unreturned_values > 0)
     }
 
     fn end(&self, peer: &Arc<Peer>, reason: &str) {

@@ -91,16 +91,28 @@ async fn it_outlives_a_writer_that_nobody_uses_any_more() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broken_connection_costs_nothing_where_it_comes_back_in_time() {
-    let cluster = Cluster::new(LONG).await;
-    let proxy = Proxy::to(&cluster.endpoint).await;
-    let a = connect(&proxy.endpoint, "a").await;
-    let b = cluster.client("b").await;
-    write(&a, b"v").await;
-    proxy.set(Cable::Cut);
-    until("it is noticed", || !a.is_connected()).await;
-    proxy.set(Cable::Good);
-    assert_eq!(read(&b).await, sure(b"v"));
+async fn a_connection_that_breaks_before_the_value_came_home_leaves_doubt_and_later_costs_nothing()
+{
+    for (goes_home, expected) in [(false, doubtful(b"")), (true, sure(b"v"))] {
+        let cluster = Cluster::new(LONG).await;
+        let proxy = Proxy::to(&cluster.endpoint).await;
+        let (a, b) = (
+            connect(&proxy.endpoint, "a").await,
+            cluster.client("b").await,
+        );
+        write(&a, b"v").await;
+        if goes_home {
+            let lock = a.rw_lock("x");
+            lock.resource().expect("a good name").return_spare();
+            cluster
+                .until("it is home", |server| server.totals().loans == 0)
+                .await;
+        }
+        proxy.set(Cable::Cut);
+        until("it is noticed", || !a.is_connected()).await;
+        proxy.set(Cable::Good);
+        assert_eq!(read(&b).await, expected);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -172,8 +172,6 @@ pub struct Totals {
     pub waiting: u64,
     /// Loans to debtors.
     pub loans: u64,
-    /// Values that the creditor would doubt if this node were lost now.
-    pub unreturned_values: u64,
     /// Local requests since the start that were served out of the cache: without a message or a wait.
     pub cached_acquires: u64,
     /// Local requests since the start that were not.
@@ -188,7 +186,6 @@ impl Totals {
         self.holds += other.holds;
         self.waiting += other.waiting;
         self.loans += other.loans;
-        self.unreturned_values += other.unreturned_values;
         self.cached_acquires += other.cached_acquires;
         self.asked_acquires += other.asked_acquires;
         self.unknown += other.unknown;

@@ -277,7 +277,7 @@ impl<T: ResourceType> Resource<T> {
         written
     }
 
-    /// How many bytes the creditor would have to doubt without this node, and can be told.
+    /// How many bytes the value has, if the creditor would doubt it without this node and can be told.
     pub(super) fn unreturned_bytes(&self) -> Option<usize> {
         self.with_owner(|owner| owner.unreturned_value().map(|value| value.bytes.len()))
     }
@@ -389,7 +389,6 @@ impl<T: ResourceType> Resource<T> {
             holds: inner.owner.holds().count() as u64,
             waiting: inner.owner.waiting().len() as u64,
             loans: inner.owner.loans().count() as u64,
-            unreturned_values: u64::from(inner.owner.unreturned_value().is_some()),
             cached_acquires: inner.cached_acquires,
             asked_acquires: inner.asked_acquires,
             unknown: 0,

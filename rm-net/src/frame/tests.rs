@@ -149,7 +149,7 @@ fn items_too_long_for_one_frame_go_in_several() {
 
 #[test]
 fn items_that_just_fit_or_just_do_not_are_sent_all_the_same() {
-    let mut items = vec![largest_item(), returning(0, 15_000)];
+    let mut items = vec![largest_item(), returning(0, 14_000)];
     let mut buffer = BytesMut::new();
     PacketCodec::new()
         .encode(&data(1, items.clone()), &mut buffer)

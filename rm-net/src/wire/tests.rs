@@ -120,7 +120,7 @@ fn the_bytes_of_a_return_do_not_change() {
 fn the_bytes_of_a_return_with_a_value_do_not_change() {
     assert_bytes(
         &data(vec![item(b"k", returning(b"ab"))]),
-        "0801110700000000000000 1a 1c 0809 100a 1a 16 0801 12016b 2a 0f 0a00 1200 \
+        "0801110700000000000000 1a 1a 0809 100a 1a 14 0801 12016b 2a 0d 0a00 \
          22 09 08ac02 1001 1a 02 6162",
     );
 }
