@@ -461,6 +461,9 @@ impl World {
         }
         let owner = &self.owner;
         let idle = holds.is_empty() && waiting == 0 && owner.lent().is_empty();
+        // A root keeps what only it knows.
+        let is_valued = owner.value().is_some_and(|value| !value.bytes.is_empty());
+        let idle = idle && !is_valued;
         if idle && (owner.is_root() || owner.borrowed().is_empty()) {
             assert!(
                 owner.is_idle(),

@@ -111,13 +111,6 @@ impl Settings {
         self
     }
 
-    /// The same with another limit for values.
-    #[must_use]
-    pub const fn with_value_bytes_max(mut self, bytes: usize) -> Self {
-        self.value_bytes_max = bytes;
-        self
-    }
-
     /// The same with another limit for `try`.
     #[must_use]
     pub const fn with_try_limit(mut self, try_limit: Duration) -> Self {
