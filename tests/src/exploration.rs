@@ -2,7 +2,7 @@
 
 use rm_core::policy::Policy;
 use rm_core::resource::ResourceType;
-use rm_core::testing::explore::{Client, Explorer, Orders, Report, Tree};
+use rm_core::testing::explore::{Client, Explorer, Orders, Reduction, Report, Tree};
 
 /// The most states of one run. The largest has a quarter of a million; a broken rule may have no end of them.
 const STATES_MAX: usize = 2_000_000;
@@ -62,6 +62,14 @@ pub fn many_orders() -> Orders {
     }
 }
 
+/// Which interleavings are visited: with `RM_REDUCTION=none` all, to compare.
+fn reduction() -> Reduction {
+    match std::env::var("RM_REDUCTION") {
+        Ok(what) if what == "none" => Reduction::None,
+        _ => Reduction::PersistentSets,
+    }
+}
+
 fn policies() -> [Policy; 3] {
     [Policy::Exact, Policy::slice(4), Policy::Max]
 }
@@ -85,6 +93,7 @@ pub fn explore<T: ResourceType>(
                 .policy(policy)
                 .orders(orders.clone())
                 .states_max(STATES_MAX)
+                .reduction(reduction())
                 .clients(scenario.clients.clone());
             let explorer = if fences == Fences::Kept {
                 explorer.with_fences()

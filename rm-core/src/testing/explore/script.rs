@@ -13,6 +13,9 @@ use crate::id::{Class, NodeId, Order, Party, Stamp};
 /// The most orders of requests that one exploration tries.
 pub const ORDERS_MAX: usize = 10_000;
 
+/// The most steps of one client.
+pub(super) const STEPS_OF_CLIENT_MAX: usize = 200;
+
 /// The tree of owners: the root has the capital, every other owner borrows from the one above it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tree {
@@ -180,8 +183,21 @@ impl<C> Client<C> {
         acquires.count() as u32
     }
 
+    /// Everything it asks for.
+    pub(super) fn asks(&self) -> impl Iterator<Item = &C> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Acquire { ask, .. } => Some(ask),
+            Step::Convert { to } => Some(to),
+            Step::Reduce { keep } => Some(keep),
+            Step::Cancel | Step::Release | Step::ReturnSpare => None,
+        })
+    }
+
     /// What is wrong with a script, if anything.
     pub(super) fn fault(&self) -> Option<&'static str> {
+        if self.steps.len() > STEPS_OF_CLIENT_MAX {
+            return Some("has more than 200 steps");
+        }
         let mut holds = false;
         for (index, step) in self.steps.iter().enumerate() {
             let after_request = index > 0
