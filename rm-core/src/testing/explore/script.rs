@@ -183,6 +183,12 @@ impl<C> Client<C> {
         acquires.count() as u32
     }
 
+    /// How many requests it makes, conversions included.
+    pub(in crate::testing) fn requests(&self) -> usize {
+        let asks = |step: &&Step<C>| matches!(step, Step::Acquire { .. } | Step::Convert { .. });
+        self.steps.iter().filter(asks).count()
+    }
+
     /// Everything it asks for.
     pub(super) fn asks(&self) -> impl Iterator<Item = &C> {
         self.steps.iter().filter_map(|step| match step {
