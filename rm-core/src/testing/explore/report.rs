@@ -204,6 +204,7 @@ impl<T: ResourceType> Plan<T> {
             Told::Grant { token, fence, .. } => {
                 format!("{} is granted, token {fence:#x}", client(token.index))
             }
+            Told::Leaving => "credit leaves".into(),
             Told::Lost { token, why } => format!("{} loses its hold: {why}", client(token.index)),
             Told::Send { to, message } => {
                 let to = to.0 as usize;
@@ -216,6 +217,10 @@ impl<T: ResourceType> Plan<T> {
                     "to {name}: {}",
                     self.message_in_words(store.message(*message))
                 )
+            }
+            Told::Wanted { token, order } => {
+                let waiter = self.request_name(*order);
+                format!("{} is told that {waiter} waits", client(token.index))
             }
         }
     }

@@ -21,7 +21,7 @@ use super::search::without_panic;
 use super::world::{Fault, Input, Plan};
 use crate::effect::{Effect, Effects};
 use crate::error::{Denied, LostReason};
-use crate::id::{PeerId, Token};
+use crate::id::{Order, PeerId, Token};
 use crate::message::Message;
 use crate::owner::Owner;
 use crate::owner::view::LinkNumbers;
@@ -111,6 +111,7 @@ pub(super) enum Told {
         /// What it holds now.
         credit: CreditId,
     },
+    Leaving,
     Lost {
         token: Token,
         why: LostReason,
@@ -118,6 +119,11 @@ pub(super) enum Told {
     Send {
         to: PeerId,
         message: MessageId,
+    },
+    Wanted {
+        token: Token,
+        /// Who waits.
+        order: Order,
     },
 }
 
@@ -335,17 +341,22 @@ impl<T: ResourceType> Store<T> {
                 let Some(hold) = owner.hold(token) else {
                     return Err(Fault(format!("a grant for {token}, which holds nothing")));
                 };
-                let credit = self.keep_credit(&hold.credit);
+                let credit = self.keep_credit(hold.asked());
                 Told::Grant {
                     token,
                     fence,
                     credit,
                 }
             }
+            Effect::Leaving => Told::Leaving,
             Effect::Lost { token, why } => Told::Lost { token, why },
             Effect::Send { to, message } => Told::Send {
                 to,
                 message: self.keep_message(plan, message),
+            },
+            Effect::Wanted { token, by } => Told::Wanted {
+                token,
+                order: by.order,
             },
         })
     }

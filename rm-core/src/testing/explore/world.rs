@@ -16,7 +16,7 @@ use crate::effect::Effects;
 use crate::error::Denied;
 use crate::id::{LoanId, Order, PeerId, Token};
 use crate::owner::view::Clocks;
-use crate::owner::{Owner, Request, Settings};
+use crate::owner::{Conversion, Owner, Request, Settings};
 use crate::resource::ResourceType;
 use crate::time::Time;
 
@@ -94,12 +94,8 @@ impl<T: ResourceType> Plan<T> {
         match &self.clients[client].steps[step] {
             Step::Acquire { ask, try_only } => {
                 let request = Request {
-                    token,
-                    order: self.order(client, step),
-                    ask: T::Level::of(ask),
                     try_only: *try_only,
-                    deadline: None,
-                    note: None,
+                    ..Request::new(token, self.order(client, step), T::Level::of(ask))
                 };
                 owner.acquire(now, request, fx);
             }
@@ -109,7 +105,7 @@ impl<T: ResourceType> Plan<T> {
             }
             Step::Convert { to } => {
                 let order = self.order(client, step);
-                owner.convert(now, token, order, T::Level::of(to), fx);
+                owner.convert(now, Conversion::new(token, order, T::Level::of(to)), fx);
             }
             Step::Reduce { keep } => return Ok(owner.reduce(now, token, keep, fx)),
             Step::Release => owner.release(now, token, fx),
@@ -417,6 +413,7 @@ impl World {
                     fence,
                     credit,
                 } => self.on_grant(plan, store, node, *token, (*credit, *fence))?,
+                Told::Leaving | Told::Wanted { .. } => {}
                 Told::Lost { .. } => {
                     return Err(Fault("a hold is lost though no session ended".into()));
                 }
