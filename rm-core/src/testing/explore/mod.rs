@@ -232,6 +232,7 @@ impl<T: ResourceType> Explorer<T> {
                 .map_err(|found| plan.violation(order, found))?;
             report.runs += 1;
             report.states += visited.states;
+            report.quiet += visited.quiet;
             report.transitions += visited.transitions;
             report.deepest = report.deepest.max(visited.deepest);
         }

@@ -19,6 +19,8 @@ pub struct Report {
     pub runs: u64,
     /// Distinct states, in all runs together.
     pub states: u64,
+    /// Those of them in which no message was under way. As many with a [`Reduction`](super::Reduction) as without.
+    pub quiet: u64,
     /// Actions that were tried.
     pub transitions: u64,
     /// The longest run from the start, in steps.
@@ -34,6 +36,7 @@ impl Report {
         Self {
             runs: self.runs + other.runs,
             states: self.states + other.states,
+            quiet: self.quiet + other.quiet,
             transitions: self.transitions + other.transitions,
             deepest: self.deepest.max(other.deepest),
             elapsed: self.elapsed + other.elapsed,
@@ -46,14 +49,15 @@ impl fmt::Display for Report {
         let Self {
             runs,
             states,
+            quiet,
             transitions,
             deepest,
             elapsed,
         } = self;
         write!(
             f,
-            "{runs:>5} runs {states:>10} states {transitions:>10} transitions, deepest {deepest:>3}, \
-             {:>6.1} s",
+            "{runs:>5} runs {states:>10} states ({quiet:>8} quiet) {transitions:>10} transitions, deepest \
+             {deepest:>3}, {:>6.1} s",
             elapsed.as_secs_f64()
         )
     }

@@ -50,6 +50,7 @@ impl Limits {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Visited {
     pub(super) states: u64,
+    pub(super) quiet: u64,
     pub(super) transitions: u64,
     pub(super) deepest: usize,
 }
@@ -107,7 +108,11 @@ fn depth_first<T: ResourceType>(plan: &Plan<T>, limits: Limits) -> Result<Visite
     let mut seen = Identities::default();
     let mut on_path = Identities::default();
     let mut stack: Vec<Frame> = Vec::new();
-    let mut visited = Visited::default();
+    // No word is under way at the start.
+    let mut visited = Visited {
+        quiet: 1,
+        ..Visited::default()
+    };
     let fail = |stack: &[Frame], fault| Found {
         path: path_of(stack),
         cycle: Vec::new(),
@@ -148,6 +153,7 @@ fn depth_first<T: ResourceType>(plan: &Plan<T>, limits: Limits) -> Result<Visite
             .check(&world, &actions)
             .map_err(|fault| fail(&stack, fault))?;
         visited.deepest = visited.deepest.max(stack.len());
+        visited.quiet += u64::from(world.is_quiet());
         if let Err(fault) = limits.check(seen.len(), stack.len()) {
             return Err(fail(&stack, fault));
         }

@@ -80,8 +80,11 @@ use crate::resource::ResourceType;
 /// The most samples: every pair of them makes scenarios.
 pub const SAMPLES_MAX: usize = 6;
 
-/// The most amounts on which the laws are tried.
-const AMOUNTS_MAX: usize = 200;
+/// The most amounts on which the laws are tried, of those that are part of the capital.
+const AMOUNTS_MAX: usize = 64;
+
+/// And of those that are more than the capital.
+const AMOUNTS_BEYOND_MAX: usize = 4;
 
 /// How much is tried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -159,28 +162,36 @@ impl<C: Credit> Samples<C> {
         })
     }
 
-    /// The samples, and what joining, meeting and subtracting makes of them and of the capital.
+    /// The samples, and what joining, meeting and subtracting makes of them and of the capital. Most are part of the
+    /// capital: laws about conflicts say little of what is more.
     fn amounts(&self, capital: &C) -> Vec<C> {
         let mut amounts = vec![C::empty(), capital.clone()];
         amounts.extend(self.asks.iter().cloned());
+        let mut beyond = Vec::new();
         let mut next = 0;
-        while next < amounts.len() && amounts.len() < AMOUNTS_MAX {
+        while next < amounts.len() {
             let one = amounts[next].clone();
             next += 1;
-            for other in amounts.clone() {
+            for index in 0..amounts.len() {
+                let other = amounts[index].clone();
                 let made = [
-                    one.join(&other).unwrap_or_else(C::empty),
-                    one.meet(&other),
-                    one.less(&other),
-                    other.less(&one),
+                    Some(one.meet(&other)),
+                    Some(one.less(&other)),
+                    Some(other.less(&one)),
+                    one.join(&other),
                 ];
-                for amount in made {
-                    if amounts.len() < AMOUNTS_MAX && !amounts.contains(&amount) {
-                        amounts.push(amount);
+                for amount in made.into_iter().flatten() {
+                    let (list, most) = match capital.covers(&amount) {
+                        true => (&mut amounts, AMOUNTS_MAX),
+                        false => (&mut beyond, AMOUNTS_BEYOND_MAX),
+                    };
+                    if list.len() < most && !list.contains(&amount) {
+                        list.push(amount);
                     }
                 }
             }
         }
+        amounts.extend(beyond);
         amounts
     }
 }
