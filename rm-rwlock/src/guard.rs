@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use rm_core::error::LostReason;
-use rm_core::front::{Handle, Held, Resource};
+use rm_core::front::{Handle, Held, Resource, Waiter};
 use rm_core::value::{Value, WriteError};
 
 use crate::credit::RwLockType;
@@ -60,6 +60,23 @@ impl<M: Mode, R: Deref<Target = Resource<RwLockType>>> Guard<M, R> {
     #[must_use]
     pub fn valid_for(&self) -> Option<Duration> {
         self.held.valid_for()
+    }
+
+    /// Whether somebody waits for the lock because of this guard, as far as this node knows.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.held.is_wanted()
+    }
+
+    /// Waits until somebody waits for the lock because of this guard, and says who. Each is told once; the next call
+    /// waits for the next.
+    ///
+    /// Cancel safe: dropping the future loses no notice.
+    ///
+    /// # Errors
+    /// Why the guard was lost, if it is.
+    pub async fn wanted(&self) -> Result<Waiter, LostReason> {
+        self.held.wanted().await
     }
 
     /// The lock's value, as the last writer left it; `None`: none was written. It came with the right to hold, so

@@ -43,7 +43,7 @@ impl<T: ResourceType> Owner<T> {
     /// If the token holds nothing.
     pub fn write_value(&mut self, token: Token, bytes: &[u8]) -> Result<(), WriteError> {
         let hold = self.holds.get(token).expect("only a holder writes");
-        if !Self::may_write(&hold.credit, &self.capital) {
+        if !Self::may_write(hold.asked(), &self.capital) {
             return Err(WriteError::NotExclusive);
         }
         let max = self.settings.value_bytes_max.min(VALUE_BYTES_MAX);

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::{Asker, Debtor, Owner, RecallStep, StandingWant, Step, Upstream, Waiting};
 use crate::id::{LoanId, Order, PeerId, Version};
+use crate::policy::Policy;
 use crate::resource::ResourceType;
 use crate::value::Value;
 
@@ -131,6 +132,8 @@ impl<T: ResourceType> Owner<T> {
     ) {
         let Self {
             settings: _,
+            policy,
+            learned,
             capital: _,
             borrowed,
             // These follow from the rest.
@@ -141,6 +144,8 @@ impl<T: ResourceType> Owner<T> {
             upstream,
             debtors,
             holds,
+            // What holders are told follows from the rest.
+            is_wanted: _,
             waiting,
             recall,
             wants,
@@ -153,6 +158,10 @@ impl<T: ResourceType> Owner<T> {
             resource_type: _,
         } = self;
         (borrowed, is_shut).hash(state);
+        // The others only count.
+        if let Policy::Adaptive(_) = policy {
+            learned.hash(state);
+        }
         if let Upstream::Debtor { peer, loan, dead } = upstream {
             peer.is_some().hash(state);
             state.write_u8(links[own].rank_of_loan(*loan));
@@ -171,6 +180,7 @@ impl<T: ResourceType> Owner<T> {
         for (token, hold) in holds.iter() {
             state.write_u8(1);
             (token, &hold.credit).hash(state);
+            hold.ties().map(|ties| &ties.group).hash(state);
             if clocks == Clocks::Kept {
                 state.write_u64(hold.fence);
             }
@@ -246,6 +256,8 @@ fn hash_waiting<L: Hash, H: Hasher>(item: &Waiting<L>, links: &Links, state: &mu
         denied_above,
         busy,
         blockers: _,
+        group,
+        gives_way: _,
     } = item;
     state.write_u8(1);
     hash_order(order, state);
@@ -257,7 +269,16 @@ fn hash_waiting<L: Hash, H: Hasher>(item: &Waiting<L>, links: &Links, state: &mu
         }
         Asker::Local(token) => (3_u8, token).hash(state),
     }
-    (level, try_only, deadline, try_until, denied_above, busy).hash(state);
+    (
+        level,
+        try_only,
+        deadline,
+        try_until,
+        denied_above,
+        busy,
+        group,
+    )
+        .hash(state);
 }
 
 /// A value. The bytes of an exploration tell which write it is, and so its version.

@@ -6,6 +6,7 @@ use super::units::*;
 use crate::error::{LostReason, PeerMisbehaved};
 use crate::id::{LoanId, PeerId};
 use crate::message::{Grant, Message, Steps};
+use crate::owner::Conversion;
 use crate::policy::Policy;
 use crate::value::{VALUE_BYTES_MAX, Value, ValueState, WriteError};
 
@@ -79,7 +80,8 @@ fn only_a_holder_of_everything_writes() {
         top.write_value(token(1), b"a"),
         Err(WriteError::NotExclusive)
     );
-    top.convert(NOW, token(1), converting(2), Units(ALL), &mut fx);
+    let conversion = Conversion::new(token(1), converting(2), Units(ALL));
+    top.convert(NOW, conversion, &mut fx);
     assert_eq!(top.write_value(token(1), b"a"), Ok(()));
     top.reduce(NOW, token(1), &Units(1), &mut fx);
     assert_eq!(
