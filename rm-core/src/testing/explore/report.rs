@@ -10,6 +10,7 @@ use super::world::{Action, Channel, Phase, Plan, World, mode};
 use crate::id::Order;
 use crate::message::{Message, Steps};
 use crate::resource::ResourceType;
+use crate::value::Value;
 
 /// How much was visited, and nothing was wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -248,15 +249,18 @@ impl<T: ResourceType> Plan<T> {
                 format!("Deny {} v{}: {why:?}", name(order), version.0)
             }
             Message::Grant(grant) => format!(
-                "Grant {:?} for {} v{}{}",
+                "Grant {:?} for {} v{}{}{}",
                 grant.delta,
                 name(&grant.order),
                 grant.version.0,
-                self.steps_in_words(&grant.steps)
+                self.steps_in_words(&grant.steps),
+                value_in_words(grant.value.as_deref())
             ),
             Message::Limit { limit, .. } => format!("Limit {limit:#x}"),
             Message::Recall { steps, .. } => format!("Recall{}", self.steps_in_words(steps)),
-            Message::Return { delta, .. } => format!("Return {delta:?}"),
+            Message::Return { delta, value, .. } => {
+                format!("Return {delta:?}{}", value_in_words(value.as_deref()))
+            }
             Message::Unwant { order } => format!("Unwant {}", name(order)),
             Message::Want(want) => format!(
                 "Want level {:?} for {} v{}{}",
@@ -331,4 +335,16 @@ impl<T: ResourceType> Plan<T> {
         text.push(']');
         text
     }
+}
+
+/// The value that a message carries, if it does.
+fn value_in_words(value: Option<&Value>) -> String {
+    value.map_or_else(String::new, |value| {
+        let doubtful = if value.is_doubtful() {
+            ", doubtful"
+        } else {
+            ""
+        };
+        format!(", value {:?}{doubtful}", value.bytes)
+    })
 }
