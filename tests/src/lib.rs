@@ -2,4 +2,3 @@
 
 pub mod exploration;
 pub mod pump;
-pub mod semaphore;

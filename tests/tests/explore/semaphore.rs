@@ -2,7 +2,7 @@
 
 use rm_core::testing::explore::{Client, Tree};
 use rm_tests::exploration::{Fences, explore, many_orders, scenario};
-use rm_tests::semaphore::{Semaphore, Units};
+use rm_types::{SemaphoreType, Units};
 
 use crate::{L1, L2, L3, M, tree};
 
@@ -70,7 +70,7 @@ fn semaphores_in_a_star() {
     ];
     explore(
         "semaphore of 3",
-        &Semaphore(3),
+        &SemaphoreType::with_units(3),
         &many_orders(),
         Fences::Forgotten,
         &scenarios,
@@ -101,7 +101,7 @@ fn semaphores_in_a_tree() {
     ];
     explore(
         "semaphore of 3, tree",
-        &Semaphore(3),
+        &SemaphoreType::with_units(3),
         &many_orders(),
         Fences::Forgotten,
         &scenarios,
