@@ -15,7 +15,7 @@ use rm_core::front::{Acquire, AcquireError, Ask, Held, Patience, Resource};
 use rm_core::resource::ResourceType;
 
 /// What the types of this crate have in common.
-pub trait Kind: ResourceType + sealed::Sealed {
+pub trait Kind: ResourceType<Level = <Self as ResourceType>::Credit> + sealed::Sealed {
     /// Whether one more request may be made here; it is asked just before.
     ///
     /// # Errors
@@ -42,33 +42,42 @@ pub(crate) mod sealed {
 /// A request that has not been made yet: set what it needs, then await it for an `O`.
 #[must_use = "a request does nothing unless awaited"]
 pub struct Request<T: Kind, R, O> {
-    ask: Result<(R, T::Credit), AcquireError>,
-    patience: Patience,
-    label: Option<String>,
+    wanted: Result<(R, T::Credit), AcquireError>,
+    /// The options; what it asks for stands above.
+    ask: Ask<()>,
     outcome: PhantomData<fn() -> O>,
 }
 
 impl<T: Kind, R: Deref<Target = Resource<T>>, O: Outcome<T, R>> Request<T, R, O> {
-    pub(crate) const fn new(ask: Result<(R, T::Credit), AcquireError>, patience: Patience) -> Self {
+    pub(crate) fn new(wanted: Result<(R, T::Credit), AcquireError>, patience: Patience) -> Self {
         Self {
-            ask,
-            patience,
-            label: None,
+            wanted,
+            ask: Ask {
+                patience,
+                ..Ask::new(())
+            },
             outcome: PhantomData,
         }
     }
 
     /// Gives up after so long, counted from the first poll. A `try` does not wait anyway.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        if self.patience != Patience::Try {
-            self.patience = Patience::AtMost(timeout);
+        if self.ask.patience != Patience::Try {
+            self.ask.patience = Patience::AtMost(timeout);
         }
         self
     }
 
     /// What the request is for, shown to people who ask who holds or waits. At most 128 bytes are kept.
     pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = Some(label.into());
+        self.ask.label = Some(label.into());
+        self
+    }
+
+    /// Goes before requests that were made up to so long before it; at most as long as the node allows, 1 s unless set
+    /// otherwise. Nothing else changes the order, so nobody waits longer than that for others' priority.
+    pub fn priority(mut self, priority: Duration) -> Self {
+        self.ask.priority = priority;
         self
     }
 }
@@ -76,9 +85,8 @@ impl<T: Kind, R: Deref<Target = Resource<T>>, O: Outcome<T, R>> Request<T, R, O>
 impl<T: Kind, R, O> fmt::Debug for Request<T, R, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
-            .field("ask", &self.ask.as_ref().map(|(_, credit)| credit))
-            .field("patience", &self.patience)
-            .field("label", &self.label)
+            .field("wanted", &self.wanted.as_ref().map(|(_, credit)| credit))
+            .field("ask", &self.ask)
             .finish()
     }
 }
@@ -113,13 +121,9 @@ impl<T: Kind, R: Deref<Target = Resource<T>>, O: Outcome<T, R>> Future for Acqui
         if let Progress::New(_) = self.progress
             && let Progress::New(request) = core::mem::replace(&mut self.progress, Progress::Done)
         {
-            let (resource, credit) = request.ask?;
+            let (resource, credit) = request.wanted?;
             T::admit(&resource)?;
-            let ask = Ask {
-                credit: credit.clone(),
-                patience: request.patience,
-                label: request.label,
-            };
+            let ask = request.ask.of(credit.clone());
             self.progress = Progress::Waiting(Acquire::new(resource, ask), credit);
         }
         let Progress::Waiting(acquire, _) = &mut self.progress else {

@@ -219,3 +219,27 @@ fn a_node_has_a_limited_number_of_guards_of_one_lock() {
     guards.pop();
     assert!(block_on(file.read(1..2).into_future()).is_ok());
 }
+
+#[test]
+fn a_try_of_an_upgrade_that_meets_a_reader_is_busy_and_changes_nothing() {
+    let file = file();
+    let mut guard = read(&file, 0..20);
+    let _other = read(&file, 5..6);
+    let busy = block_on(guard.try_upgrade(0..10));
+    assert!(matches!(busy, Err(AcquireError::Busy { .. })));
+    assert_eq!(guard.mode(), Some(Mode::Read));
+    block_on(guard.try_upgrade(10..20)).expect("nobody else reads it");
+}
+
+#[test]
+fn a_holder_is_told_of_who_waits_for_its_bytes_and_not_for_others() {
+    let file = file();
+    let (one, other) = (write(&file, 0..10), write(&file, 10..20));
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut waiting = pin!(file.read(0..5).label("backup").into_future());
+    assert!(waiting.as_mut().poll(&mut cx).is_pending());
+    assert!(one.is_wanted());
+    assert!(!other.is_wanted());
+    let waiter = block_on(one.wanted()).expect("it is held");
+    assert_eq!((&*waiter.mode, &*waiter.label), ("read", "backup"));
+}

@@ -9,6 +9,13 @@ use rm_core::resource::ResourceType;
 use rm_core::testing::explore::{Client, Explorer, Orders, Report, Tree};
 use rm_types::{ByteRangeType, RangeCredit, SemaphoreType, Units};
 
+const POLICIES: [Policy; 4] = [
+    Policy::Exact,
+    Policy::slice(4),
+    Policy::Max,
+    Policy::adaptive(4),
+];
+
 const FILE: ByteRangeType = ByteRangeType::with_shares(2);
 
 // Nodes of `tree()`.
@@ -86,7 +93,7 @@ fn explore<T: ResourceType>(
     let mut total = Report::default();
     for (name, clients) in scenarios {
         let mut report = Report::default();
-        for policy in [Policy::Exact, Policy::slice(4), Policy::Max] {
+        for policy in POLICIES {
             let explorer = Explorer::new(resource_type, tree.clone())
                 .policy(policy)
                 .orders(orders.clone())
@@ -108,8 +115,9 @@ fn explore<T: ResourceType>(
         total = total.and(report);
     }
     println!(
-        "{total}  {family}: {} scenarios x 3 policies",
-        scenarios.len()
+        "{total}  {family}: {} scenarios x {} policies",
+        scenarios.len(),
+        POLICIES.len()
     );
 }
 

@@ -2,3 +2,4 @@
 
 pub mod exploration;
 pub mod pump;
+pub mod workload;

@@ -13,7 +13,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 use core::time::Duration;
 
-use super::acquire::{AcquireError, Held, explain};
+use super::acquire::{AcquireError, Held, Patience, explain};
 use super::resource::Resource;
 use crate::error::LostReason;
 use crate::resource::ResourceType;
@@ -35,10 +35,11 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
     /// From the awaited future: [`AcquireError::WouldDeadlock`] where another holder converts too and each waits for
     /// the other, [`AcquireError::Refused`] for more than there is. After these it holds what it held.
     /// [`AcquireError::SessionLost`] where the hold was lost.
-    pub const fn convert(&mut self, to: T::Credit) -> Convert<'_, T, R> {
+    pub const fn convert(&mut self, to: T::Level) -> Convert<'_, T, R> {
         Convert {
             held: self,
             to,
+            patience: Patience::Forever,
             state: Progress::New,
         }
     }
@@ -55,6 +56,9 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
     /// Gives what it has in common with `part` a hold of its own, with the same fencing token. This one has the rest.
     ///
     /// Of a hold that was lost both parts are lost.
+    ///
+    /// # Panics
+    /// If it is a member of a group: what it has is not its own.
     pub fn split(&mut self, part: &T::Credit) -> Self
     where
         R: Clone,
@@ -67,7 +71,7 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
     /// both together exclude others and the one with the larger did not.
     ///
     /// # Errors
-    /// The other hold, where it is of another resource, where one of the two was lost, or where the loan has no
+    /// The other hold, where it is of another resource, where one of the two was lost or is of a group, or where the loan has no
     /// fencing number left for the moment. Then both are as they were.
     pub fn merge(&mut self, mut other: Self) -> Result<(), Self> {
         let is_same = core::ptr::eq(&raw const *self.resource, &raw const *other.resource);
@@ -100,8 +104,17 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
 #[must_use = "futures do nothing unless polled"]
 pub struct Convert<'a, T: ResourceType, R: Deref<Target = Resource<T>>> {
     held: &'a mut Held<T, R>,
-    to: T::Credit,
+    to: T::Level,
+    patience: Patience,
     state: Progress<T::Credit>,
+}
+
+impl<T: ResourceType, R: Deref<Target = Resource<T>>> Convert<'_, T, R> {
+    /// Waits no longer than that; then the hold is what it was.
+    pub const fn patience(mut self, patience: Patience) -> Self {
+        self.patience = patience;
+        self
+    }
 }
 
 enum Progress<C> {
@@ -118,14 +131,19 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Future for Convert<'_, T, 
     type Output = Result<(), AcquireError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { held, to, state } = &mut *self;
+        let Self {
+            held,
+            to,
+            patience,
+            state,
+        } = &mut *self;
         let resource = &*held.resource;
         let now = || resource.shared().host.now();
         let (poll, waited) = match state {
             Progress::Done => panic!("a finished future is not polled again"),
             Progress::New => {
                 let from = resource.credit_of(held.token);
-                let poll = resource.convert(held.token, to, cx.waker());
+                let poll = resource.convert(held.token, to, *patience, cx.waker());
                 *state = Progress::Waiting(from, now());
                 (poll, Duration::ZERO)
             }

@@ -3,6 +3,7 @@
 use core::any::Any;
 use core::fmt;
 use core::ops::Deref;
+use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
@@ -18,6 +19,7 @@ use crate::id::{Class, Order, PeerId, ResourceKey, Stamp, TypeId};
 use crate::inspect::{Answer, Query};
 use crate::message::{Blockers, Message, Refusal};
 use crate::owner::Settings;
+use crate::policy::{Decision, Decisions, Policy};
 use crate::resource::ResourceType;
 use crate::session::packet::Item;
 use crate::stamp::HybridClock;
@@ -35,6 +37,12 @@ pub struct DomainSettings {
     pub name: String,
     /// How its owners behave.
     pub owner: Settings,
+    /// The most by which a request's priority makes it count as older than it is: so no request waits longer for
+    /// others' priority than this. 1 s by default.
+    pub priority_max: Duration,
+    /// The policy of all resources of a type, whatever the type itself says of them. Empty by default: the type
+    /// decides ([`ResourceType::policy`]), and where it leaves that open, the policy in `owner`.
+    pub policies: BTreeMap<TypeId, Policy>,
     /// The most resources of one type with any state here; more are refused. 4,194,304 by default.
     pub resources_max: usize,
     /// A debtor sends idle credit back where it has more resources of one type than this. 262,144 by default.
@@ -48,9 +56,18 @@ impl DomainSettings {
         Self {
             name: name.into(),
             owner,
+            priority_max: Duration::from_secs(1),
+            policies: BTreeMap::new(),
             resources_max: 1 << 22,
             cached_max: 1 << 18,
         }
+    }
+
+    /// The same with a policy for all resources of a type.
+    #[must_use]
+    pub fn with_policy_of(mut self, type_id: TypeId, policy: Policy) -> Self {
+        self.policies.insert(type_id, policy);
+        self
     }
 }
 
@@ -82,7 +99,9 @@ pub(super) struct Shared {
     pub(super) host: Arc<dyn Host>,
     pub(super) name: String,
     pub(super) owner_settings: Arc<Settings>,
+    pub(super) policies: BTreeMap<TypeId, Policy>,
     pub(super) timers: Timers,
+    pub(super) priority_max: Duration,
     pub(super) resources_max: usize,
     pub(super) cached_max: usize,
     role: Mutex<Role>,
@@ -92,14 +111,19 @@ pub(super) struct Shared {
     is_shut: AtomicBool,
     /// Messages of unknown types.
     unknown: AtomicU64,
+    /// What the policies of its owners decided.
+    decided: [AtomicU64; Decision::ALL.len()],
 }
 
 impl Shared {
-    pub(super) fn next_order(&self, class: Class) -> Order {
+    /// The place of a request that is made now, and counts as older by `priority`.
+    pub(super) fn next_order(&self, class: Class, priority: Duration) -> Order {
         let now = self.host.stamp_now();
+        let stamp = self.stamps.lock().next(now);
+        let shift = priority.min(self.priority_max).as_nanos() as u64;
         Order {
             class,
-            stamp: self.stamps.lock().next(now),
+            stamp: Stamp(stamp.0.saturating_sub(shift)),
             party: self.owner_settings.party,
             // Relaxed: only uniqueness counts.
             seq: self.seq.fetch_add(1, Ordering::Relaxed),
@@ -126,6 +150,24 @@ impl Shared {
         self.host.queue(from, Item { message, ..item });
         self.host.flush(from);
         true
+    }
+
+    /// Counts what a policy decided.
+    pub(super) fn count_decisions(&self, decided: impl Iterator<Item = (Decision, u64)>) {
+        for (decision, count) in decided {
+            // Relaxed: a count for people.
+            self.decided[decision as usize].fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    fn decisions(&self) -> Decisions {
+        let mut decisions = Decisions::default();
+        for decision in Decision::ALL {
+            // Relaxed: a count for people.
+            let count = self.decided[decision as usize].load(Ordering::Relaxed);
+            decisions.add(decision, count);
+        }
+        decisions
     }
 
     pub(super) fn is_shut(&self) -> bool {
@@ -175,6 +217,8 @@ pub struct Totals {
     pub asked_acquires: u64,
     /// Messages since the start of a type that is not registered here, and that were dropped for it.
     pub unknown: u64,
+    /// What the policies decided since the start.
+    pub decisions: Decisions,
 }
 
 impl Totals {
@@ -186,6 +230,10 @@ impl Totals {
         self.cached_acquires += other.cached_acquires;
         self.asked_acquires += other.asked_acquires;
         self.unknown += other.unknown;
+        for decision in Decision::ALL {
+            self.decisions
+                .add(decision, other.decisions.count(decision));
+        }
     }
 }
 
@@ -264,7 +312,9 @@ impl Domain {
             host,
             name: settings.name,
             owner_settings: Arc::new(settings.owner),
+            policies: settings.policies,
             timers: Timers::default(),
+            priority_max: settings.priority_max,
             resources_max: settings.resources_max,
             cached_max: settings.cached_max,
             role: Mutex::new(role),
@@ -273,6 +323,7 @@ impl Domain {
             seq: AtomicU64::new(0),
             is_shut: AtomicBool::new(false),
             unknown: AtomicU64::new(0),
+            decided: Decision::ALL.map(|_| AtomicU64::new(0)),
         };
         Self {
             shared: Arc::new(shared),
@@ -439,6 +490,7 @@ impl Domain {
     pub fn totals(&self) -> Totals {
         let mut totals = Totals {
             unknown: self.shared.unknown.load(Ordering::Relaxed),
+            decisions: self.shared.decisions(),
             ..Totals::default()
         };
         self.each(|table| totals.add(&table.totals()));

@@ -30,6 +30,7 @@ mod slots;
 mod table;
 mod timers;
 mod trust;
+mod wanted;
 
 pub use self::acquire::{Acquire, AcquireError, Ask, Held, Holder, Lost, Patience};
 pub use self::convert::Convert;
@@ -38,3 +39,4 @@ pub use self::host::Host;
 pub use self::inspect::PeerNames;
 pub use self::resource::Resource;
 pub use self::trust::Trust;
+pub use self::wanted::{Leaving, Waiter, Wanted};

@@ -1,7 +1,9 @@
 //! One owner behind a mutex, with the callers that use it.
 
 mod holds;
+mod notices;
 
+use core::convert::Infallible;
 use core::fmt;
 use core::task::{Poll, Waker};
 use core::time::Duration;
@@ -20,6 +22,7 @@ use crate::error::{Denied, LostReason, PeerMisbehaved};
 use crate::id::{Class, Note, PeerId, ResourceKey, Token};
 use crate::message::Message;
 use crate::owner::{Owner, Request};
+use crate::policy::Decisions;
 use crate::resource::ResourceType;
 use crate::session::packet::Item;
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
@@ -44,7 +47,7 @@ struct Inner<T: ResourceType> {
     /// The deadline that the node's timer knows.
     armed: Option<Entry>,
     /// Empty between inputs; kept for its memory.
-    fx: Effects<T::Credit>,
+    fx: Effects<T>,
     /// Holds that the node keeps without a caller.
     kept: SmallVec<[Token; 1]>,
     /// Local requests that the cache served.
@@ -112,7 +115,7 @@ impl<T: ResourceType> Resource<T> {
     }
 
     /// Takes `ask` if it is cached and nobody waits for it. Sends nothing.
-    pub(super) fn take(&self, ask: &T::Credit, label: Option<&str>) -> Option<(Token, u64)> {
+    pub(super) fn take(&self, ask: &T::Level, label: Option<&str>) -> Option<(Token, u64)> {
         let mut turn = self.enter(Clock::Recent);
         let note = label.map(|label| self.note(ask, label));
         let now = turn.now;
@@ -122,9 +125,9 @@ impl<T: ResourceType> Resource<T> {
     }
 
     /// Starts a request: from the cache if that will do, else through the owner.
-    pub(super) fn start(&self, ask: &Ask<T::Credit>, waker: &Waker) -> Started {
-        if ask.label.is_none()
-            && let Some((token, fence)) = self.take_at_once(&ask.credit)
+    pub(super) fn start(&self, ask: &Ask<T::Level>, waker: &Waker) -> Started {
+        if ask.is_plain()
+            && let Some((token, fence)) = self.take_at_once(&ask.level)
         {
             return Started::Granted(token, fence);
         }
@@ -135,16 +138,16 @@ impl<T: ResourceType> Resource<T> {
         let token = inner.slots.insert(State::Waiting);
         inner.slots.wait(token, waker);
         let request = Request {
-            token,
-            order: self.shared.next_order(Class::New),
-            ask: ask.credit.clone(),
             try_only: ask.patience == Patience::Try,
-            deadline: match ask.patience {
-                Patience::AtMost(span) => Some(now.after(span)),
-                // The owner bounds a `try` by itself.
-                Patience::Forever | Patience::Try => None,
-            },
-            note: Some(self.note(&ask.credit, label)),
+            deadline: ask.patience.deadline(now),
+            note: Some(self.note(&ask.level, label)),
+            group: ask.group,
+            gives_way: ask.gives_way,
+            ..Request::new(
+                token,
+                self.shared.next_order(Class::New, ask.priority),
+                ask.level.clone(),
+            )
         };
         inner.owner.acquire(now, request, &mut inner.fx);
         let is_cached = matches!(inner.fx.as_slice(), [Effect::Grant { .. }]);
@@ -163,7 +166,7 @@ impl<T: ResourceType> Resource<T> {
     }
 
     /// Takes `ask` where that has no effect on anybody else: the way of cached requests, kept short.
-    fn take_at_once(&self, ask: &T::Credit) -> Option<(Token, u64)> {
+    fn take_at_once(&self, ask: &T::Level) -> Option<(Token, u64)> {
         let mut inner = self.inner.lock();
         let now = match &inner.trust {
             None => self.shared.host.recent(),
@@ -299,7 +302,10 @@ impl<T: ResourceType> Resource<T> {
         message: Message<Opaque>,
     ) -> Result<(), PeerMisbehaved> {
         let decoded = message
-            .try_map(|credit| credit.read::<T::Credit>())
+            .try_map(
+                |credit| credit.read::<T::Credit>(),
+                |level| level.read_level::<T::Credit, T::Level>(),
+            )
             .map_err(|_| PeerMisbehaved::MalformedCredit)?;
         let mut result = Ok(());
         self.input(|inner, now| {
@@ -368,6 +374,7 @@ impl<T: ResourceType> Resource<T> {
             cached_acquires: inner.cached_acquires,
             asked_acquires: inner.asked_acquires,
             unknown: 0,
+            decisions: Decisions::default(),
         }
     }
 
@@ -434,6 +441,7 @@ impl<T: ResourceType> Resource<T> {
     fn apply(&self, turn: &mut Turn<'_, T>) {
         let Turn { inner, after, .. } = turn;
         let inner = &mut **inner;
+        self.shared.count_decisions(inner.fx.take_decisions());
         if inner.fx.is_empty() && inner.owner.next_deadline().is_none() {
             return;
         }
@@ -444,6 +452,7 @@ impl<T: ResourceType> Resource<T> {
             let wake = match effect {
                 Effect::Deny { token, why } => slots.deny(token, why),
                 Effect::Grant { token, fence } => slots.set(token, State::Held(fence)),
+                Effect::Leaving => slots.depart(),
                 Effect::Lost { token, why } => {
                     after.lost = Some(why);
                     let wake = slots.set(token, State::Lost(why));
@@ -455,8 +464,10 @@ impl<T: ResourceType> Resource<T> {
                     wake
                 }
                 Effect::Send { to, message } => {
-                    let Ok(message) = message
-                        .try_map(|credit| Ok::<_, core::convert::Infallible>(Opaque::of(&credit)));
+                    let Ok(message) = message.try_map(
+                        |credit| Ok::<_, Infallible>(Opaque::of(&credit)),
+                        |level| Ok(Opaque::of_level::<T::Credit, _>(&level)),
+                    );
                     let item = Item {
                         type_id: T::ID,
                         key: self.key.clone(),
@@ -468,6 +479,7 @@ impl<T: ResourceType> Resource<T> {
                     }
                     continue;
                 }
+                Effect::Wanted { token, by } => slots.notify(token, by),
             };
             after.wake.extend(wake);
         }
@@ -481,19 +493,14 @@ impl<T: ResourceType> Resource<T> {
         }
     }
 
-    fn note(&self, ask: &T::Credit, label: &str) -> Arc<Note> {
+    fn note(&self, ask: &T::Level, label: &str) -> Arc<Note> {
         let mode = T::mode_name(ask, &self.capital);
         Note::new(mode, label, &self.shared.name)
     }
 }
 
 impl<T: ResourceType> Inner<T> {
-    fn take(
-        &mut self,
-        now: Time,
-        ask: &T::Credit,
-        note: Option<Arc<Note>>,
-    ) -> Option<(Token, u64)> {
+    fn take(&mut self, now: Time, ask: &T::Level, note: Option<Arc<Note>>) -> Option<(Token, u64)> {
         let token = self.slots.vacant();
         let fence = self.owner.take(now, token, ask, note)?;
         let same = self.slots.insert(State::Held(fence));

@@ -11,6 +11,7 @@ use core::hash::{Hash, Hasher};
 
 use super::{Asker, Debtor, Owner, RecallStep, StandingWant, Step, Upstream, Waiting};
 use crate::id::{LoanId, Order, PeerId, Version};
+use crate::policy::Policy;
 use crate::resource::ResourceType;
 
 /// The numbers in use on one link between a debtor and its creditor: in both books and under way.
@@ -129,6 +130,8 @@ impl<T: ResourceType> Owner<T> {
     ) {
         let Self {
             settings: _,
+            policy,
+            learned,
             capital: _,
             borrowed,
             // These follow from the rest.
@@ -139,6 +142,8 @@ impl<T: ResourceType> Owner<T> {
             upstream,
             debtors,
             holds,
+            // What holders are told follows from the rest.
+            is_wanted: _,
             waiting,
             recall,
             wants,
@@ -150,6 +155,10 @@ impl<T: ResourceType> Owner<T> {
             resource_type: _,
         } = self;
         (borrowed, is_shut).hash(state);
+        // The others only count.
+        if let Policy::Adaptive(_) = policy {
+            learned.hash(state);
+        }
         if let Upstream::Debtor { peer, loan, dead } = upstream {
             peer.is_some().hash(state);
             state.write_u8(links[own].rank_of_loan(*loan));
@@ -166,6 +175,7 @@ impl<T: ResourceType> Owner<T> {
         for (token, hold) in holds.iter() {
             state.write_u8(1);
             (token, &hold.credit).hash(state);
+            hold.ties().map(|ties| &ties.group).hash(state);
             if clocks == Clocks::Kept {
                 state.write_u64(hold.fence);
             }
@@ -196,7 +206,7 @@ fn hash_recall<C: Hash, H: Hasher>(recalled: &RecallStep<C>, state: &mut H) {
     (busy_sent, busy).hash(state);
 }
 
-fn hash_standing<C: Hash, H: Hasher>(want: &StandingWant<C>, link: &LinkNumbers, state: &mut H) {
+fn hash_standing<L: Hash, H: Hasher>(want: &StandingWant<L>, link: &LinkNumbers, state: &mut H) {
     let StandingWant {
         order,
         version,
@@ -229,7 +239,7 @@ fn hash_debtor<C: Hash, H: Hasher>(debtor: &Debtor<C>, link: &LinkNumbers, state
     state.write_u8(0);
 }
 
-fn hash_waiting<C: Hash, H: Hasher>(item: &Waiting<C>, links: &Links, state: &mut H) {
+fn hash_waiting<L: Hash, H: Hasher>(item: &Waiting<L>, links: &Links, state: &mut H) {
     let Waiting {
         order,
         asker,
@@ -241,6 +251,8 @@ fn hash_waiting<C: Hash, H: Hasher>(item: &Waiting<C>, links: &Links, state: &mu
         denied_above,
         busy,
         blockers: _,
+        group,
+        gives_way: _,
     } = item;
     state.write_u8(1);
     hash_order(order, state);
@@ -252,7 +264,16 @@ fn hash_waiting<C: Hash, H: Hasher>(item: &Waiting<C>, links: &Links, state: &mu
         }
         Asker::Local(token) => (3_u8, token).hash(state),
     }
-    (level, try_only, deadline, try_until, denied_above, busy).hash(state);
+    (
+        level,
+        try_only,
+        deadline,
+        try_until,
+        denied_above,
+        busy,
+        group,
+    )
+        .hash(state);
 }
 
 /// A step, told from the end of a list by its first byte.

@@ -172,8 +172,8 @@ impl Credit for RangeCredit {
 
     /// Nothing. Nobody knows which bytes a debtor will want next, and what it has of others beyond its request
     /// must be recalled by each who writes there. Parts of a file that different nodes write stay theirs so,
-    /// without a message between them. Where a file is mostly used by one node, the policy `Max` gives it
-    /// the rest at once.
+    /// without a message between them. Under the policy `Adaptive` a node that is alone on a file gets the
+    /// rest of it at once all the same.
     fn slice(&self, _: u32) -> Self {
         Self::default()
     }
@@ -321,6 +321,7 @@ impl Default for ByteRangeType {
 
 impl ResourceType for ByteRangeType {
     type Credit = RangeCredit;
+    type Level = RangeCredit;
 
     const ID: TypeId = TypeId(3);
 

@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use rm_core::credit::Credit;
 use rm_core::error::LostReason;
-use rm_core::front::{AcquireError, Handle, Held, Resource};
+use rm_core::front::{AcquireError, Handle, Held, Patience, Resource, Waiter};
 use thiserror::Error;
 
 use super::credit::{ByteRangeType, RangeCredit, Span, span};
@@ -164,12 +164,30 @@ impl<R: Deref<Target = Resource<ByteRangeType>>> Guard<R> {
     /// [`AcquireError::SessionLost`] where the guard was lost, [`AcquireError::BadRequest`] where the part is not
     /// within its range. After each of these it is as it was.
     pub async fn upgrade(&mut self, part: impl RangeBounds<u64>) -> Result<(), AcquireError> {
-        let part = self.part(&part).map_err(|_| AcquireError::BadRequest {
+        let part = self.part(&part);
+        self.convert(part, Patience::Forever).await
+    }
+
+    /// Upgrades a part if that can be had without waiting for another reader of it. As [`upgrade`](Self::upgrade).
+    ///
+    /// # Errors
+    /// [`AcquireError::Busy`] where somebody is in the way, and those of [`upgrade`](Self::upgrade).
+    pub async fn try_upgrade(&mut self, part: impl RangeBounds<u64>) -> Result<(), AcquireError> {
+        let part = self.part(&part);
+        self.convert(part, Patience::Try).await
+    }
+
+    async fn convert(
+        &mut self,
+        part: Result<Span, BadRange>,
+        patience: Patience,
+    ) -> Result<(), AcquireError> {
+        let part = part.map_err(|_| AcquireError::BadRequest {
             why: "a guard upgrades parts of its own range only, of one byte at least",
         })?;
         let more = RangeCredit::of(part, self.shares(Mode::Write));
         let to = self.credit.sup(&more);
-        self.held.convert(to.clone()).await?;
+        self.held.convert(to.clone()).patience(patience).await?;
         self.credit = to;
         Ok(())
     }
@@ -195,6 +213,23 @@ impl<R: Deref<Target = Resource<ByteRangeType>>> Guard<R> {
     #[must_use]
     pub fn valid_for(&self) -> Option<Duration> {
         self.held.valid_for()
+    }
+
+    /// Whether somebody waits because of this guard, as far as this node knows.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.held.is_wanted()
+    }
+
+    /// Waits until somebody waits because of this guard, and says who. Each is told once; the next call waits for the
+    /// next.
+    ///
+    /// Cancel safe: dropping the future loses no notice.
+    ///
+    /// # Errors
+    /// Why it was lost, if it is.
+    pub async fn wanted(&self) -> Result<Waiter, LostReason> {
+        self.held.wanted().await
     }
 
     /// Waits until the guard is lost, and says why. Never ends while it is valid.

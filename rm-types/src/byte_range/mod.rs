@@ -15,10 +15,10 @@
 //! it was.
 //!
 //! **Limits.** A node has at most [`GUARDS_MAX`] guards and waiting requests of one range lock. It keeps unused
-//! ranges cached, up to [`CACHED_PIECES_MAX`] pieces, and sends the others home. With a policy that keeps what is
-//! not asked back (`Exact`, `Max`), others can cut a cached range into more than [`PIECES_MAX`] pieces, and the
-//! next message about them ends the session; with the default policy a node keeps no cached range when it
-//! answers a recall.
+//! ranges cached, up to [`CACHED_PIECES_MAX`] pieces, and sends the others home. Under the policies `Exact` and
+//! `Max`, which keep what is not asked back, others can cut a cached range into more than [`PIECES_MAX`]
+//! pieces, and the next message about them ends the session: use `Adaptive` (the default) or `Slice`, under
+//! which a node keeps no unused range when it answers a recall.
 
 mod credit;
 mod guard;

@@ -121,6 +121,7 @@ impl Kind for SemaphoreType {}
 
 impl ResourceType for SemaphoreType {
     type Credit = Units;
+    type Level = Units;
 
     const ID: TypeId = TypeId(2);
 

@@ -4,7 +4,7 @@ use core::ops::Deref;
 use core::time::Duration;
 
 use rm_core::error::LostReason;
-use rm_core::front::{AcquireError, Handle, Held, Resource};
+use rm_core::front::{AcquireError, Handle, Held, Resource, Waiter};
 
 use super::{SemaphoreType, TooFewUnits, Units};
 use crate::request::Outcome;
@@ -95,6 +95,23 @@ impl<R: Deref<Target = Resource<SemaphoreType>>> Permit<R> {
     #[must_use]
     pub fn valid_for(&self) -> Option<Duration> {
         self.held.valid_for()
+    }
+
+    /// Whether somebody waits because of this permit, as far as this node knows.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.held.is_wanted()
+    }
+
+    /// Waits until somebody waits because of this permit, and says who. Each is told once; the next call waits for the
+    /// next.
+    ///
+    /// Cancel safe: dropping the future loses no notice.
+    ///
+    /// # Errors
+    /// Why it was lost, if it is.
+    pub async fn wanted(&self) -> Result<Waiter, LostReason> {
+        self.held.wanted().await
     }
 
     /// Waits until it is lost, and says why. Never ends while it is valid.

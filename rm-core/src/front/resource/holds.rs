@@ -7,12 +7,15 @@
 //! What is kept is merged where that needs no new fencing number, so there are few such holds however much was kept.
 
 use core::task::{Poll, Waker};
+use core::time::Duration;
 
 use super::{Clock, Inner, Resource};
 use crate::credit::Credit;
 use crate::error::{Denied, LostReason};
+use crate::front::acquire::Patience;
 use crate::front::slots::State;
 use crate::id::{Class, Token};
+use crate::owner::Conversion;
 use crate::resource::ResourceType;
 use crate::time::Time;
 
@@ -29,7 +32,8 @@ impl<T: ResourceType> Resource<T> {
     pub(in crate::front) fn convert(
         &self,
         token: Token,
-        to: &T::Credit,
+        to: &T::Level,
+        patience: Patience,
         waker: &Waker,
     ) -> Poll<Result<u64, Denied>> {
         let mut turn = self.enter(Clock::Exact);
@@ -40,8 +44,13 @@ impl<T: ResourceType> Resource<T> {
             let fence = *fence;
             turn.inner.slots.convert(token, fence, waker);
             let Inner { owner, fx, .. } = &mut *turn.inner;
-            let order = self.shared.next_order(Class::Convert);
-            owner.convert(now, token, order, to.clone(), fx);
+            let order = self.shared.next_order(Class::Convert, Duration::ZERO);
+            let conversion = Conversion {
+                try_only: patience == Patience::Try,
+                deadline: patience.deadline(now),
+                ..Conversion::new(token, order, to.clone())
+            };
+            owner.convert(now, conversion, fx);
             self.apply(&mut turn);
         }
         let poll = turn.inner.converted(token);
@@ -167,7 +176,7 @@ impl<T: ResourceType> Inner<T> {
     /// What a hold has, and its fencing token.
     fn held(&self, token: Token) -> Result<(T::Credit, u64), LostReason> {
         match self.owner.hold(token) {
-            Some(hold) => Ok((hold.credit.clone(), hold.fence)),
+            Some(hold) => Ok((hold.asked().clone(), hold.fence)),
             None => Err(self.why_lost(token).unwrap_or(LostReason::SessionEnded)),
         }
     }

@@ -4,6 +4,7 @@ use super::units::*;
 use crate::credit::Credit;
 use crate::effect::Effect;
 use crate::error::Denied;
+use crate::owner::Conversion;
 use crate::policy::Policy;
 
 #[test]
@@ -126,9 +127,12 @@ fn of_two_holders_that_wait_for_each_other_the_younger_is_told_at_once() {
     owner.acquire(NOW, request(1, 2), &mut fx);
     owner.acquire(NOW, request(2, 2), &mut fx);
     let mut fx = Fx::new();
-    owner.convert(NOW, token(1), converting(3), Units(ALL), &mut fx);
-    assert!(fx.is_empty(), "it waits for the other holder");
-    owner.convert(NOW, token(2), converting(4), Units(ALL), &mut fx);
+    let conversion = Conversion::new(token(1), converting(3), Units(ALL));
+    owner.convert(NOW, conversion, &mut fx);
+    assert!(grants(&fx).is_empty(), "it waits for the other holder");
+    let mut fx = Fx::new();
+    let conversion = Conversion::new(token(2), converting(4), Units(ALL));
+    owner.convert(NOW, conversion, &mut fx);
     let [
         Effect::Deny {
             token: younger,
