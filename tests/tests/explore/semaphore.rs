@@ -2,7 +2,7 @@
 
 use rm_core::testing::explore::{Client, Tree};
 use rm_tests::exploration::{Family, scenario};
-use rm_tests::semaphore::{Semaphore, Units};
+use rm_types::{SemaphoreType, Units};
 
 use crate::{L1, L2, L3, M, tree};
 
@@ -68,7 +68,7 @@ fn semaphores_in_a_star() {
             [tries(1, 2), takes(2, 2), tries(3, 1)],
         ),
     ];
-    Family::new("semaphore of 3", &Semaphore(3)).explore(&scenarios);
+    Family::new("semaphore of 3", &SemaphoreType::with_units(3)).explore(&scenarios);
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn semaphores_in_a_tree() {
             [tries(L1, 2), tries(L3, 3), takes(M, 1)],
         ),
     ];
-    Family::new("semaphore of 3, tree", &Semaphore(3)).explore(&scenarios);
+    Family::new("semaphore of 3, tree", &SemaphoreType::with_units(3)).explore(&scenarios);
 }
 
 #[test]
@@ -127,9 +127,12 @@ fn semaphores_with_merged_registers() {
             [takes(L1, 2), takes(L3, 3), takes(M, 1)],
         ),
     ];
-    Family::new("semaphore of 3, merged registers", &Semaphore(3))
-        .with_merged_registers()
-        .explore(&scenarios);
+    Family::new(
+        "semaphore of 3, merged registers",
+        &SemaphoreType::with_units(3),
+    )
+    .with_merged_registers()
+    .explore(&scenarios);
 }
 
 #[test]
@@ -152,7 +155,10 @@ fn semaphores_with_fences() {
             [takes(L1, 2), takes(M, 3), takes(L3, 2)],
         ),
     ];
-    Family::new("semaphore of 3, fences in the state", &Semaphore(3))
-        .with_fences()
-        .explore(&scenarios);
+    Family::new(
+        "semaphore of 3, fences in the state",
+        &SemaphoreType::with_units(3),
+    )
+    .with_fences()
+    .explore(&scenarios);
 }

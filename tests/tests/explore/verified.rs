@@ -3,7 +3,7 @@
 use rm_core::resource::ResourceType;
 use rm_core::testing::verify::{Budget, Failed, Samples, verify};
 use rm_tests::exploration::is_long;
-use rm_tests::semaphore::{Semaphore, Units};
+use rm_types::{SemaphoreType, Units};
 
 use crate::rw_lock::{LOCK, READ, UPGRADABLE, WRITE};
 
@@ -25,5 +25,5 @@ fn the_rw_lock_passes_the_one_call() -> Result<(), Failed> {
 
 #[test]
 fn a_semaphore_passes_the_one_call() -> Result<(), Failed> {
-    passes(&Semaphore(3), Samples::new([Units(1), Units(2), Units(3)]))
+    passes(&SemaphoreType::with_units(3), Samples::new([Units(1), Units(2), Units(3)]))
 }
