@@ -1,5 +1,4 @@
 //! Fixtures for tests over the whole project.
 
 pub mod exploration;
-pub mod pump;
 pub mod semaphore;

@@ -12,8 +12,8 @@ mod rw_lock;
 mod tree;
 
 use rm_core::credit::Credit as _;
+use rm_core::testing::cluster::{Cluster, ROOT};
 use rm_rwlock::credit::{RwCredit, RwLockType, SHARES};
-use rm_tests::pump::{Cluster, ROOT};
 
 const T: usize = ROOT;
 const D2: usize = 1;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use rm_core::error::Denied;
+use rm_core::testing::cluster::{Cluster, Outcome};
 use rm_rwlock::credit::RwLockType;
-use rm_tests::pump::{Cluster, Outcome};
 use rm_tests::semaphore::{Semaphore, Units};
 
 use crate::{
