@@ -6,11 +6,12 @@
 use crate::error::{Denied, LostReason};
 use crate::id::{PeerId, Token};
 use crate::message::Message;
+use crate::resource::ResourceType;
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "a shell must handle every effect")]
-pub enum Effect<C> {
+pub enum Effect<T: ResourceType> {
     /// Tell the local request that it failed. It is over.
     Deny {
         /// Which request.
@@ -37,23 +38,23 @@ pub enum Effect<C> {
         /// To whom.
         to: PeerId,
         /// What.
-        message: Message<C>,
+        message: Message<T::Credit, T::Level>,
     },
 }
 
 /// A list of effects that the caller owns.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Effects<C> {
-    list: Vec<Effect<C>>,
+pub struct Effects<T: ResourceType> {
+    list: Vec<Effect<T>>,
 }
 
-impl<C> Default for Effects<C> {
+impl<T: ResourceType> Default for Effects<T> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<C> Effects<C> {
+impl<T: ResourceType> Effects<T> {
     /// An empty list.
     #[must_use]
     pub const fn new() -> Self {
@@ -68,20 +69,20 @@ impl<C> Effects<C> {
 
     /// What there is to do, in order.
     #[must_use]
-    pub fn as_slice(&self) -> &[Effect<C>] {
+    pub fn as_slice(&self) -> &[Effect<T>] {
         &self.list
     }
 
     /// Takes all there is to do, in order.
-    pub fn drain(&mut self) -> impl Iterator<Item = Effect<C>> + '_ {
+    pub fn drain(&mut self) -> impl Iterator<Item = Effect<T>> + '_ {
         self.list.drain(..)
     }
 
-    pub(crate) fn push(&mut self, effect: Effect<C>) {
+    pub(crate) fn push(&mut self, effect: Effect<T>) {
         self.list.push(effect);
     }
 
-    pub(crate) fn send(&mut self, to: PeerId, message: Message<C>) {
+    pub(crate) fn send(&mut self, to: PeerId, message: Message<T::Credit, T::Level>) {
         self.list.push(Effect::Send { to, message });
     }
 }

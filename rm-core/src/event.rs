@@ -3,13 +3,14 @@
 use crate::id::{Order, PeerId, Token};
 use crate::message::Message;
 use crate::owner::Request;
+use crate::resource::ResourceType;
 
 /// One input of an [`Owner`](crate::owner::Owner); [`Owner::apply`](crate::owner::Owner::apply) takes it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "mirrors the inputs one to one")]
-pub enum Event<C> {
+pub enum Event<T: ResourceType> {
     /// A local request.
-    Acquire(Request<C>),
+    Acquire(Request<T::Level>),
     /// The caller no longer wants it.
     Cancel {
         /// Which request.
@@ -22,7 +23,7 @@ pub enum Event<C> {
         /// The order of the conversion, of class `Convert`.
         order: Order,
         /// What it wants to hold.
-        to: C,
+        to: T::Level,
     },
     /// The session with the creditor is over: what was borrowed over it is lost.
     CreditorDown,
@@ -58,14 +59,14 @@ pub enum Event<C> {
         /// From whom.
         from: PeerId,
         /// What.
-        message: Message<C>,
+        message: Message<T::Credit, T::Level>,
     },
     /// A hold becomes a part of what it was.
     Reduce {
         /// Which hold.
         token: Token,
         /// What it keeps.
-        keep: C,
+        keep: T::Credit,
     },
     /// A holder is done.
     Release {

@@ -200,7 +200,7 @@ impl World {
     }
 
     /// Anything a peer may say.
-    fn message(&mut self) -> Event<RwCredit> {
+    fn message(&mut self) -> Event<RwLockType> {
         let random = &mut self.random;
         let from = PeerId(random.below(DEBTORS));
         // Half of the time the loan there is.
@@ -270,7 +270,7 @@ impl World {
     }
 
     /// What a correct caller does.
-    fn local(&mut self) -> Option<Event<RwCredit>> {
+    fn local(&mut self) -> Option<Event<RwLockType>> {
         let index = self.random.below(u64::from(CALLERS)) as u32;
         match self.callers.get(&index).copied() {
             None => Some(self.acquire(index)),
@@ -302,7 +302,7 @@ impl World {
         }
     }
 
-    fn acquire(&mut self, index: u32) -> Event<RwCredit> {
+    fn acquire(&mut self, index: u32) -> Event<RwLockType> {
         self.next += 1;
         let token = Token {
             index,
@@ -338,7 +338,7 @@ impl World {
     }
 
     /// What a correct driver does.
-    fn driver(&mut self) -> Event<RwCredit> {
+    fn driver(&mut self) -> Event<RwLockType> {
         let peer = PeerId(self.random.below(DEBTORS));
         match self.random.below(9) {
             0 if self.owner.creditor().is_some() => Event::CreditorDown,
@@ -365,7 +365,7 @@ impl World {
         }
     }
 
-    fn on_effect(&mut self, effect: &Effect<RwCredit>) {
+    fn on_effect(&mut self, effect: &Effect<RwLockType>) {
         match effect {
             Effect::Deny { token, .. } => {
                 let caller = self.caller(*token);

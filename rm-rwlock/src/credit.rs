@@ -176,6 +176,7 @@ impl Default for RwLockType {
 
 impl ResourceType for RwLockType {
     type Credit = RwCredit;
+    type Level = RwCredit;
 
     const ID: TypeId = TypeId(1);
 

@@ -220,11 +220,11 @@ impl<M: Mode, R: Deref<Target = Resource<RwLockType>>> IntoFuture for Request<M,
             mode,
         } = self;
         let acquire = resource.map(|resource| {
-            let credit = M::ask(resource.capital());
+            let level = M::ask(resource.capital());
             Acquire::new(
                 resource,
                 Ask {
-                    credit,
+                    level,
                     patience,
                     label,
                 },

@@ -20,20 +20,20 @@ use crate::time::Time;
 /// What is asked for, and how long to wait for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "made by lock types")]
-pub struct Ask<C> {
-    /// The credit.
-    pub credit: C,
+pub struct Ask<L> {
+    /// How much.
+    pub level: L,
     /// How long to wait.
     pub patience: Patience,
     /// What the caller calls the request, for people.
     pub label: Option<String>,
 }
 
-impl<C> Ask<C> {
-    /// Asks for `credit`, without a label, and waits as long as it takes.
-    pub const fn new(credit: C) -> Self {
+impl<L> Ask<L> {
+    /// Asks for `level`, without a label, and waits as long as it takes.
+    pub const fn new(level: L) -> Self {
         Self {
-            credit,
+            level,
             patience: Patience::Forever,
             label: None,
         }
@@ -178,7 +178,7 @@ fn list(holders: &[Holder]) -> String {
 #[must_use = "futures do nothing unless polled"]
 pub struct Acquire<T: ResourceType, R: Deref<Target = Resource<T>>> {
     resource: Option<R>,
-    ask: Ask<T::Credit>,
+    ask: Ask<T::Level>,
     state: Progress,
 }
 
@@ -190,7 +190,7 @@ enum Progress {
 
 impl<T: ResourceType, R: Deref<Target = Resource<T>>> Acquire<T, R> {
     /// Asks `resource` for something. Nothing happens before the first poll.
-    pub const fn new(resource: R, ask: Ask<T::Credit>) -> Self {
+    pub const fn new(resource: R, ask: Ask<T::Level>) -> Self {
         Self {
             resource: Some(resource),
             ask,
@@ -302,7 +302,7 @@ pub struct Held<T: ResourceType, R: Deref<Target = Resource<T>>> {
 
 impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
     /// Takes `ask` if it is cached here and nobody waits for it. Sends nothing, never waits.
-    pub fn try_cached(resource: R, ask: &T::Credit, label: Option<&str>) -> Option<Self> {
+    pub fn try_cached(resource: R, ask: &T::Level, label: Option<&str>) -> Option<Self> {
         let (token, fence) = resource.take(ask, label)?;
         Some(Self {
             resource,

@@ -1,5 +1,6 @@
 //! One owner behind a mutex, with the callers that use it.
 
+use core::convert::Infallible;
 use core::fmt;
 use core::task::{Poll, Waker};
 use core::time::Duration;
@@ -42,7 +43,7 @@ struct Inner<T: ResourceType> {
     /// The deadline that the node's timer knows.
     armed: Option<Entry>,
     /// Empty between inputs; kept for its memory.
-    fx: Effects<T::Credit>,
+    fx: Effects<T>,
     /// Local requests that the cache served.
     cached_acquires: u64,
     /// Local requests that it did not.
@@ -107,7 +108,7 @@ impl<T: ResourceType> Resource<T> {
     }
 
     /// Takes `ask` if it is cached and nobody waits for it. Sends nothing.
-    pub(super) fn take(&self, ask: &T::Credit, label: Option<&str>) -> Option<(Token, u64)> {
+    pub(super) fn take(&self, ask: &T::Level, label: Option<&str>) -> Option<(Token, u64)> {
         let mut turn = self.enter(Clock::Recent);
         let note = label.map(|label| self.note(ask, label));
         let now = turn.now;
@@ -117,9 +118,9 @@ impl<T: ResourceType> Resource<T> {
     }
 
     /// Starts a request: from the cache if that will do, else through the owner.
-    pub(super) fn start(&self, ask: &Ask<T::Credit>, waker: &Waker) -> Started {
+    pub(super) fn start(&self, ask: &Ask<T::Level>, waker: &Waker) -> Started {
         if ask.label.is_none()
-            && let Some((token, fence)) = self.take_at_once(&ask.credit)
+            && let Some((token, fence)) = self.take_at_once(&ask.level)
         {
             return Started::Granted(token, fence);
         }
@@ -132,14 +133,14 @@ impl<T: ResourceType> Resource<T> {
         let request = Request {
             token,
             order: self.shared.next_order(Class::New),
-            ask: ask.credit.clone(),
+            ask: ask.level.clone(),
             try_only: ask.patience == Patience::Try,
             deadline: match ask.patience {
                 Patience::AtMost(span) => Some(now.after(span)),
                 // The owner bounds a `try` by itself.
                 Patience::Forever | Patience::Try => None,
             },
-            note: Some(self.note(&ask.credit, label)),
+            note: Some(self.note(&ask.level, label)),
         };
         inner.owner.acquire(now, request, &mut inner.fx);
         let is_cached = matches!(inner.fx.as_slice(), [Effect::Grant { .. }]);
@@ -158,7 +159,7 @@ impl<T: ResourceType> Resource<T> {
     }
 
     /// Takes `ask` where that has no effect on anybody else: the way of cached requests, kept short.
-    fn take_at_once(&self, ask: &T::Credit) -> Option<(Token, u64)> {
+    fn take_at_once(&self, ask: &T::Level) -> Option<(Token, u64)> {
         let mut inner = self.inner.lock();
         let now = match &inner.trust {
             None => self.shared.host.recent(),
@@ -291,7 +292,10 @@ impl<T: ResourceType> Resource<T> {
         message: Message<Opaque>,
     ) -> Result<(), PeerMisbehaved> {
         let decoded = message
-            .try_map(|credit| credit.read::<T::Credit>())
+            .try_map(
+                |credit| credit.read::<T::Credit>(),
+                |level| level.read_level::<T::Credit, T::Level>(),
+            )
             .map_err(|_| PeerMisbehaved::MalformedCredit)?;
         let mut result = Ok(());
         self.input(|inner, now| {
@@ -439,8 +443,10 @@ impl<T: ResourceType> Resource<T> {
                     slots.set(token, State::Lost(why))
                 }
                 Effect::Send { to, message } => {
-                    let Ok(message) = message
-                        .try_map(|credit| Ok::<_, core::convert::Infallible>(Opaque::of(&credit)));
+                    let Ok(message) = message.try_map(
+                        |credit| Ok::<_, Infallible>(Opaque::of(&credit)),
+                        |level| Ok(Opaque::of_level::<T::Credit, _>(&level)),
+                    );
                     let item = Item {
                         type_id: T::ID,
                         key: self.key.clone(),
@@ -465,19 +471,14 @@ impl<T: ResourceType> Resource<T> {
         }
     }
 
-    fn note(&self, ask: &T::Credit, label: &str) -> Arc<Note> {
+    fn note(&self, ask: &T::Level, label: &str) -> Arc<Note> {
         let mode = T::mode_name(ask, &self.capital);
         Note::new(mode, label, &self.shared.name)
     }
 }
 
 impl<T: ResourceType> Inner<T> {
-    fn take(
-        &mut self,
-        now: Time,
-        ask: &T::Credit,
-        note: Option<Arc<Note>>,
-    ) -> Option<(Token, u64)> {
+    fn take(&mut self, now: Time, ask: &T::Level, note: Option<Arc<Note>>) -> Option<(Token, u64)> {
         let token = self.slots.vacant();
         let fence = self.owner.take(now, token, ask, note)?;
         let same = self.slots.insert(State::Held(fence));

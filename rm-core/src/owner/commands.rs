@@ -8,12 +8,12 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::{Asker, Owner, Request, Spare, Waiting, sum};
-use crate::credit::Credit;
+use crate::credit::{Credit, Level};
 use crate::effect::{Effect, Effects};
 use crate::error::{Denied, LostReason};
 use crate::id::{Class, Note, Order, Token};
 use crate::message::{Blockers, Refusal};
-use crate::resource::ResourceType;
+use crate::resource::{Lending, ResourceType};
 use crate::time::Time;
 
 impl<T: ResourceType> Owner<T> {
@@ -25,25 +25,26 @@ impl<T: ResourceType> Owner<T> {
         &mut self,
         now: Time,
         token: Token,
-        ask: &T::Credit,
+        ask: &T::Level,
         note: Option<Arc<Note>>,
     ) -> Option<u64> {
         let is_free = self.waiting.is_empty() && self.recall.is_empty() && !self.is_shut;
-        if !is_free || !self.cached.covers(ask) {
+        if !is_free {
             return None;
         }
-        let ticks = T::ticks(ask, &self.capital);
+        let credit = ask.draw_all(&self.cached)?;
+        let ticks = T::ticks(&credit, &self.capital);
         // `acquire` asks for a higher limit, which takes an effect.
         if ticks && (!self.fence.has_room() || self.fence.should_ask()) {
             return None;
         }
-        self.cached = self.cached.less(ask);
+        self.cached = self.cached.less(&credit);
         let fence = if ticks {
             self.fence.tick()
         } else {
             self.fence.now()
         };
-        self.holds.insert(token, ask.clone(), fence, now, note);
+        self.holds.insert(token, credit, fence, now, note);
         Some(fence)
     }
 
@@ -65,7 +66,7 @@ impl<T: ResourceType> Owner<T> {
         let Some(hold) = self.holds.remove(token) else {
             return false;
         };
-        self.cached = sum(&self.cached, &hold.credit);
+        self.take_back(&hold.credit);
         true
     }
 
@@ -74,7 +75,7 @@ impl<T: ResourceType> Owner<T> {
     ///
     /// # Panics
     /// If the token already names a request or hold of this owner.
-    pub fn acquire(&mut self, now: Time, request: Request<T::Credit>, fx: &mut Effects<T::Credit>) {
+    pub fn acquire(&mut self, now: Time, request: Request<T::Level>, fx: &mut Effects<T>) {
         let Request {
             token,
             order,
@@ -91,7 +92,7 @@ impl<T: ResourceType> Owner<T> {
             self.find_local(token).is_none(),
             "the token of a new request is free"
         );
-        if self.is_shut || !self.capital.covers(&ask) {
+        if self.is_shut || !self.is_possible(&ask) {
             let why = if self.is_shut {
                 Denied::ShuttingDown
             } else {
@@ -131,8 +132,8 @@ impl<T: ResourceType> Owner<T> {
         now: Time,
         token: Token,
         order: Order,
-        to: T::Credit,
-        fx: &mut Effects<T::Credit>,
+        to: T::Level,
+        fx: &mut Effects<T>,
     ) {
         let hold = self.holds.get(token).expect("only a holder converts");
         assert!(
@@ -143,15 +144,15 @@ impl<T: ResourceType> Owner<T> {
             order.class == Class::Convert,
             "a conversion goes before new requests"
         );
-        if !self.capital.covers(&to) {
+        if !self.is_possible(&to) {
             fx.push(Effect::Deny {
                 token,
                 why: Denied::Refused,
             });
             return;
         }
-        if hold.credit.covers(&to) {
-            let fence = self.reduce(now, token, &to, fx);
+        if let Some(keep) = to.draw_all(&hold.credit) {
+            let fence = self.reduce(now, token, &keep, fx);
             fx.push(Effect::Grant { token, fence });
             return;
         }
@@ -181,7 +182,7 @@ impl<T: ResourceType> Owner<T> {
         now: Time,
         token: Token,
         keep: &T::Credit,
-        fx: &mut Effects<T::Credit>,
+        fx: &mut Effects<T>,
     ) -> u64 {
         assert!(
             self.find_local(token).is_none(),
@@ -199,7 +200,7 @@ impl<T: ResourceType> Owner<T> {
             hold.fence = fence;
         }
         let fence = hold.fence;
-        self.cached = sum(&self.cached, &back);
+        self.take_back(&back);
         self.balance(now, Spare::Keep, fx);
         fence
     }
@@ -208,18 +209,26 @@ impl<T: ResourceType> Owner<T> {
     ///
     /// # Panics
     /// If the token holds nothing.
-    pub fn release(&mut self, now: Time, token: Token, fx: &mut Effects<T::Credit>) {
+    pub fn release(&mut self, now: Time, token: Token, fx: &mut Effects<T>) {
         let hold = self.holds.remove(token).expect("only a holder releases");
         if let Some(index) = self.find_local(token) {
             self.waiting.remove(index);
         }
-        self.cached = sum(&self.cached, &hold.credit);
+        self.take_back(&hold.credit);
         self.balance(now, Spare::Keep, fx);
+    }
+
+    /// What a hold gives up is here again, unless it is used up.
+    fn take_back(&mut self, credit: &T::Credit) {
+        match T::LENDING {
+            Lending::Loaned => self.cached = sum(&self.cached, credit),
+            Lending::UsedUp => self.borrowed = self.borrowed.less(credit),
+        }
     }
 
     /// The caller no longer wants what it asked for. Returns whether the request, or the conversion, was
     /// still waiting. If it was not, it has its outcome, and a hold is still to be released.
-    pub fn cancel(&mut self, now: Time, token: Token, fx: &mut Effects<T::Credit>) -> bool {
+    pub fn cancel(&mut self, now: Time, token: Token, fx: &mut Effects<T>) -> bool {
         let Some(index) = self.find_local(token) else {
             return false;
         };
@@ -229,17 +238,17 @@ impl<T: ResourceType> Owner<T> {
     }
 
     /// Sends back what is cached and nobody here waits for. Nothing at a root.
-    pub fn return_spare(&mut self, now: Time, fx: &mut Effects<T::Credit>) {
+    pub fn return_spare(&mut self, now: Time, fx: &mut Effects<T>) {
         self.balance(now, Spare::Return, fx);
     }
 
     /// The node stops: its own holds are lost, its own requests denied, and nothing is decided any more.
     ///
     /// A root that goes on being used would be a second one beside its successor.
-    pub fn shut_down(&mut self, fx: &mut Effects<T::Credit>) {
+    pub fn shut_down(&mut self, fx: &mut Effects<T>) {
         self.is_shut = true;
         for (token, hold) in self.holds.take_all() {
-            self.cached = sum(&self.cached, &hold.credit);
+            self.take_back(&hold.credit);
             fx.push(Effect::Lost {
                 token,
                 why: LostReason::ShutDown,
@@ -264,8 +273,8 @@ impl<T: ResourceType> Owner<T> {
     }
 
     /// Time has passed: denies what has waited long enough. Calling it early does nothing.
-    pub fn on_deadline(&mut self, now: Time, fx: &mut Effects<T::Credit>) {
-        let due = |w: &Waiting<T::Credit>| w.due().is_some_and(|at| at <= now);
+    pub fn on_deadline(&mut self, now: Time, fx: &mut Effects<T>) {
+        let due = |w: &Waiting<T::Level>| w.due().is_some_and(|at| at <= now);
         while let Some(index) = self.waiting.iter().position(due) {
             let waiting = self.waiting.remove(index);
             let out_of_time = waiting.deadline.is_some_and(|at| at <= now);
@@ -289,7 +298,7 @@ impl<T: ResourceType> Owner<T> {
 
     /// Puts a local request in its place. No other one of this node has its order; a debtor's want that has it is
     /// not the debtor's to send, and is refused.
-    fn insert(&mut self, waiting: Waiting<T::Credit>, fx: &mut Effects<T::Credit>) {
+    fn insert(&mut self, waiting: Waiting<T::Level>, fx: &mut Effects<T>) {
         match self
             .waiting
             .binary_search_by_key(&waiting.order, |w| w.order)

@@ -45,7 +45,7 @@ use smallvec::SmallVec;
 
 pub use self::hold::Hold;
 use self::hold::Holds;
-use crate::credit::Credit;
+use crate::credit::{Credit, Level};
 use crate::effect::Effects;
 use crate::error::PeerMisbehaved;
 use crate::event::Event;
@@ -53,7 +53,7 @@ use crate::fence::{FenceClock, ROOM_MIN};
 use crate::id::{LoanId, Note, Order, Party, PeerId, Token, Version};
 use crate::message::{Blockers, Step, Steps};
 use crate::policy::Policy;
-use crate::resource::ResourceType;
+use crate::resource::{Lending, ResourceType};
 use crate::time::Time;
 
 /// The most steps a recall register carries. The first one alone would do; more save round trips.
@@ -114,13 +114,13 @@ impl Settings {
 /// A local request: who asks for what, and how long it will wait.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_structs, reason = "made by the caller")]
-pub struct Request<C> {
+pub struct Request<L> {
     /// The caller's name for it. It names no other request or hold of this owner.
     pub token: Token,
     /// Its place among all requests, unique in the cluster.
     pub order: Order,
     /// What it asks for.
-    pub ask: C,
+    pub ask: L,
     /// Do not wait for holders or older requests.
     pub try_only: bool,
     /// When it gives up.
@@ -148,11 +148,11 @@ pub struct Owner<T: ResourceType> {
     unlent: u32,
     holds: Holds<T::Credit>,
     /// By order.
-    waiting: Vec<Waiting<T::Credit>>,
+    waiting: Vec<Waiting<T::Level>>,
     /// The recall register as the creditor last sent it, less the steps already met. By order.
     recall: SmallVec<[RecallStep<T::Credit>; 1]>,
     /// The wants that stand at the creditor, by order.
-    wants: SmallVec<[StandingWant<T::Credit>; 1]>,
+    wants: SmallVec<[StandingWant<T::Level>; 1]>,
     /// The version of the last want sent.
     version: Version,
     fence: FenceClock,
@@ -216,11 +216,11 @@ impl<C: Credit> Debtor<C> {
 
 /// A request that waits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Waiting<C> {
+struct Waiting<L> {
     order: Order,
     asker: Asker,
     /// A debtor's: the level its loan must reach. A local one's: what it wants to hold in the end.
-    level: C,
+    level: L,
     try_only: bool,
     /// When it gives up.
     deadline: Option<Time>,
@@ -287,10 +287,10 @@ impl<C> RecallStep<C> {
 
 /// A want that stands at the creditor.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct StandingWant<C> {
+struct StandingWant<L> {
     order: Order,
     version: Version,
-    level: C,
+    level: L,
 }
 
 /// What happens to credit that nothing waits for.
@@ -316,8 +316,8 @@ impl<T: ResourceType> Owner<T> {
     ) -> Self {
         let last_loan = last_loan.max(LoanId { epoch, counter: 0 });
         let mut owner = Self::empty(settings, capital, FenceClock::root(epoch, fence), last_loan);
-        owner.borrowed = owner.capital.clone();
-        owner.cached = owner.capital.clone();
+        owner.borrowed = T::opening(&owner.capital, epoch);
+        owner.cached = owner.borrowed.clone();
         owner
     }
 
@@ -375,8 +375,8 @@ impl<T: ResourceType> Owner<T> {
     pub fn apply(
         &mut self,
         now: Time,
-        event: Event<T::Credit>,
-        fx: &mut Effects<T::Credit>,
+        event: Event<T>,
+        fx: &mut Effects<T>,
     ) -> Result<(), PeerMisbehaved> {
         match event {
             Event::Acquire(request) => self.acquire(now, request, fx),
@@ -456,7 +456,7 @@ impl<T: ResourceType> Owner<T> {
     }
 
     /// The requests that wait, oldest first.
-    pub fn waiting(&self) -> impl ExactSizeIterator<Item = WaitingView<'_, T::Credit>> {
+    pub fn waiting(&self) -> impl ExactSizeIterator<Item = WaitingView<'_, T::Level>> {
         self.waiting.iter().map(|w| WaitingView {
             order: w.order,
             token: w.asker.token(),
@@ -503,13 +503,34 @@ impl<T: ResourceType> Owner<T> {
     }
 
     /// Whether it may vanish: nothing held, waiting, lent, wanted or (at a debtor) borrowed.
+    ///
+    /// A root whose credit is used up must remember what is: it stays once it has given any.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.holds.is_empty()
+        let is_whole = match T::LENDING {
+            Lending::Loaned => true,
+            Lending::UsedUp => self.borrowed == self.opening(),
+        };
+        let is_spent = if self.is_root() {
+            is_whole
+        } else {
+            self.borrowed.is_empty()
+        };
+        is_spent
+            && self.holds.is_empty()
             && self.waiting.is_empty()
             && self.wants.is_empty()
             && self.debtors.is_empty()
-            && (self.is_root() || self.borrowed.is_empty())
+    }
+
+    /// What the root had to lend when it entered its epoch.
+    fn opening(&self) -> T::Credit {
+        T::opening(&self.capital, self.last_loan.epoch)
+    }
+
+    /// Whether a level is no more than the capital.
+    fn is_possible(&self, level: &T::Level) -> bool {
+        T::Level::of(&self.capital).reaches(level)
     }
 
     /// When [`on_deadline`](Self::on_deadline) has something to do.
@@ -519,7 +540,7 @@ impl<T: ResourceType> Owner<T> {
     }
 }
 
-impl<C> Waiting<C> {
+impl<L> Waiting<L> {
     fn due(&self) -> Option<Time> {
         match (self.deadline, self.try_until) {
             (Some(a), Some(b)) => Some(a.min(b)),
@@ -531,7 +552,7 @@ impl<C> Waiting<C> {
 /// A look at a request that waits.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub struct WaitingView<'a, C> {
+pub struct WaitingView<'a, L> {
     /// Its place.
     pub order: Order,
     /// A local one's token.
@@ -539,7 +560,7 @@ pub struct WaitingView<'a, C> {
     /// The debtor it came from.
     pub debtor: Option<PeerId>,
     /// A debtor's: the level its loan must reach. A local one's: what it wants to hold.
-    pub level: &'a C,
+    pub level: &'a L,
     /// It does not wait for holders or older requests.
     pub try_only: bool,
     /// For people.

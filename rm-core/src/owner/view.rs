@@ -196,7 +196,7 @@ fn hash_recall<C: Hash, H: Hasher>(recalled: &RecallStep<C>, state: &mut H) {
     (busy_sent, busy).hash(state);
 }
 
-fn hash_standing<C: Hash, H: Hasher>(want: &StandingWant<C>, link: &LinkNumbers, state: &mut H) {
+fn hash_standing<L: Hash, H: Hasher>(want: &StandingWant<L>, link: &LinkNumbers, state: &mut H) {
     let StandingWant {
         order,
         version,
@@ -229,7 +229,7 @@ fn hash_debtor<C: Hash, H: Hasher>(debtor: &Debtor<C>, link: &LinkNumbers, state
     state.write_u8(0);
 }
 
-fn hash_waiting<C: Hash, H: Hasher>(item: &Waiting<C>, links: &Links, state: &mut H) {
+fn hash_waiting<L: Hash, H: Hasher>(item: &Waiting<L>, links: &Links, state: &mut H) {
     let Waiting {
         order,
         asker,

@@ -6,7 +6,7 @@
 //! that the test likes. Nothing is random. [`script`](crate::testing::script) says the same in words.
 //!
 //! **Invariants**, asserted after every input and every delivery: each owner's own ([`Owner::check`]); each unit is
-//! held, cached or under way exactly once; on each link what is lent is what is borrowed and what is under way;
+//! held, cached or under way exactly once, unless it was [used up](crate::resource::Lending::UsedUp); on each link what is lent is what is borrowed and what is under way;
 //! no two holds in the cluster conflict.
 
 mod books;
@@ -76,10 +76,10 @@ pub enum Outcome {
 
 /// A message under way.
 #[derive(Clone, Debug)]
-struct Mail<C> {
+struct Mail<T: ResourceType> {
     from: usize,
     to: usize,
-    message: Message<C>,
+    message: Message<T::Credit, T::Level>,
 }
 
 /// A request, and where it was made.
@@ -100,7 +100,7 @@ pub struct Cluster<T: ResourceType> {
     tree: Tree,
     owners: Vec<Owner<T>>,
     capital: T::Credit,
-    under_way: VecDeque<Mail<T::Credit>>,
+    under_way: VecDeque<Mail<T>>,
     entries: Vec<Entry>,
     granted: Vec<Asked>,
     /// How many orders were given out.
@@ -150,17 +150,17 @@ impl<T: ResourceType> Cluster<T> {
     }
 
     /// Asks for credit at a node, and waits as long as it takes. Younger than every request before.
-    pub fn acquire(&mut self, node: usize, ask: T::Credit) -> Asked {
+    pub fn acquire(&mut self, node: usize, ask: T::Level) -> Asked {
         self.request(node, ask, Patience::Forever, Age::Youngest, None)
     }
 
     /// The same without waiting for holders and older requests.
-    pub fn try_acquire(&mut self, node: usize, ask: T::Credit) -> Asked {
+    pub fn try_acquire(&mut self, node: usize, ask: T::Level) -> Asked {
         self.request(node, ask, Patience::Try, Age::Youngest, None)
     }
 
     /// The same for so long at most.
-    pub fn acquire_within(&mut self, node: usize, ask: T::Credit, patience: Duration) -> Asked {
+    pub fn acquire_within(&mut self, node: usize, ask: T::Level, patience: Duration) -> Asked {
         self.request(node, ask, Patience::AtMost(patience), Age::Youngest, None)
     }
 
@@ -171,7 +171,7 @@ impl<T: ResourceType> Cluster<T> {
     pub fn request(
         &mut self,
         node: usize,
-        ask: T::Credit,
+        ask: T::Level,
         patience: Patience,
         age: Age,
         label: Option<&str>,
@@ -242,7 +242,7 @@ impl<T: ResourceType> Cluster<T> {
     /// # Panics
     /// If it does not hold, or converts already.
     #[track_caller]
-    pub fn convert(&mut self, asked: Asked, to: T::Credit) {
+    pub fn convert(&mut self, asked: Asked, to: T::Level) {
         assert!(self.holds(asked), "only a holder converts");
         assert!(!self.converts(asked), "a hold converts once at a time");
         let node = self.node(asked);
@@ -328,7 +328,7 @@ impl<T: ResourceType> Cluster<T> {
     /// If there is none.
     #[track_caller]
     pub fn deliver(&mut self, from: usize, to: usize) {
-        let is_next = |mail: &Mail<_>| mail.from == from && mail.to == to;
+        let is_next = |mail: &Mail<T>| mail.from == from && mail.to == to;
         let index = self.under_way.iter().position(is_next);
         let index = index.unwrap_or_else(|| panic!("nothing is under way from {from} to {to}"));
         self.arrive(index);
@@ -365,11 +365,7 @@ impl<T: ResourceType> Cluster<T> {
         });
     }
 
-    fn input(
-        &mut self,
-        node: usize,
-        input: impl FnOnce(&mut Owner<T>, Time, &mut Effects<T::Credit>),
-    ) {
+    fn input(&mut self, node: usize, input: impl FnOnce(&mut Owner<T>, Time, &mut Effects<T>)) {
         let mut fx = Effects::new();
         input(&mut self.owners[node], self.now, &mut fx);
         for effect in fx.drain() {
@@ -490,7 +486,7 @@ impl<T: ResourceType> Cluster<T> {
     /// How many messages are under way from one node to another.
     #[must_use]
     pub fn under_way(&self, from: usize, to: usize) -> usize {
-        let on_way = |mail: &&Mail<_>| (mail.from, mail.to) == (from, to);
+        let on_way = |mail: &&Mail<T>| (mail.from, mail.to) == (from, to);
         self.under_way.iter().filter(on_way).count()
     }
 

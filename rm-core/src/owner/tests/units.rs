@@ -70,6 +70,7 @@ pub(super) struct UnitsType;
 
 impl ResourceType for UnitsType {
     type Credit = Units;
+    type Level = Units;
     const ID: TypeId = TypeId(900);
     const NAME: &'static str = "units";
 
@@ -79,7 +80,7 @@ impl ResourceType for UnitsType {
 }
 
 pub(super) type UnitsOwner = Owner<UnitsType>;
-pub(super) type Fx = Effects<Units>;
+pub(super) type Fx = Effects<UnitsType>;
 
 pub(super) fn settings(policy: Policy) -> Arc<Settings> {
     Arc::new(Settings::default().with_policy(policy))
@@ -141,7 +142,7 @@ pub(super) fn tried(index: u32, units: u64) -> Request<Units> {
 }
 
 pub(super) fn grants(fx: &Fx) -> Vec<u32> {
-    let granted = |effect: &Effect<Units>| match effect {
+    let granted = |effect: &Effect<UnitsType>| match effect {
         Effect::Grant { token, .. } => Some(token.index),
         _ => None,
     };
@@ -149,7 +150,7 @@ pub(super) fn grants(fx: &Fx) -> Vec<u32> {
 }
 
 pub(super) fn sent(fx: &Fx) -> Vec<Message<Units>> {
-    let sent = |effect: &Effect<Units>| match effect {
+    let sent = |effect: &Effect<UnitsType>| match effect {
         Effect::Send { message, .. } => Some(message.clone()),
         _ => None,
     };

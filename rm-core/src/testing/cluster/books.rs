@@ -8,7 +8,7 @@ use crate::credit::Credit;
 use crate::id::PeerId;
 use crate::message::Message;
 use crate::owner::Owner;
-use crate::resource::ResourceType;
+use crate::resource::{Lending, ResourceType};
 
 /// Where the credit of one owner is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +42,17 @@ impl<T: ResourceType> Cluster<T> {
         let here = self.owners.iter().map(Owner::cached);
         let under_way = self.under_way.iter().filter_map(Mail::credit);
         let all = total(here.chain(self.holds_of_all()).chain(under_way));
-        assert_eq!(all, self.capital, "each unit is in exactly one place");
-        for debtor in 1..self.owners.len() {
-            self.check_link(debtor);
+        // A sum of credits that overlap is none, so no unit is in two places.
+        let is_whole = match T::LENDING {
+            Lending::Loaned => all == self.capital,
+            Lending::UsedUp => self.capital.covers(&all),
+        };
+        assert!(
+            is_whole,
+            "each unit is in exactly one place: {all:?} in all"
+        );
+        if T::LENDING == Lending::Loaned {
+            (1..self.owners.len()).for_each(|debtor| self.check_link(debtor));
         }
         let holds: Vec<_> = self.holds_of_all().collect();
         for (index, one) in holds.iter().enumerate() {
@@ -59,7 +67,7 @@ impl<T: ResourceType> Cluster<T> {
         let creditor = self.tree.creditor(debtor);
         let loan = self.owners[creditor].loan(PeerId(debtor as u64));
         let loan = loan.cloned().unwrap_or_else(T::Credit::empty);
-        let on_link = |mail: &&Mail<_>| {
+        let on_link = |mail: &&Mail<T>| {
             (mail.from, mail.to) == (debtor, creditor) || (mail.from, mail.to) == (creditor, debtor)
         };
         let under_way = self.under_way.iter().filter(on_link);
@@ -104,9 +112,9 @@ impl<T: ResourceType> fmt::Display for Cluster<T> {
     }
 }
 
-impl<C> Mail<C> {
+impl<T: ResourceType> Mail<T> {
     /// The credit that moves with it.
-    const fn credit(&self) -> Option<&C> {
+    const fn credit(&self) -> Option<&T::Credit> {
         match &self.message {
             Message::Grant(grant) => Some(&grant.delta),
             Message::Return { delta, .. } => Some(delta),

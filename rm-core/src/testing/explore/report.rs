@@ -199,7 +199,7 @@ impl<T: ResourceType> Plan<T> {
         }
     }
 
-    fn effect_in_words(&self, effect: &Effect<T::Credit>) -> String {
+    fn effect_in_words(&self, effect: &Effect<T>) -> String {
         let client = |index: u32| self.client_name(index as usize);
         match effect {
             Effect::Deny { token, why } => format!("{} is denied: {why}", client(token.index)),
@@ -219,7 +219,7 @@ impl<T: ResourceType> Plan<T> {
         }
     }
 
-    fn message_in_words(&self, message: &Message<T::Credit>) -> String {
+    fn message_in_words(&self, message: &Message<T::Credit, T::Level>) -> String {
         let name = |order: &Order| self.request_name(*order);
         match message {
             Message::AskLimit { .. } => "AskLimit".into(),

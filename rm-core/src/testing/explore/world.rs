@@ -13,7 +13,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::script::{self, Client, Place, Step, Tree};
-use crate::credit::Credit;
+use crate::credit::{Credit, Level};
 use crate::effect::{Effect, Effects};
 use crate::error::Denied;
 use crate::id::{LoanId, Order, PeerId, Token};
@@ -119,11 +119,15 @@ impl Channel {
     }
 }
 
+/// The messages under way in one direction, in the order in which they were sent.
+pub(super) type Queue<T> =
+    VecDeque<Message<<T as ResourceType>::Credit, <T as ResourceType>::Level>>;
+
 /// One state.
 #[derive(Debug)]
 pub(super) struct World<T: ResourceType> {
     pub(super) owners: Vec<Rc<Owner<T>>>,
-    pub(super) channels: Vec<Rc<VecDeque<Message<T::Credit>>>>,
+    pub(super) channels: Vec<Rc<Queue<T>>>,
     pub(super) clients: Vec<ClientState<T::Credit>>,
     /// The highest token of ended holds, by what they were asked as.
     pub(super) ended: Rc<Vec<(T::Credit, u64)>>,
@@ -206,7 +210,7 @@ impl<T: ResourceType> World<T> {
         &mut self,
         plan: &Plan<T>,
         action: Action,
-        fx: &mut Effects<T::Credit>,
+        fx: &mut Effects<T>,
     ) -> Result<usize, Fault> {
         let index = match action {
             Action::Client(client) => return Ok(self.step(plan, usize::from(client), fx)),
@@ -232,7 +236,7 @@ impl<T: ResourceType> World<T> {
     }
 
     /// A client's next step. Returns its node.
-    fn step(&mut self, plan: &Plan<T>, index: usize, fx: &mut Effects<T::Credit>) -> usize {
+    fn step(&mut self, plan: &Plan<T>, index: usize, fx: &mut Effects<T>) -> usize {
         let script = &plan.clients[index];
         let client = &mut self.clients[index];
         let step = client.next;
@@ -249,7 +253,7 @@ impl<T: ResourceType> World<T> {
                 let request = Request {
                     token,
                     order: plan.order(index, step),
-                    ask: ask.clone(),
+                    ask: T::Level::of(ask),
                     try_only: *try_only,
                     deadline: None,
                     note: None,
@@ -281,7 +285,13 @@ impl<T: ResourceType> World<T> {
             },
             Step::Convert { to } => {
                 client.phase = Phase::Converting;
-                owner.convert(Time::ZERO, token, plan.order(index, step), to.clone(), fx);
+                owner.convert(
+                    Time::ZERO,
+                    token,
+                    plan.order(index, step),
+                    T::Level::of(to),
+                    fx,
+                );
             }
             Step::Reduce { keep } => {
                 let fence = owner.reduce(Time::ZERO, token, keep, fx);
@@ -314,7 +324,7 @@ impl<T: ResourceType> World<T> {
         &mut self,
         plan: &Plan<T>,
         node: usize,
-        fx: &mut Effects<T::Credit>,
+        fx: &mut Effects<T>,
     ) -> Result<(), Fault> {
         for effect in fx.drain() {
             match effect {
@@ -439,7 +449,7 @@ impl<T: ResourceType> World<T> {
 
 /// What people call the mode that asks for this.
 pub(super) fn mode<T: ResourceType>(ask: &T::Credit, plan: &Plan<T>) -> &'static str {
-    T::mode_name(ask, &plan.capital)
+    T::mode_name(&T::Level::of(ask), &plan.capital)
 }
 
 /// The plans of all runs of a scenario.

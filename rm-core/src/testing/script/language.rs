@@ -9,7 +9,7 @@ use core::fmt;
 
 use super::tokens::{Reading, Tokens, is_name, list};
 use super::{Mistake, Script};
-use crate::credit::Credit;
+use crate::credit::{Credit, Level as _};
 use crate::resource::ResourceType;
 use crate::testing::any_key;
 
@@ -31,11 +31,21 @@ enum Meaning<C> {
 pub struct Language<T: ResourceType> {
     resource_type: T,
     words: Vec<(&'static str, Meaning<T::Credit>)>,
+    /// Of what can be asked for and is no credit: the word, an example, and what its argument says.
+    levels: Vec<LevelWord<T::Level>>,
 }
+
+type LevelWord<L> = (&'static str, &'static str, fn(&str) -> Option<L>);
 
 impl<T: ResourceType> fmt::Debug for Language<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words: Vec<_> = self.words.iter().map(|(name, _)| name).collect();
+        let levels = self.levels.iter().map(|(name, ..)| name);
+        let words: Vec<_> = self
+            .words
+            .iter()
+            .map(|(name, _)| name)
+            .chain(levels)
+            .collect();
         f.debug_struct("Language")
             .field("resource_type", &self.resource_type)
             .field("words", &words)
@@ -50,6 +60,7 @@ impl<T: ResourceType> Language<T> {
         Self {
             resource_type,
             words: Vec::new(),
+            levels: Vec::new(),
         }
     }
 
@@ -77,17 +88,37 @@ impl<T: ResourceType> Language<T> {
         self.with(name, Meaning::Argument { example, read })
     }
 
+    /// The same with one more word for what can be asked for, but is no credit: `any 3`. Like
+    /// [`word_with`](Self::word_with).
+    ///
+    /// # Panics
+    /// If it is no word, or means something already.
+    #[must_use]
+    pub fn level_with(
+        mut self,
+        name: &'static str,
+        example: &'static str,
+        read: fn(&str) -> Option<T::Level>,
+    ) -> Self {
+        self.check_unused(name);
+        self.levels.push((name, example, read));
+        self
+    }
+
     fn with(mut self, name: &'static str, meaning: Meaning<T::Credit>) -> Self {
+        self.check_unused(name);
+        self.words.push((name, meaning));
+        self
+    }
+
+    fn check_unused(&self, name: &str) {
         assert!(
             is_name(name),
             "{name:?} is no word, or has a meaning in every script"
         );
-        assert!(
-            self.words.iter().all(|(known, _)| *known != name),
-            "{name:?} is said already"
-        );
-        self.words.push((name, meaning));
-        self
+        let levels = self.levels.iter().map(|(known, ..)| *known);
+        let mut known = self.words.iter().map(|(known, _)| *known).chain(levels);
+        assert!(known.all(|known| known != name), "{name:?} is said already");
     }
 
     /// Reads a scenario.
@@ -115,6 +146,16 @@ impl<T: ResourceType> Language<T> {
 
     pub(super) const fn resource_type(&self) -> &T {
         &self.resource_type
+    }
+
+    /// Takes what a request asks for: an amount, or a word for a level.
+    pub(super) fn ask(&self, tokens: &mut Tokens<'_>) -> Reading<T::Level> {
+        let named = |name| self.levels.iter().find(|(known, ..)| Some(*known) == name);
+        let Some((name, example, read)) = named(tokens.peek()) else {
+            return self.amount(tokens).map(|credit| T::Level::of(&credit));
+        };
+        tokens.next();
+        argument(name, example, *read, tokens)
     }
 
     /// Takes an amount.
@@ -169,19 +210,24 @@ impl<T: ResourceType> Language<T> {
             (Meaning::Argument { example, .. }, Some(_)) => Err(format!(
                 "`{name}` takes no count: say it like `{name} {example}`"
             )),
-            (Meaning::Argument { example, read }, None) => {
-                let credit = tokens.peek().and_then(read);
-                let credit = credit.ok_or_else(|| {
-                    format!(
-                        "`{name}` takes something like `{name} {example}`, {}",
-                        tokens.place()
-                    )
-                })?;
-                tokens.next();
-                Ok(credit)
-            }
+            (Meaning::Argument { example, read }, None) => argument(name, example, *read, tokens),
         }
     }
+}
+
+/// Takes the argument of a word.
+fn argument<V>(
+    name: &str,
+    example: &str,
+    read: fn(&str) -> Option<V>,
+    tokens: &mut Tokens<'_>,
+) -> Reading<V> {
+    let value = tokens.peek().and_then(read).ok_or_else(|| {
+        let place = tokens.place();
+        format!("`{name}` takes something like `{name} {example}`, {place}")
+    })?;
+    tokens.next();
+    Ok(value)
 }
 
 /// `credit`, so many times.

@@ -69,7 +69,8 @@
 //! | `books T: cached .., held .., lent ..; A: ..` | that is where all credit is: what is not said is nothing. It comes last |
 //!
 //! An amount is a word of the type, with a count before it (`3 read`) or an argument behind it (`units 3`), `all`, or
-//! `nothing`; or several with `+` and `-`.
+//! `nothing`; or several with `+` and `-`. What a request asks for may also be a word for a level that is no credit, such
+//! as `any 3`.
 
 mod expect;
 mod language;
@@ -101,7 +102,7 @@ pub struct Script<T: ResourceType> {
     policy: Policy,
     /// The names of the requests, in the order in which they are made.
     requests: Vec<String>,
-    steps: Vec<Placed<T::Credit>>,
+    steps: Vec<Placed<T>>,
 }
 
 impl<T: ResourceType> Script<T> {

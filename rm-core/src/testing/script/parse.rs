@@ -76,7 +76,7 @@ pub(super) struct Parser<'a, T: ResourceType> {
     policy: Option<Policy>,
     /// Their names.
     requests: Vec<String>,
-    steps: Vec<Placed<T::Credit>>,
+    steps: Vec<Placed<T>>,
 }
 
 /// Nodes or requests, by number.
@@ -202,7 +202,7 @@ impl<T: ResourceType> Parser<'_, T> {
         } else {
             Patience::Forever
         };
-        let ask = self.language.amount(tokens)?;
+        let ask = self.language.ask(tokens)?;
         if tokens.take("within") {
             if patience == Patience::Try {
                 return Err("a `try` does not wait: leave out `try` or `within`".into());
@@ -240,55 +240,62 @@ impl<T: ResourceType> Parser<'_, T> {
     }
 
     fn of_requests(&mut self, requests: &[usize], tokens: &mut Tokens<'_>) -> Reading<()> {
-        let verb = tokens.next().map(singular);
-        let step: fn(usize, T::Credit) -> Step<T::Credit> = match verb {
-            Some("cancel") => |request, _| Step::Cancel(request),
-            Some("convert") => |request, to| Step::Convert { request, to },
-            Some("reduce") => |request, keep| Step::Reduce { request, keep },
-            Some("release") => |request, _| Step::Release(request),
+        match tokens.next().map(singular) {
+            Some("cancel") => self.push_each(requests, Step::Cancel),
+            Some("convert") => {
+                tokens.expect("to")?;
+                let to = self.language.ask(tokens)?;
+                self.push_each(requests, |request| Step::Convert {
+                    request,
+                    to: to.clone(),
+                })
+            }
+            Some("reduce") => {
+                tokens.expect("to")?;
+                let keep = self.language.amount(tokens)?;
+                self.push_each(requests, |request| Step::Reduce {
+                    request,
+                    keep: keep.clone(),
+                })
+            }
+            Some("release") => self.push_each(requests, Step::Release),
             _ => {
                 let verbs = "`releases`, `cancels`, `converts to` or `reduces to`";
-                return Err(format!(
+                Err(format!(
                     "a request is followed by {verbs}, or by `at` where it is made"
-                ));
+                ))
             }
-        };
-        let takes_amount = matches!(verb, Some("convert" | "reduce"));
-        let credit = if takes_amount {
-            tokens.expect("to")?;
-            self.language.amount(tokens)?
-        } else {
-            T::Credit::empty()
-        };
-        requests
-            .iter()
-            .try_for_each(|&request| self.push(step(request, credit.clone())))
+        }
     }
 
     fn at_nodes(&mut self, nodes: &[usize], tokens: &mut Tokens<'_>) -> Reading<()> {
-        let step: fn(usize, T::Credit) -> Step<T::Credit>;
-        let mut credit = T::Credit::empty();
         match tokens.next().map(singular) {
             Some("cache") => {
-                step = |node, credit| Step::Cache { node, credit };
-                credit = self.language.amount(tokens)?;
+                let credit = self.language.amount(tokens)?;
+                self.push_each(nodes, |node| Step::Cache {
+                    node,
+                    credit: credit.clone(),
+                })
             }
             Some("return") => {
-                step = |node, _| Step::ReturnSpare(node);
                 tokens.expect("spare")?;
+                self.push_each(nodes, Step::ReturnSpare)
             }
             Some("shut") => {
-                step = |node, _| Step::ShutDown(node);
                 tokens.expect("down")?;
+                self.push_each(nodes, Step::ShutDown)
             }
             _ => {
                 let verbs = "`caches`, `returns spare`, `shuts down` or `<`";
-                return Err(format!("a node is followed by {verbs}"));
+                Err(format!("a node is followed by {verbs}"))
             }
         }
-        nodes
+    }
+
+    fn push_each(&mut self, subjects: &[usize], step: impl Fn(usize) -> Step<T>) -> Reading<()> {
+        subjects
             .iter()
-            .try_for_each(|&node| self.push(step(node, credit.clone())))
+            .try_for_each(|&subject| self.push(step(subject)))
     }
 
     /// `T: cached all - 2 read, lent 2 read`, after the first row.
@@ -337,7 +344,7 @@ impl<T: ResourceType> Parser<'_, T> {
         })
     }
 
-    pub(super) fn push(&mut self, step: Step<T::Credit>) -> Reading<()> {
+    pub(super) fn push(&mut self, step: Step<T>) -> Reading<()> {
         if self.tree.is_none() {
             return Err(NO_TREE.into());
         }

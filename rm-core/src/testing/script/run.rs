@@ -6,7 +6,7 @@ use std::thread;
 
 use super::step::{Expectation, Place, Rank, Row, Step, Why};
 use super::{Failure, Marked, Script};
-use crate::credit::Credit;
+use crate::credit::{Credit, Level as _};
 use crate::error::Denied;
 use crate::id::Note;
 use crate::message::Blocker;
@@ -68,7 +68,7 @@ struct Play<'a, T: ResourceType> {
 }
 
 impl<T: ResourceType> Play<'_, T> {
-    fn step(&mut self, step: &Step<T::Credit>) -> Result<(), Unmet> {
+    fn step(&mut self, step: &Step<T>) -> Result<(), Unmet> {
         match step {
             Step::Acquire {
                 node,
@@ -132,7 +132,7 @@ impl<T: ResourceType> Play<'_, T> {
 
     fn cache(&mut self, node: usize, credit: &T::Credit) -> Result<(), Unmet> {
         self.cluster.settle();
-        let asked = self.cluster.acquire(node, credit.clone());
+        let asked = self.cluster.acquire(node, T::Level::of(credit));
         self.cluster.settle();
         if !self.cluster.holds(asked) {
             let expected = format!("{} can have {credit:?}", self.node(node));
@@ -143,7 +143,7 @@ impl<T: ResourceType> Play<'_, T> {
         Ok(())
     }
 
-    fn convert(&mut self, request: usize, to: &T::Credit) -> Result<(), Unmet> {
+    fn convert(&mut self, request: usize, to: &T::Level) -> Result<(), Unmet> {
         self.check_holds(request)?;
         self.check_does_not_wait(request)?;
         self.cluster.convert(self.asked[request], to.clone());

@@ -4,13 +4,14 @@ use core::cmp::Ordering;
 use core::time::Duration;
 
 use crate::front::Patience;
+use crate::resource::ResourceType;
 
 /// One step, and where it stands.
 #[derive(Clone, Debug)]
-pub(super) struct Placed<C> {
+pub(super) struct Placed<T: ResourceType> {
     /// Counted from 1.
     pub(super) line: usize,
-    pub(super) step: Step<C>,
+    pub(super) step: Step<T>,
 }
 
 /// How old a request is: [`cluster::Age`](crate::testing::cluster::Age) by the number of the other request.
@@ -23,34 +24,34 @@ pub(super) enum Rank {
 
 /// Something that happens, or that must be so.
 #[derive(Clone, Debug)]
-pub(super) enum Step<C> {
+pub(super) enum Step<T: ResourceType> {
     /// The next request is made.
     Acquire {
         node: usize,
-        ask: C,
+        ask: T::Level,
         patience: Patience,
         rank: Rank,
     },
-    Books(Vec<Row<C>>),
+    Books(Vec<Row<T::Credit>>),
     Cache {
         node: usize,
-        credit: C,
+        credit: T::Credit,
     },
     Cancel(usize),
     Convert {
         request: usize,
-        to: C,
+        to: T::Level,
     },
     Deliver {
         from: usize,
         to: usize,
     },
     DeliverAll,
-    Expect(Expectation<C>),
+    Expect(Expectation<T::Credit>),
     Pass(Duration),
     Reduce {
         request: usize,
-        keep: C,
+        keep: T::Credit,
     },
     Release(usize),
     ReturnSpare(usize),
