@@ -7,7 +7,7 @@ use rm_core::testing::script::{Failure, Language, SCRIPT_BYTES_MAX};
 use rm_rwlock::{RwCredit, RwLockType};
 
 /// Texts that each test with random ones tries.
-const TEXTS: u64 = 1_000;
+const TEXTS: u64 = 300;
 
 fn lock() -> Language<RwLockType> {
     let shares = |text: &str| {

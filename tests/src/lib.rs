@@ -1,4 +1,5 @@
 //! Fixtures for tests over the whole project.
 
 pub mod exploration;
+pub mod rings;
 pub mod semaphore;

@@ -123,7 +123,9 @@ impl<T: ResourceType> Parser<'_, T> {
             }
             _ => {
                 let verbs = "`borrows`, `caches`, `holds`, `lends`, `recalled` or `not recalled`";
-                return Err(format!("of a node is expected that it {verbs}"));
+                return Err(format!(
+                    "of a node, or of several with `and`, is expected: {verbs}"
+                ));
             }
         };
         let credit = self.language.amount(tokens)?;
@@ -165,7 +167,9 @@ impl<T: ResourceType> Parser<'_, T> {
             Some("wait") => Expectation::Waits(request),
             _ => {
                 let verbs = "`holds`, `waits`, `denied REASON`, `lost` or `behind REQUEST`";
-                return Err(format!("of a request is expected that it {verbs}"));
+                return Err(format!(
+                    "of a request, or of several with `and`, is expected: {verbs}"
+                ));
             }
         })
     }

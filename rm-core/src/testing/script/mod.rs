@@ -64,7 +64,7 @@
 //! | `A caches read`, `A holds ..`, `A lends ..`, `A borrows ..` | that much is there, and no more |
 //! | `A recalled`, `A not recalled` | its creditor asks it for something back that it still has |
 //! | `messages 4` | so many arrived since they were last counted |
-//! | `granted R then Q` | in this order, others between them or not |
+//! | `granted R then Q` | in this order, others between them or not; of a request that converted the last grant counts |
 //! | `tokens R < Q` | so compare the fencing tokens of two that hold, or held; also `=` |
 //! | `books T: cached .., held .., lent ..; A: ..` | that is where all credit is: what is not said is nothing. It comes last |
 //!
@@ -159,8 +159,13 @@ pub struct Marked {
 
 impl fmt::Display for Marked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // As far as all lines are indented, that is the test's.
+        let indents = self.text.lines().filter(|line| !line.trim().is_empty());
+        let indents = indents.map(|line| line.len() - line.trim_start().len());
+        let indent = indents.min().unwrap_or(0);
         for (line, text) in (1..).zip(self.text.lines()) {
             let mark = if line == self.line { '>' } else { ' ' };
+            let text = text.get(indent..).unwrap_or_default();
             writeln!(f, "{mark} {line:3} | {text}")?;
         }
         Ok(())

@@ -261,7 +261,12 @@ impl<T: ResourceType> Play<'_, T> {
     fn granted(&self, requests: &[usize]) -> Result<(), Unmet> {
         let number = |asked: &Asked| self.asked.iter().position(|known| known == asked);
         let all = self.cluster.granted().iter().filter_map(number);
-        let found: Vec<_> = all.filter(|request| requests.contains(request)).collect();
+        let mut found = Vec::new();
+        for request in all.filter(|request| requests.contains(request)) {
+            // A conversion is granted after its request was: the last grant counts.
+            found.retain(|&other| other != request);
+            found.push(request);
+        }
         let names = |list: &[usize]| {
             list.iter()
                 .map(|&r| self.request(r).to_owned())
