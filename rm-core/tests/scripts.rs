@@ -32,7 +32,10 @@ fn mistake(text: &str) -> String {
 #[track_caller]
 fn failure(text: &str) -> Failure {
     let script = lock().parse(text).expect("it is a script");
-    script.run().expect_err("it goes another way")
+    match script.run() {
+        Ok(cluster) => panic!("it goes as it says:\n{text}\n{cluster}"),
+        Err(failure) => failure,
+    }
 }
 
 #[test]
@@ -109,6 +112,55 @@ fn a_denial_has_a_reason_and_names_who_is_in_the_way() {
         1 ms passes; expect patient denied timeout, patient behind R
         T shuts down; late at T: read
         expect R lost, late denied shutdown
+        ",
+    );
+}
+
+#[test]
+fn a_holder_is_told_once_of_each_who_waits_and_a_node_of_credit_that_leaves() {
+    lock().play(
+        "
+        tree T; A < T
+        H at A: read; settle
+        W at T: write; settle
+        expect H told of W, A not told
+        expect H told of nobody
+        H releases; settle; expect A told; W releases
+        A caches read; expect A not told
+        again at T: write; settle; expect A told, A not told
+        ",
+    );
+}
+
+#[test]
+fn a_promise_to_give_way_ends_a_hold_and_a_group_shares_one() {
+    lock().play(
+        "
+        tree T
+        H at T: write giving way within 1 s
+        W at T: write; expect H told of W
+        999 ms pass; expect H holds
+        1 ms passes; expect H lost, W holds
+        ",
+    );
+    lock().play(
+        "
+        tree T
+        one at T: write in group g; other at T: read in group g; stranger at T: read in group h
+        expect one holds write, other holds read, stranger waits, T holds all
+        ",
+    );
+}
+
+#[test]
+fn a_conversion_may_try_or_wait_so_long() {
+    lock().play(
+        "
+        tree T
+        U at T: upgradable; R at T: read
+        U converts to try write; expect U holds upgradable, U denied busy, U behind R
+        U converts to write within 1 s; expect U waits
+        1 s passes; expect U denied timeout, U behind R
         ",
     );
 }
@@ -211,6 +263,8 @@ fn each_expectation_can_fail() {
         "W denied timeout",
         "R behind Q",
         "W behind W",
+        "R told of W",
+        "A told",
         "granted R then Q",
         "granted Q then W",
         "tokens Q < R",
@@ -303,7 +357,7 @@ fn any_text_is_a_script_or_a_mistake() {
 }
 
 /// Steps of a small world. They parse one by one; whether they can be taken is another matter.
-const STEPS: [&str; 24] = [
+const STEPS: [&str; 27] = [
     "{n} at {a}: read",
     "{n} at {a}: write",
     "{n} at {a}: upgradable within 1 s",
@@ -316,7 +370,10 @@ const STEPS: [&str; 24] = [
     "{r} releases",
     "{r} cancels",
     "{r} converts to write",
-    "{r} converts to nothing",
+    "{r} converts to nothing within 1 s",
+    "{r} converts to try write",
+    "{n} at {a}: write in group g giving way within 1 s",
+    "{n} at {a}: upgradable in group g",
     "{r} reduces to read",
     "{a} returns spare",
     "{a} caches 2 read",

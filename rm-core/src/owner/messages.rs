@@ -255,6 +255,8 @@ impl<T: ResourceType> Owner<T> {
                     denied_above: false,
                     busy: SmallVec::new(),
                     blockers: Blockers::new(),
+                    group: None,
+                    gives_way: None,
                 },
             ),
         }
@@ -332,7 +334,9 @@ impl<T: ResourceType> Owner<T> {
             return false;
         };
         let has = match oldest.asker {
-            Asker::Convert(token) => self.holds.get(token).map(|hold| hold.credit.clone()),
+            Asker::Convert(_) | Asker::Local(_) => {
+                Some(self.has_already(oldest.asker, oldest.group))
+            }
             Asker::Debtor(peer, _) => {
                 // One that is silent reserves nothing; one that gave some back itself misses more than before;
                 // and another want of the same debtor may lean on what is reserved for this one.
@@ -342,7 +346,6 @@ impl<T: ResourceType> Owner<T> {
                     .filter(|debtor| is_alone && !debtor.silent && peer != from)
                     .map(|debtor| debtor.loan.clone())
             }
-            Asker::Local(_) => Some(T::Credit::empty()),
         };
         self.is_root()
             && oldest.level == T::Level::of(&self.capital)

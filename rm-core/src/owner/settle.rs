@@ -6,7 +6,7 @@
 use super::walk::{PendingGrant, Walk};
 use super::{Owner, Spare, StandingWant, Upstream, sum};
 use crate::credit::{Credit, Level};
-use crate::effect::Effects;
+use crate::effect::{Effect, Effects};
 use crate::id::{Order, Version};
 use crate::message::{Grant, Message, Want};
 use crate::policy::Policy;
@@ -99,6 +99,7 @@ impl<T: ResourceType> Owner<T> {
         if !give.is_empty() {
             self.borrowed = self.borrowed.less(&give);
             self.cached = self.cached.less(&give);
+            fx.push(Effect::Leaving);
             let fence = self.fence.now();
             fx.send(
                 creditor,

@@ -20,9 +20,9 @@ use crate::credit::Credit as _;
 use crate::effect::{Effect, Effects};
 use crate::error::{Denied, LostReason};
 use crate::front::Patience;
-use crate::id::{Boot, Class, LoanId, NodeId, Note, Order, Party, PeerId, Stamp, Token};
+use crate::id::{Boot, Class, GroupId, LoanId, NodeId, Note, Order, Party, PeerId, Stamp, Token};
 use crate::message::Message;
-use crate::owner::{Owner, Request, Settings};
+use crate::owner::{Conversion, Owner, Request, Settings};
 use crate::policy::Policy;
 use crate::resource::ResourceType;
 use crate::testing::any_key;
@@ -56,6 +56,22 @@ pub enum Age {
     /// Younger than every request before.
     #[default]
     Youngest,
+}
+
+/// How a request is made, beside where and for what.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "made by the test")]
+pub struct Options {
+    /// How long it waits.
+    pub patience: Patience,
+    /// How old it is.
+    pub age: Age,
+    /// What those it is in the way of are told of it.
+    pub label: Option<String>,
+    /// Its group.
+    pub group: Option<GroupId>,
+    /// It gives up its hold within this time after somebody waits for it.
+    pub gives_way: Option<Duration>,
 }
 
 /// What becomes of a request.
@@ -92,6 +108,8 @@ struct Entry {
     conversion: Option<Outcome>,
     /// The last token it had.
     fence: Option<u64>,
+    /// Who waits for what it holds, as it was told.
+    told: Vec<Asked>,
 }
 
 /// Owners of one resource in a tree. Each node's peer number is its number in the tree.
@@ -103,8 +121,10 @@ pub struct Cluster<T: ResourceType> {
     under_way: VecDeque<Mail<T>>,
     entries: Vec<Entry>,
     granted: Vec<Asked>,
-    /// How many orders were given out.
-    orders: u64,
+    /// Who has the order of each number, from 1 on.
+    ordered: Vec<Asked>,
+    /// How often each node was told that cached credit leaves.
+    leaving: Vec<usize>,
     now: Time,
 }
 
@@ -127,12 +147,13 @@ impl<T: ResourceType> Cluster<T> {
         });
         Self {
             owners: owners.collect(),
+            leaving: vec![0; tree.len()],
             tree,
             capital,
             under_way: VecDeque::new(),
             entries: Vec::new(),
             granted: Vec::new(),
-            orders: 0,
+            ordered: Vec::new(),
             now: Time::ZERO,
         }
     }
@@ -151,58 +172,75 @@ impl<T: ResourceType> Cluster<T> {
 
     /// Asks for credit at a node, and waits as long as it takes. Younger than every request before.
     pub fn acquire(&mut self, node: usize, ask: T::Level) -> Asked {
-        self.request(node, ask, Patience::Forever, Age::Youngest, None)
+        self.request(node, ask, Options::default())
     }
 
     /// The same without waiting for holders and older requests.
     pub fn try_acquire(&mut self, node: usize, ask: T::Level) -> Asked {
-        self.request(node, ask, Patience::Try, Age::Youngest, None)
+        let patience = Patience::Try;
+        let options = Options {
+            patience,
+            ..Options::default()
+        };
+        self.request(node, ask, options)
     }
 
     /// The same for so long at most.
     pub fn acquire_within(&mut self, node: usize, ask: T::Level, patience: Duration) -> Asked {
-        self.request(node, ask, Patience::AtMost(patience), Age::Youngest, None)
+        let patience = Patience::AtMost(patience);
+        let options = Options {
+            patience,
+            ..Options::default()
+        };
+        self.request(node, ask, options)
     }
 
-    /// Asks for credit at a node. `label` is what those it is in the way of are told of it.
+    /// Asks for credit at a node.
     ///
     /// # Panics
     /// If none [can be older](Self::can_be_older) than the one that it is to be older than.
-    pub fn request(
-        &mut self,
-        node: usize,
-        ask: T::Level,
-        patience: Patience,
-        age: Age,
-        label: Option<&str>,
-    ) -> Asked {
+    pub fn request(&mut self, node: usize, ask: T::Level, options: Options) -> Asked {
+        let Options {
+            patience,
+            age,
+            label,
+            group,
+            gives_way,
+        } = options;
         let asked = Asked(u32::try_from(self.entries.len()).expect("few requests"));
-        let deadline = match patience {
-            Patience::AtMost(patience) => Some(self.now.after(patience)),
-            Patience::Forever | Patience::Try => None,
-        };
+        let order = self.next_order(asked, node, Class::New, age);
         let mode = T::mode_name(&ask, &self.capital);
+        let note = label.map(|label| Note::new(mode, &label, self.tree.name(node)));
         let request = Request {
-            token: token(asked),
-            order: self.next_order(node, Class::New, age),
-            ask,
             try_only: patience == Patience::Try,
-            deadline,
-            note: label.map(|label| Note::new(mode, label, self.tree.name(node))),
+            deadline: self.deadline(patience),
+            note,
+            group,
+            gives_way,
+            ..Request::new(token(asked), order, ask)
         };
         self.entries.push(Entry {
             node,
-            order: request.order,
+            order,
             outcome: Outcome::Waits,
             conversion: None,
             fence: None,
+            told: Vec::new(),
         });
         self.input(node, |owner, now, fx| owner.acquire(now, request, fx));
         asked
     }
 
-    fn next_order(&mut self, node: usize, class: Class, age: Age) -> Order {
-        self.orders += 1;
+    const fn deadline(&self, patience: Patience) -> Option<Time> {
+        match patience {
+            Patience::AtMost(patience) => Some(self.now.after(patience)),
+            Patience::Forever | Patience::Try => None,
+        }
+    }
+
+    fn next_order(&mut self, asked: Asked, node: usize, class: Class, age: Age) -> Order {
+        self.ordered.push(asked);
+        let seq = self.ordered.len() as u64;
         let stamp = match age {
             Age::AsOldAs(other) => self.stamp(other),
             Age::OlderThan(other) => {
@@ -210,13 +248,13 @@ impl<T: ResourceType> Cluster<T> {
                 let (upper, lower) = (self.stamp(other), self.stamp_before(other));
                 lower + (upper - lower) / 2
             }
-            Age::Youngest => self.orders * AGE_STEP,
+            Age::Youngest => seq * AGE_STEP,
         };
         Order {
             class,
             stamp: Stamp(stamp),
             party: party(node),
-            seq: self.orders,
+            seq,
         }
     }
 
@@ -242,15 +280,18 @@ impl<T: ResourceType> Cluster<T> {
     /// # Panics
     /// If it does not hold, or converts already.
     #[track_caller]
-    pub fn convert(&mut self, asked: Asked, to: T::Level) {
+    pub fn convert(&mut self, asked: Asked, to: T::Level, patience: Patience) {
         assert!(self.holds(asked), "only a holder converts");
         assert!(!self.converts(asked), "a hold converts once at a time");
         let node = self.node(asked);
-        let order = self.next_order(node, Class::Convert, Age::Youngest);
+        let order = self.next_order(asked, node, Class::Convert, Age::Youngest);
+        let conversion = Conversion {
+            try_only: patience == Patience::Try,
+            deadline: self.deadline(patience),
+            ..Conversion::new(token(asked), order, to)
+        };
         self.entries[asked.0 as usize].conversion = Some(Outcome::Waits);
-        self.input(node, |owner, now, fx| {
-            owner.convert(now, token(asked), order, to, fx);
-        });
+        self.input(node, |owner, now, fx| owner.convert(now, conversion, fx));
     }
 
     /// A hold becomes a part of what it was.
@@ -372,10 +413,15 @@ impl<T: ResourceType> Cluster<T> {
             match effect {
                 Effect::Deny { token, why } => self.on_deny(token, why),
                 Effect::Grant { token, fence } => self.on_grant(token, fence),
+                Effect::Leaving => self.leaving[node] += 1,
                 Effect::Lost { token, why } => self.on_lost(token, why),
                 Effect::Send { to, message } => {
                     let (from, to) = (node, to.0 as usize);
                     self.under_way.push_back(Mail { from, to, message });
+                }
+                Effect::Wanted { token, by } => {
+                    let by = self.ordered[by.order.seq as usize - 1];
+                    self.entries[token.index as usize].told.push(by);
                 }
             }
         }
@@ -458,11 +504,11 @@ impl<T: ResourceType> Cluster<T> {
         self.conversion(asked) == Some(&Outcome::Waits)
     }
 
-    /// How much it holds: nothing if it does not hold.
+    /// How much it may use: nothing if it does not hold.
     #[must_use]
     pub fn held(&self, asked: Asked) -> T::Credit {
         let hold = self.owners[self.node(asked)].hold(token(asked));
-        hold.map_or_else(T::Credit::empty, |hold| hold.credit.clone())
+        hold.map_or_else(T::Credit::empty, |hold| hold.asked().clone())
     }
 
     /// The last fencing token it had, if it was ever granted.
@@ -475,6 +521,16 @@ impl<T: ResourceType> Cluster<T> {
     #[must_use]
     pub fn granted(&self) -> &[Asked] {
         &self.granted
+    }
+
+    /// Of whom a holder was told that they wait for what it holds, since this was last asked.
+    pub fn take_notices(&mut self, asked: Asked) -> Vec<Asked> {
+        core::mem::take(&mut self.entries[asked.0 as usize].told)
+    }
+
+    /// How often a node was told that credit it has cached leaves, since this was last asked.
+    pub fn take_leaving(&mut self, node: usize) -> usize {
+        core::mem::take(&mut self.leaving[node])
     }
 
     /// How many nodes there are.

@@ -45,14 +45,7 @@ fn order(number: u64) -> Order {
 
 fn write() -> Request<RwCredit> {
     let (index, generation) = (0, 0);
-    Request {
-        token: Token { index, generation },
-        order: order(7),
-        ask: ALL,
-        try_only: false,
-        deadline: None,
-        note: None,
-    }
+    Request::new(Token { index, generation }, order(7), ALL)
 }
 
 const fn want(level: RwCredit) -> Want<RwCredit> {
@@ -78,9 +71,12 @@ const fn want(level: RwCredit) -> Want<RwCredit> {
 fn sent(input: impl FnOnce(&mut Effects<RwLockType>)) -> Vec<Words> {
     let mut fx = Effects::new();
     input(&mut fx);
-    let messages = fx.drain().filter_map(|effect| match effect {
-        Effect::Send { message, .. } => Some(message),
-        Effect::Deny { .. } | Effect::Grant { .. } | Effect::Lost { .. } => None,
+    let messages = fx.drain().filter_map(|effect| {
+        if let Effect::Send { message, .. } = effect {
+            Some(message)
+        } else {
+            None
+        }
     });
     messages.collect()
 }

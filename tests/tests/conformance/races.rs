@@ -1,6 +1,7 @@
 //! The lock manager of the VMS line (`dlm`), groups F and G: notices that cross, requests that are given up.
 
 use rm_core::credit::Credit as _;
+use rm_core::front::Patience;
 use rm_core::testing::cluster::{Asked, Cluster};
 use rm_core::testing::fresh_seed;
 use rm_rwlock::credit::{RwCredit, RwLockType};
@@ -211,7 +212,7 @@ fn stir(
     let one = asked[index];
     match (lock.holds(one), lock.waits(one), random.below(4)) {
         (true, false, 0) => {
-            lock.convert(one, modes[random.below(modes.len())]);
+            lock.convert(one, modes[random.below(modes.len())], Patience::Forever);
             tally.converted += 1;
         }
         (true, false, 1) => {

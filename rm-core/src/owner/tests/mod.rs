@@ -1,5 +1,7 @@
 //! Exact effects of single inputs.
 
+mod group;
+mod notice;
 mod one_owner;
 mod two_owners;
 mod units;

@@ -43,6 +43,12 @@ impl<T: ResourceType> Parser<'_, T> {
     /// `granted A then B`.
     fn grants(&mut self, tokens: &mut Tokens<'_>) -> Reading<()> {
         tokens.next();
+        let requests = self.names_in_order(tokens)?;
+        self.expect(Expectation::Granted(requests))
+    }
+
+    /// `A then B`.
+    fn names_in_order(&self, tokens: &mut Tokens<'_>) -> Reading<Vec<usize>> {
         let mut requests = Vec::new();
         loop {
             let name = tokens.name("the name of a request")?;
@@ -52,7 +58,7 @@ impl<T: ResourceType> Parser<'_, T> {
             }
             requests.push(request);
             if !tokens.take("then") {
-                return self.expect(Expectation::Granted(requests));
+                return Ok(requests);
             }
         }
     }
@@ -112,17 +118,25 @@ impl<T: ResourceType> Parser<'_, T> {
             Some("cache") => Place::Cached,
             Some("hold") => Place::Held,
             Some("lend") => Place::Lent,
+            Some("not") if tokens.take("told") => {
+                let was_told = false;
+                return Ok(Expectation::Leaving { node, was_told });
+            }
             Some("not") => {
                 tokens.expect("recalled")?;
                 let is_recalled = false;
                 return Ok(Expectation::Recalled { node, is_recalled });
+            }
+            Some("told") => {
+                let was_told = true;
+                return Ok(Expectation::Leaving { node, was_told });
             }
             Some("recalled") => {
                 let is_recalled = true;
                 return Ok(Expectation::Recalled { node, is_recalled });
             }
             _ => {
-                let verbs = "`borrows`, `caches`, `holds`, `lends`, `recalled` or `not recalled`";
+                let verbs = "`borrows`, `caches`, `holds`, `lends`, `recalled`, `told`, or `not` one of the last two";
                 return Err(format!(
                     "of a node, or of several with `and`, is expected: {verbs}"
                 ));
@@ -164,9 +178,18 @@ impl<T: ResourceType> Parser<'_, T> {
                 Expectation::Holds { request, credit }
             }
             Some("lost") => Expectation::Lost(request),
+            Some("told") => {
+                tokens.expect("of")?;
+                let of = if tokens.take("nobody") {
+                    Vec::new()
+                } else {
+                    self.names_in_order(tokens)?
+                };
+                Expectation::Told { request, of }
+            }
             Some("wait") => Expectation::Waits(request),
             _ => {
-                let verbs = "`holds`, `waits`, `denied REASON`, `lost` or `behind REQUEST`";
+                let verbs = "`holds`, `waits`, `denied REASON`, `lost`, `behind REQUEST` or `told of REQUEST`";
                 return Err(format!(
                     "of a request, or of several with `and`, is expected: {verbs}"
                 ));

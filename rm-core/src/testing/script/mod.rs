@@ -43,7 +43,9 @@
 //! | `R at A: try read` | it waits for no holder and no older request |
 //! | `R at A: read within 5 s` | it waits so long at most (`ms`, `s`, `min`) |
 //! | `.. older than Q`, `.. as old as Q` | it is older than `Q` by a little, or the node decides. Else it is the youngest |
-//! | `R converts to write` | it asks to hold that instead; it keeps what it has until then |
+//! | `.. in group g` | it is a member of that group |
+//! | `.. giving way within 1 s` | it promises to release that soon after somebody waits for what it holds |
+//! | `R converts to write` | it asks to hold that instead; it keeps what it has until then. Also with `try` and `within` |
 //! | `R reduces to read` | it keeps that of what it has |
 //! | `R releases`, `R cancels` | its hold ends; it does not want any more what it waits for |
 //! | `A caches read` | it takes that and releases it, and all messages arrive. They are not counted |
@@ -60,9 +62,11 @@
 //! | `R waits` | it, or its conversion, has no outcome |
 //! | `R denied busy` | it, or its last conversion, failed so: `busy`, `timeout`, `deadlock`, `refused`, `shutdown` |
 //! | `R behind Q` | `Q` is named among those that were in the way when `R` was denied |
+//! | `R told of Q`, `R told of nobody` | since last asked, its holder was told that `Q` waits for what it holds; of several with `then` |
 //! | `R lost` | its hold ended before its time |
 //! | `A caches read`, `A holds ..`, `A lends ..`, `A borrows ..` | that much is there, and no more |
 //! | `A recalled`, `A not recalled` | its creditor asks it for something back that it still has |
+//! | `A told`, `A not told` | since last asked, it was told that credit it had cached leaves |
 //! | `messages 4` | so many arrived since they were last counted |
 //! | `granted R then Q` | in this order, others between them or not; of a request that converted the last grant counts |
 //! | `tokens R < Q` | so compare the fencing tokens of two that hold, or held; also `=` |

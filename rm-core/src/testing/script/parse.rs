@@ -4,11 +4,12 @@
 //! when they are used, so a misspelt one shows here and not in a run.
 
 use super::language::Language;
-use super::step::{Placed, Rank, Row, Step};
+use super::step::{Options, Placed, Rank, Row, Step};
 use super::tokens::{Reading, Tokens, list};
 use super::{Mistake, SCRIPT_BYTES_MAX, Script};
 use crate::credit::Credit;
 use crate::front::Patience;
+use crate::id::GroupId;
 use crate::policy::Policy;
 use crate::resource::ResourceType;
 use crate::testing::explore::{NODES_MAX, Tree};
@@ -33,6 +34,7 @@ pub(super) fn parse<T: ResourceType>(
         tree: None,
         policy: None,
         requests: Vec::new(),
+        groups: Vec::new(),
         steps: Vec::new(),
     };
     for (index, line) in text.lines().enumerate() {
@@ -76,6 +78,7 @@ pub(super) struct Parser<'a, T: ResourceType> {
     policy: Option<Policy>,
     /// Their names.
     requests: Vec<String>,
+    groups: Vec<String>,
     steps: Vec<Placed<T>>,
 }
 
@@ -197,31 +200,52 @@ impl<T: ResourceType> Parser<'_, T> {
         let node = tokens.name("the name of a node")?;
         let node = self.node(node)?;
         tokens.expect(":")?;
-        let mut patience = if tokens.take("try") {
-            Patience::Try
-        } else {
-            Patience::Forever
-        };
-        let ask = self.language.ask(tokens)?;
-        if tokens.take("within") {
-            if patience == Patience::Try {
-                return Err("a `try` does not wait: leave out `try` or `within`".into());
-            }
-            patience = Patience::AtMost(tokens.duration()?);
-        }
-        let rank = self.rank(tokens)?;
+        let (ask, patience) = self.patient_ask(tokens)?;
+        let options = self.options(patience, tokens)?;
         for name in names {
             self.check_unused(name)?;
             self.requests.push((*name).into());
             let ask = ask.clone();
-            self.push(Step::Acquire {
-                node,
-                ask,
-                patience,
-                rank,
-            })?;
+            self.push(Step::Acquire { node, ask, options })?;
         }
         Ok(())
+    }
+
+    /// `try write`, or `write within 5 s`.
+    fn patient_ask(&self, tokens: &mut Tokens<'_>) -> Reading<(T::Level, Patience)> {
+        let tries = tokens.take("try");
+        let ask = self.language.ask(tokens)?;
+        let patience = match (tries, tokens.take("within")) {
+            (true, true) => return Err("a `try` does not wait: leave out `try` or `within`".into()),
+            (true, false) => Patience::Try,
+            (false, true) => Patience::AtMost(tokens.duration()?),
+            (false, false) => Patience::Forever,
+        };
+        Ok((ask, patience))
+    }
+
+    /// What stands behind an ask, each part at most once.
+    fn options(&mut self, patience: Patience, tokens: &mut Tokens<'_>) -> Reading<Options> {
+        let rank = self.rank(tokens)?;
+        let group = if tokens.take("in") {
+            tokens.expect("group")?;
+            Some(self.group(tokens.name("the name of a group")?))
+        } else {
+            None
+        };
+        let gives_way = if tokens.take("giving") {
+            tokens.expect("way")?;
+            tokens.expect("within")?;
+            Some(tokens.duration()?)
+        } else {
+            None
+        };
+        Ok(Options {
+            patience,
+            rank,
+            group,
+            gives_way,
+        })
     }
 
     fn rank(&self, tokens: &mut Tokens<'_>) -> Reading<Rank> {
@@ -239,15 +263,26 @@ impl<T: ResourceType> Parser<'_, T> {
         Ok(Rank::Youngest)
     }
 
+    /// A group is there once it is named.
+    fn group(&mut self, name: &str) -> GroupId {
+        let known = self.groups.iter().position(|known| known == name);
+        let index = known.unwrap_or_else(|| {
+            self.groups.push(name.into());
+            self.groups.len() - 1
+        });
+        GroupId(index as u64)
+    }
+
     fn of_requests(&mut self, requests: &[usize], tokens: &mut Tokens<'_>) -> Reading<()> {
         match tokens.next().map(singular) {
             Some("cancel") => self.push_each(requests, Step::Cancel),
             Some("convert") => {
                 tokens.expect("to")?;
-                let to = self.language.ask(tokens)?;
+                let (to, patience) = self.patient_ask(tokens)?;
                 self.push_each(requests, |request| Step::Convert {
                     request,
                     to: to.clone(),
+                    patience,
                 })
             }
             Some("reduce") => {

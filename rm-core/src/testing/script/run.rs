@@ -4,14 +4,14 @@ use core::cmp::Ordering;
 use core::fmt;
 use std::thread;
 
-use super::step::{Expectation, Place, Rank, Row, Step, Why};
+use super::step::{self, Expectation, Place, Rank, Row, Step, Why};
 use super::{Failure, Marked, Script};
 use crate::credit::{Credit, Level as _};
 use crate::error::Denied;
 use crate::id::Note;
 use crate::message::Blocker;
 use crate::resource::ResourceType;
-use crate::testing::cluster::{Age, Asked, Cluster, Outcome};
+use crate::testing::cluster::{Age, Asked, Cluster, Options, Outcome};
 
 /// Why a script does not go on: what should have been, and what was.
 struct Unmet {
@@ -70,26 +70,23 @@ struct Play<'a, T: ResourceType> {
 impl<T: ResourceType> Play<'_, T> {
     fn step(&mut self, step: &Step<T>) -> Result<(), Unmet> {
         match step {
-            Step::Acquire {
-                node,
-                ask,
-                patience,
-                rank,
-            } => {
-                let age = self.age(*rank)?;
-                let label = &self.script.requests[self.asked.len()];
-                let asked = self
-                    .cluster
-                    .request(*node, ask.clone(), *patience, age, Some(label));
-                self.asked.push(asked);
-            }
+            Step::Acquire { node, ask, options } => self.acquire(*node, ask, options)?,
             Step::Books(rows) => self.books(rows)?,
             Step::Cache { node, credit } => self.cache(*node, credit)?,
             Step::Cancel(request) => {
                 self.check_waits(*request)?;
                 self.cluster.cancel(self.asked[*request]);
             }
-            Step::Convert { request, to } => self.convert(*request, to)?,
+            Step::Convert {
+                request,
+                to,
+                patience,
+            } => {
+                self.check_holds(*request)?;
+                self.check_does_not_wait(*request)?;
+                let asked = self.asked[*request];
+                self.cluster.convert(asked, to.clone(), *patience);
+            }
             Step::Deliver { from, to } => {
                 if self.cluster.under_way(*from, *to) == 0 {
                     let (from, to) = (self.node(*from), self.node(*to));
@@ -111,6 +108,24 @@ impl<T: ResourceType> Play<'_, T> {
             Step::Settle => self.arrived += self.cluster.settle(),
             Step::ShutDown(node) => self.cluster.shut_down(*node),
         }
+        Ok(())
+    }
+
+    fn acquire(
+        &mut self,
+        node: usize,
+        ask: &T::Level,
+        options: &step::Options,
+    ) -> Result<(), Unmet> {
+        let options = Options {
+            patience: options.patience,
+            age: self.age(options.rank)?,
+            label: Some(self.script.requests[self.asked.len()].clone()),
+            group: options.group,
+            gives_way: options.gives_way,
+        };
+        let asked = self.cluster.request(node, ask.clone(), options);
+        self.asked.push(asked);
         Ok(())
     }
 
@@ -140,13 +155,6 @@ impl<T: ResourceType> Play<'_, T> {
         }
         self.cluster.release(asked);
         self.cluster.settle();
-        Ok(())
-    }
-
-    fn convert(&mut self, request: usize, to: &T::Level) -> Result<(), Unmet> {
-        self.check_holds(request)?;
-        self.check_does_not_wait(request)?;
-        self.cluster.convert(self.asked[request], to.clone());
         Ok(())
     }
 
@@ -202,6 +210,11 @@ impl<T: ResourceType> Play<'_, T> {
                 let outcome = self.cluster.outcome(self.asked[*request]);
                 self.check(matches!(outcome, Outcome::Lost(_)), *request, "is lost")
             }
+            Expectation::Leaving { node, was_told } => {
+                let found = self.cluster.take_leaving(*node) > 0;
+                let what = format!("whether {} is told that credit leaves is", self.node(*node));
+                same(&what, was_told, &found)
+            }
             Expectation::Messages(count) => {
                 let arrived = core::mem::take(&mut self.arrived);
                 same("so many messages arrived", count, &arrived)
@@ -233,6 +246,12 @@ impl<T: ResourceType> Play<'_, T> {
                 )
             }
             Expectation::Tokens { first, is, second } => self.tokens(*first, *is, *second),
+            Expectation::Told { request, of } => {
+                let found = self.cluster.take_notices(self.asked[*request]);
+                let found = self.names(&self.numbers(&found));
+                let what = format!("{} is told of", self.request(*request));
+                same(&what, &self.names(of), &found)
+            }
             Expectation::Waits(request) => self.check_waits(*request),
         }
     }
@@ -259,24 +278,25 @@ impl<T: ResourceType> Play<'_, T> {
     }
 
     fn granted(&self, requests: &[usize]) -> Result<(), Unmet> {
-        let number = |asked: &Asked| self.asked.iter().position(|known| known == asked);
-        let all = self.cluster.granted().iter().filter_map(number);
         let mut found = Vec::new();
+        let all = self.numbers(self.cluster.granted()).into_iter();
         for request in all.filter(|request| requests.contains(request)) {
             // A conversion is granted after its request was: the last grant counts.
             found.retain(|&other| other != request);
             found.push(request);
         }
-        let names = |list: &[usize]| {
-            list.iter()
-                .map(|&r| self.request(r).to_owned())
-                .collect::<Vec<_>>()
-        };
-        same(
-            "these are granted in this order:",
-            &names(requests),
-            &names(&found),
-        )
+        let what = "these are granted in this order:";
+        same(what, &self.names(requests), &self.names(&found))
+    }
+
+    /// Those of them that have names.
+    fn numbers(&self, asked: &[Asked]) -> Vec<usize> {
+        let number = |one: &Asked| self.asked.iter().position(|known| known == one);
+        asked.iter().filter_map(number).collect()
+    }
+
+    fn names(&self, requests: &[usize]) -> Vec<&str> {
+        requests.iter().map(|&one| self.request(one)).collect()
     }
 
     fn tokens(&self, first: usize, is: Ordering, second: usize) -> Result<(), Unmet> {

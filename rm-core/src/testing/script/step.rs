@@ -4,6 +4,7 @@ use core::cmp::Ordering;
 use core::time::Duration;
 
 use crate::front::Patience;
+use crate::id::GroupId;
 use crate::resource::ResourceType;
 
 /// One step, and where it stands.
@@ -22,6 +23,15 @@ pub(super) enum Rank {
     Youngest,
 }
 
+/// How a request is made: [`cluster::Options`](crate::testing::cluster::Options).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Options {
+    pub(super) patience: Patience,
+    pub(super) rank: Rank,
+    pub(super) group: Option<GroupId>,
+    pub(super) gives_way: Option<Duration>,
+}
+
 /// Something that happens, or that must be so.
 #[derive(Clone, Debug)]
 pub(super) enum Step<T: ResourceType> {
@@ -29,8 +39,7 @@ pub(super) enum Step<T: ResourceType> {
     Acquire {
         node: usize,
         ask: T::Level,
-        patience: Patience,
-        rank: Rank,
+        options: Options,
     },
     Books(Vec<Row<T::Credit>>),
     Cache {
@@ -41,6 +50,7 @@ pub(super) enum Step<T: ResourceType> {
     Convert {
         request: usize,
         to: T::Level,
+        patience: Patience,
     },
     Deliver {
         from: usize,
@@ -81,6 +91,8 @@ pub(super) enum Expectation<C> {
     Holds { request: usize, credit: Option<C> },
     /// A hold is over before its time.
     Lost(usize),
+    /// Whether a node was told that cached credit leaves, since that was last asked.
+    Leaving { node: usize, was_told: bool },
     /// So many messages arrived since they were last counted.
     Messages(usize),
     /// A node has that much in one place.
@@ -97,6 +109,8 @@ pub(super) enum Expectation<C> {
         is: Ordering,
         second: usize,
     },
+    /// Of these, in this order, a holder was told since that was last asked: they wait for what it holds.
+    Told { request: usize, of: Vec<usize> },
     /// A request or its conversion waits.
     Waits(usize),
 }

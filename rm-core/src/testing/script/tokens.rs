@@ -9,10 +9,10 @@ use core::time::Duration;
 pub(super) type Reading<V> = Result<V, String>;
 
 /// Words that mean something in every script, so that no node, request or amount has them for a name.
-pub(super) const KEYWORDS: [&str; 25] = [
-    "all", "and", "as", "at", "behind", "books", "cached", "deliver", "denied", "expect",
-    "granted", "held", "lent", "messages", "not", "nothing", "older", "policy", "settle", "than",
-    "then", "tokens", "tree", "try", "within",
+pub(super) const KEYWORDS: [&str; 29] = [
+    "all", "and", "as", "at", "behind", "books", "cached", "deliver", "denied", "expect", "giving",
+    "granted", "held", "in", "lent", "messages", "nobody", "not", "nothing", "older", "policy",
+    "settle", "than", "then", "tokens", "told", "tree", "try", "within",
 ];
 
 /// Whether a token stands for itself and separates others.
