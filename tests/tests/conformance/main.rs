@@ -7,7 +7,10 @@
 //! In a star, T is the root and D2, D3, D4 borrow from it. In a chain L borrows from M, and M from T. Many scenarios
 //! are scripts: `rm_core::testing::script` has their language.
 
+mod cinder;
 mod file_lock;
+mod handles;
+mod life;
 mod local;
 mod messages;
 mod modes;
