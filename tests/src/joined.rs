@@ -152,11 +152,7 @@ impl Joined {
 
     /// Asks, and lets all messages arrive.
     pub fn ask<A: IntoFuture>(&self, request: A) -> Asking<A::IntoFuture> {
-        let mut asking = Asking {
-            future: Box::pin(request.into_future()),
-            outcome: None,
-        };
-        asking.look();
+        let asking = Asking::begin(request);
         self.settle();
         asking
     }
@@ -175,6 +171,19 @@ impl<F: Future> fmt::Debug for Asking<F> {
 }
 
 impl<F: Future> Asking<F> {
+    /// Asks. What there is to say waits to be sent.
+    pub fn begin<A: IntoFuture<IntoFuture = F>>(request: A) -> Self
+    where
+        F: Future<Output = A::Output>,
+    {
+        let mut asking = Self {
+            future: Box::pin(request.into_future()),
+            outcome: None,
+        };
+        asking.look();
+        asking
+    }
+
     fn look(&mut self) -> Option<&mut F::Output> {
         if self.outcome.is_none() {
             let mut cx = Context::from_waker(Waker::noop());

@@ -6,7 +6,7 @@
 use std::cell::Cell;
 
 use rm_core::front::AcquireError;
-use rm_tests::joined::Joined;
+use rm_tests::joined::{Asking, Joined};
 
 use crate::play;
 
@@ -88,18 +88,9 @@ fn cinder_c10_a_hundred_creates_cost_messages_for_each_host_and_not_for_each_cre
     let (mut guards, mut messages) = (Vec::new(), 0);
     for create in 0..100 {
         let lock = nodes.lock(1 + create % 4, "snapshot/S");
-        let mut asking = Box::pin(lock.read_owned().into_future());
-        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-        let first = asking.as_mut().poll(&mut cx);
+        let asking = Asking::begin(lock.read_owned());
         messages += nodes.settle();
-        let granted = match first {
-            std::task::Poll::Pending => asking.as_mut().poll(&mut cx),
-            ready @ std::task::Poll::Ready(_) => ready,
-        };
-        let std::task::Poll::Ready(Ok(guard)) = granted else {
-            panic!("readers share");
-        };
-        guards.push(guard);
+        guards.push(asking.guard());
     }
     assert_eq!(guards.len(), 100);
     assert_eq!(messages, 2 * 4);

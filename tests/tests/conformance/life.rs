@@ -1,9 +1,12 @@
 //! A and J: domains, resources and requests from beginning to end; names. On whole domains.
 
+use std::cell::Cell;
+use std::time::Duration;
+
 use rm_core::front::{AcquireError, Handle};
 use rm_core::id::{BadName, ResourceKey};
 use rm_rwlock::{RwLock, RwLockType};
-use rm_tests::joined::Joined;
+use rm_tests::joined::{Asking, Joined};
 
 #[test]
 fn a1_a_new_domain_has_nothing() {
@@ -115,13 +118,18 @@ fn dlm_g11_letting_go_of_what_was_lost_is_no_error() {
 }
 
 #[test]
-fn dlm_g12_a_request_that_is_dropped_while_its_grant_is_on_its_way_leaves_no_hold() {
+fn dlm_g12_a_request_that_is_dropped_before_its_grant_was_seen_leaves_no_hold() {
     let nodes = Joined::star(1);
     let lock = nodes.lock(1, "x");
-    let asking = nodes.ask(lock.write());
-    drop(asking);
-    nodes.settle();
-    assert_eq!(nodes.domain(1).totals().holds, 0);
+    for is_under_way in [true, false] {
+        let asking = Asking::begin(lock.write());
+        if !is_under_way {
+            nodes.settle();
+        }
+        drop(asking);
+        nodes.settle();
+        assert_eq!(nodes.domain(1).totals().holds, 0);
+    }
     assert!(lock.try_write_cached().is_some(), "the credit is cached");
 }
 
@@ -167,4 +175,50 @@ fn j3_a_refusal_ends_the_request_and_leaves_nothing() {
     assert_eq!(refused.err(), Some(AcquireError::Refused));
     let totals = nodes.domain(1).totals();
     assert_eq!((totals.holds, totals.waiting), (0, 0));
+}
+
+#[test]
+fn dlm_b7_priority_puts_a_request_before_those_made_up_to_so_long_before_it_and_no_others() {
+    let nodes = Joined::star(0);
+    let lock = nodes.lock(0, "x");
+    nodes.pass(Duration::from_secs(10));
+    let held = nodes.ask(lock.write()).guard();
+    let mut old = nodes.ask(lock.write());
+    nodes.pass(Duration::from_millis(600));
+    let mut young = nodes.ask(lock.write());
+    nodes.pass(Duration::from_millis(300));
+    let mut urgent = nodes.ask(lock.write().priority(Duration::from_millis(500)));
+    drop(held);
+    assert!(
+        old.holds() && young.waits() && urgent.waits(),
+        "900 ms are too much"
+    );
+    drop(old);
+    assert!(urgent.holds() && young.waits(), "300 ms are not");
+    drop(urgent);
+    assert!(young.holds());
+}
+
+#[test]
+fn j5_a_reader_that_is_told_of_a_writer_lets_go_and_reads_the_new_version() {
+    let nodes = Joined::star(2);
+    let (reads, writes) = (
+        nodes.lock(1, "configuration"),
+        nodes.lock(2, "configuration"),
+    );
+    let version = Cell::new(1);
+    let reader = nodes.ask(reads.read()).guard();
+    let mut told = nodes.ask(reader.wanted());
+    assert!(told.waits() && !reader.is_wanted());
+    let writer = nodes.ask(writes.write().label("new version"));
+    let waiter = told.outcome().expect("it is told, not lost");
+    assert_eq!(waiter.label, "new version");
+    drop(reader);
+    let mut again = nodes.ask(reads.read());
+    assert!(again.waits());
+    let writer = writer.guard();
+    version.set(2);
+    drop(writer);
+    nodes.settle();
+    assert!(again.holds() && version.get() == 2);
 }

@@ -9,11 +9,13 @@
 
 mod cinder;
 mod file_lock;
+mod groups;
 mod handles;
 mod life;
 mod local;
 mod messages;
 mod modes;
+mod processes;
 mod races;
 mod regressions;
 mod rings;

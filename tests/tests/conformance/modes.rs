@@ -263,6 +263,20 @@ fn dlm_b11_a_writer_becomes_a_reader_at_once_and_its_creditor_learns_of_it_once(
 }
 
 #[test]
+fn dlm_b14_a_conversion_that_does_not_wait_leaves_the_hold_as_it_was_if_it_cannot_be_had() {
+    play(
+        "
+        tree T; A, B < T
+        U at A: upgradable; R at B: read; settle
+        U converts to try write; settle
+        expect U holds upgradable, U denied busy, U behind R, B not recalled
+        R releases
+        U converts to try write; settle; expect U holds write
+        ",
+    );
+}
+
+#[test]
 fn dlm_b17_one_release_lets_in_all_that_fit_conversions_first() {
     play(
         "

@@ -9,6 +9,21 @@ use rm_rwlock::credit::{RwCredit, RwLockType};
 use crate::{ALL, NONE, READ, play};
 
 #[test]
+fn dlm_f1_a_holder_is_told_once_of_those_who_wait_for_the_same_and_again_of_one_who_waits_for_more()
+{
+    play(
+        "
+        tree T; A, B < T
+        H at A: write; settle; expect H told of nobody
+        R1 at B: read; settle; expect H told of R1
+        R2 at B: read; settle; expect H told of nobody
+        W at T: write; settle; expect H told of W
+        V at T: write; settle; expect H told of nobody
+        ",
+    );
+}
+
+#[test]
 fn dlm_f2_a_holder_that_gave_way_by_itself_is_asked_for_nothing() {
     play(
         "
@@ -16,7 +31,7 @@ fn dlm_f2_a_holder_that_gave_way_by_itself_is_asked_for_nothing() {
         H at A: write; settle
         R at B: read; deliver B -> T        # the recall is under way
         H reduces to read; settle
-        expect H holds read, R holds, A not recalled
+        expect H holds read, R holds, A not recalled, H told of nobody
         ",
     );
 }
@@ -28,9 +43,9 @@ fn dlm_f4_a_recall_that_follows_its_grant_finds_the_holder() {
         tree T; A, B < T
         first at A: write; second at B: write
         deliver A -> T; deliver B -> T
-        deliver T -> A; expect first holds, A not recalled
+        deliver T -> A; expect first holds, A not recalled, first told of nobody
         deliver T -> A
-        expect first holds, A recalled, second waits, messages 4
+        expect first holds, A recalled, second waits, messages 4, first told of second
         ",
     );
 }

@@ -60,7 +60,7 @@ fn b5_a_ring_that_is_withheld_for_an_older_request_is_waited_for_although_it_is_
         tree T
         H at T: nenya
         both at T: narya + nenya; late at T: narya
-        expect both and late wait
+        expect both and late wait, H told of both
         expect books T: cached all - nenya, held nenya
         H releases; expect both holds, late waits
         both releases; expect late holds
@@ -212,16 +212,27 @@ fn h5_a_recall_of_a_ring_travels_down_and_the_ring_up() {
 }
 
 #[test]
-fn h6_h7_a_ring_that_is_worn_below_is_waited_for_and_a_try_is_busy() {
+fn h6_a_ring_that_is_worn_below_is_waited_for_and_its_holder_is_told() {
     by_name().play(
         "
         tree T; M < T; L < M
         H at M: nenya; settle
-        tried at T: try nenya; settle
-        expect tried denied busy, tried behind H, M not recalled
-        R at T: nenya; settle; expect R waits, M recalled
+        R at T: nenya; settle; expect R waits, M recalled, H told of R
         H releases; settle; expect R holds
         R releases; expect books T: cached all
+        ",
+    );
+}
+
+#[test]
+fn h7_a_try_for_a_ring_that_is_worn_below_is_busy_and_takes_nothing() {
+    by_name().play(
+        "
+        tree T; M < T; L < M
+        H at M: nenya; settle
+        R at T: try nenya; settle
+        expect R denied busy, R behind H, M not recalled
+        expect books T: cached all - nenya, lent nenya; M: held nenya
         ",
     );
 }
@@ -259,7 +270,7 @@ fn h12_a_debtor_waits_for_the_ring_that_its_creditor_wears() {
         "
         tree T; M < T; L < M
         H at M: nenya; settle
-        R at L: nenya; settle; expect R waits
+        R at L: nenya; settle; expect R waits, H told of R
         H releases; settle; expect R holds
         expect books T: cached all - nenya, lent nenya; M: lent nenya; L: held nenya
         ",
@@ -290,7 +301,7 @@ fn h15_an_older_request_for_two_rings_overtakes_a_younger_one_for_one_of_them() 
         tree T; A, B < T
         H at T: nenya
         young at A: nenya; old at B: narya + nenya older than young
-        settle; expect young and old wait
+        settle; expect young and old wait, H told of young
         H releases; settle; expect old holds, young waits
         old releases; settle; expect young holds
         young releases
