@@ -303,7 +303,7 @@ fn named<T: ResourceType<Credit = Rings>>(language: Language<T>) -> Language<T> 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use rm_core::testing::laws::{BrokenLaw, LawSettings, check_credit, check_type};
+    use rm_core::testing::laws::{BrokenLaw, LawSettings, check_credit, check_level, check_type};
 
     use super::*;
 
@@ -322,7 +322,8 @@ mod tests {
     #[test]
     fn both_types_keep_the_laws() -> Result<(), BrokenLaw> {
         check_type(&RingsByName, rings(), LawSettings::default())?;
-        check_type(&AnyRings, rings(), LawSettings::default())
+        check_type(&AnyRings, rings(), LawSettings::default())?;
+        check_level(&AnyRings, rings(), LawSettings::default())
     }
 
     proptest! {

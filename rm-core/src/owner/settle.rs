@@ -5,7 +5,7 @@
 
 use super::walk::{PendingGrant, Walk};
 use super::{Owner, Spare, StandingWant, Upstream, sum};
-use crate::credit::{Credit, Level};
+use crate::credit::Credit;
 use crate::effect::{Effect, Effects};
 use crate::id::{Order, Version};
 use crate::message::{Grant, Message, Want};
@@ -267,9 +267,8 @@ impl<T: ResourceType> Owner<T> {
                 || self.is_used_up())
     }
 
-    /// Whether half of what the root could give for good in this epoch is gone.
+    /// Whether the root needs a new epoch to have anything to give.
     fn is_used_up(&self) -> bool {
-        let half = || T::Level::of(&self.opening().slice(2));
-        T::LENDING == Lending::UsedUp && !T::Level::of(&self.borrowed).reaches(&half())
+        T::LENDING == Lending::UsedUp && T::runs_low(&self.cached, &self.opening())
     }
 }

@@ -5,3 +5,4 @@ mod notice;
 mod one_owner;
 mod two_owners;
 mod units;
+mod used_up;
