@@ -314,8 +314,7 @@ mod tests {
     #[test]
     fn the_credit_keeps_the_laws_for_any_rings_even_those_that_there_are_not()
     -> Result<(), BrokenLaw> {
-        let any = proptest::arbitrary::any::<(u32, u64)>()
-            .prop_map(|(named, shares)| Rings { named, shares });
+        let any = any::<(u32, u64)>().prop_map(|(named, shares)| Rings { named, shares });
         check_credit(any, &Rings::ALL, LawSettings::default())
     }
 

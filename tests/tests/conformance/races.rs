@@ -2,7 +2,10 @@
 
 use rm_core::credit::Credit as _;
 use rm_core::front::Patience;
-use rm_core::testing::cluster::{Asked, Cluster};
+use rm_core::id::GroupId;
+use rm_core::policy::Policy;
+use rm_core::testing::cluster::{Asked, Cluster, Options};
+use rm_core::testing::explore::Tree;
 use rm_core::testing::fresh_seed;
 use rm_rwlock::credit::{RwCredit, RwLockType};
 
@@ -218,10 +221,12 @@ fn stir(
     let modes = [NONE, READ, READ, RwCredit::UPGRADABLE, ALL];
     if asked.len() < 16 {
         let (node, mode) = (random.below(lock.size()), modes[random.below(modes.len())]);
-        asked.push(match random.below(3) {
-            0 => lock.try_acquire(node, mode),
-            _ => lock.acquire(node, mode),
-        });
+        let options = Options {
+            patience: [Patience::Forever, Patience::Forever, Patience::Try][random.below(3)],
+            group: (random.below(4) == 0).then_some(GroupId(1)),
+            ..Options::default()
+        };
+        asked.push(lock.request(node, mode, options));
     }
     let index = random.below(asked.len());
     let one = asked[index];
@@ -278,17 +283,22 @@ fn dlm_g15_after_a_storm_on_16_resources_nobody_holds_and_all_credit_is_there() 
     let seed = Seed(fresh_seed());
     let mut random = Random(seed.0);
     let mut tally = Tally::default();
-    for _ in 0..16 {
-        let mut lock = Cluster::star(&RwLockType::default(), 3);
+    for resource in 0..16 {
+        let tree = [Tree::star(3), Tree::chain(3)][resource % 2].clone();
+        let policy = [Policy::Exact, Policy::slice(4), Policy::Max][resource % 3];
+        let mut lock = Cluster::new(&RwLockType::default(), tree, policy);
         let mut asked = Vec::new();
         for _ in 0..500 {
             stir(&mut lock, &mut asked, &mut random, &mut tally);
         }
         calm(&mut lock, &asked);
-        for node in 1..lock.size() {
+        // Of a chain the last one first.
+        for node in (1..lock.size()).rev() {
             lock.return_spare(node);
+            lock.settle();
         }
-        lock.settle();
+        let is_over = |&one: &Asked| !lock.holds(one) && !lock.waits(one);
+        assert!(asked.iter().all(is_over), "{lock}");
         assert_eq!(lock.books(0).cached, ALL, "{lock}");
         tally.granted += lock.granted().len() as u32;
     }
