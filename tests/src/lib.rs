@@ -4,3 +4,4 @@ pub mod exploration;
 pub mod joined;
 pub mod rings;
 pub mod semaphore;
+pub mod workload;

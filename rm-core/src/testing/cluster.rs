@@ -10,13 +10,14 @@
 //! no two holds in the cluster conflict.
 
 mod books;
+mod outcome;
 
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 pub use self::books::Books;
-use crate::credit::Credit as _;
+pub use self::outcome::Outcome;
 use crate::effect::{Effect, Effects};
 use crate::error::{Denied, LostReason};
 use crate::front::Patience;
@@ -28,6 +29,7 @@ use crate::resource::ResourceType;
 use crate::testing::any_key;
 use crate::testing::explore::Tree;
 use crate::time::Time;
+use crate::value::{Value, WriteError};
 
 /// The root of every cluster.
 pub const ROOT: usize = 0;
@@ -72,22 +74,6 @@ pub struct Options {
     pub group: Option<GroupId>,
     /// It gives up its hold within this time after somebody waits for it.
     pub gives_way: Option<Duration>,
-}
-
-/// What becomes of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "a test asks about every one")]
-pub enum Outcome {
-    /// It waits.
-    Waits,
-    /// It was granted.
-    Holds,
-    /// It failed.
-    Denied(Denied),
-    /// It was granted, and lost.
-    Lost(LostReason),
-    /// It was released or cancelled.
-    Over,
 }
 
 /// A message under way.
@@ -355,6 +341,65 @@ impl<T: ResourceType> Cluster<T> {
         self.input(node, |owner, _, fx| owner.shut_down(fx));
     }
 
+    /// A holder of everything writes the value.
+    ///
+    /// # Errors
+    /// As the owner says.
+    pub fn write_value(&mut self, asked: Asked, bytes: &[u8]) -> Result<(), WriteError> {
+        let mut written = Ok(());
+        self.input(self.node(asked), |owner, _, _| {
+            written = owner.write_value(token(asked), bytes);
+        });
+        written
+    }
+
+    /// The value as a node knows it.
+    #[must_use]
+    pub fn value(&self, node: usize) -> Option<&Value> {
+        self.owners[node].value().map(|value| &**value)
+    }
+
+    /// The session of a node with its creditor is over, with all that was under way: what it had is taken back. So are
+    /// those of the nodes below it, whose credit came the same way. Each has a new session at once.
+    ///
+    /// # Panics
+    /// If it is the root.
+    pub fn lose(&mut self, node: usize) {
+        assert!(node != ROOT, "the root has no creditor");
+        // A creditor has a smaller number than its debtors, so this is a list from the top down.
+        let mut lost = vec![node];
+        for below in node + 1..self.size() {
+            if lost.contains(&self.tree.creditor(below)) {
+                lost.push(below);
+            }
+        }
+        // All books before they are compared.
+        for &node in &lost {
+            self.end_session(node);
+        }
+        for &node in &lost {
+            let creditor = PeerId(self.tree.creditor(node) as u64);
+            let mut fx = Effects::new();
+            self.owners[node].on_creditor_up(self.now, creditor, &mut fx);
+            self.apply(node, &mut fx);
+        }
+        self.check();
+    }
+
+    fn end_session(&mut self, node: usize) {
+        let creditor = self.tree.creditor(node);
+        let is_on_link = |mail: &Mail<T>| {
+            (mail.from, mail.to) == (node, creditor) || (mail.from, mail.to) == (creditor, node)
+        };
+        self.under_way.retain(|mail| !is_on_link(mail));
+        let mut fx = Effects::new();
+        self.owners[node].on_creditor_down(self.now, LostReason::LeaseExpired, &mut fx);
+        self.apply(node, &mut fx);
+        let peer = PeerId(node as u64);
+        self.owners[creditor].on_debtor_down(self.now, peer, &mut fx);
+        self.apply(creditor, &mut fx);
+    }
+
     /// Time passes everywhere.
     pub fn advance(&mut self, span: Duration) {
         self.now = self.now.after(span);
@@ -409,6 +454,11 @@ impl<T: ResourceType> Cluster<T> {
     fn input(&mut self, node: usize, input: impl FnOnce(&mut Owner<T>, Time, &mut Effects<T>)) {
         let mut fx = Effects::new();
         input(&mut self.owners[node], self.now, &mut fx);
+        self.apply(node, &mut fx);
+        self.check();
+    }
+
+    fn apply(&mut self, node: usize, fx: &mut Effects<T>) {
         for effect in fx.drain() {
             match effect {
                 Effect::Deny { token, why } => self.on_deny(token, why),
@@ -425,7 +475,6 @@ impl<T: ResourceType> Cluster<T> {
                 }
             }
         }
-        self.check();
     }
 
     fn on_grant(&mut self, token: Token, fence: u64) {
@@ -464,73 +513,6 @@ impl<T: ResourceType> Cluster<T> {
 
     fn node(&self, asked: Asked) -> usize {
         self.entries[asked.0 as usize].node
-    }
-
-    /// What became of a request.
-    #[must_use]
-    pub fn outcome(&self, asked: Asked) -> &Outcome {
-        &self.entries[asked.0 as usize].outcome
-    }
-
-    /// What became of a hold's last conversion, if it had one.
-    #[must_use]
-    pub fn conversion(&self, asked: Asked) -> Option<&Outcome> {
-        self.entries[asked.0 as usize].conversion.as_ref()
-    }
-
-    /// Why a request or its last conversion was denied, if it was.
-    #[must_use]
-    pub fn denial(&self, asked: Asked) -> Option<&Denied> {
-        let conversion = self.conversion(asked);
-        match conversion.unwrap_or_else(|| self.outcome(asked)) {
-            Outcome::Denied(why) => Some(why),
-            Outcome::Holds | Outcome::Lost(_) | Outcome::Over | Outcome::Waits => None,
-        }
-    }
-
-    /// Whether it was granted and is neither released nor lost.
-    #[must_use]
-    pub fn holds(&self, asked: Asked) -> bool {
-        *self.outcome(asked) == Outcome::Holds
-    }
-
-    /// Whether it, or its conversion, waits.
-    #[must_use]
-    pub fn waits(&self, asked: Asked) -> bool {
-        *self.outcome(asked) == Outcome::Waits || self.converts(asked)
-    }
-
-    fn converts(&self, asked: Asked) -> bool {
-        self.conversion(asked) == Some(&Outcome::Waits)
-    }
-
-    /// How much it may use: nothing if it does not hold.
-    #[must_use]
-    pub fn held(&self, asked: Asked) -> T::Credit {
-        let hold = self.owners[self.node(asked)].hold(token(asked));
-        hold.map_or_else(T::Credit::empty, |hold| hold.asked().clone())
-    }
-
-    /// The last fencing token it had, if it was ever granted.
-    #[must_use]
-    pub fn fence(&self, asked: Asked) -> Option<u64> {
-        self.entries[asked.0 as usize].fence
-    }
-
-    /// All that was granted, in the order in which it was.
-    #[must_use]
-    pub fn granted(&self) -> &[Asked] {
-        &self.granted
-    }
-
-    /// Of whom a holder was told that they wait for what it holds, since this was last asked.
-    pub fn take_notices(&mut self, asked: Asked) -> Vec<Asked> {
-        core::mem::take(&mut self.entries[asked.0 as usize].told)
-    }
-
-    /// How often a node was told that credit it has cached leaves, since this was last asked.
-    pub fn take_leaving(&mut self, node: usize) -> usize {
-        core::mem::take(&mut self.leaving[node])
     }
 
     /// How many nodes there are.

@@ -21,6 +21,7 @@ mod regressions;
 mod rings;
 mod rw_lock;
 mod tree;
+mod values;
 
 use rm_core::credit::Credit as _;
 use rm_core::testing::cluster::{Cluster, ROOT};

@@ -129,6 +129,23 @@ fn dlm_a8_nothing_is_granted_at_once_behind_a_holder_and_a_queue() {
 }
 
 #[test]
+fn dlm_a10_a_value_is_there_although_nobody_held_or_cached_anything_in_between() {
+    let mut lock = Cluster::star(&RwLockType::default(), 2);
+    let writer = lock.acquire(1, ALL);
+    lock.settle();
+    lock.write_value(writer, b"seven").expect("it is exclusive");
+    lock.release(writer);
+    lock.return_spare(1);
+    lock.settle();
+    assert_eq!(lock.books(0).cached, ALL);
+    let reader = lock.acquire(2, READ);
+    lock.settle();
+    assert!(lock.holds(reader));
+    let value = lock.value(2).expect("it was written");
+    assert_eq!((&*value.bytes, value.is_doubtful()), (&b"seven"[..], false));
+}
+
+#[test]
 fn dlm_a11_two_requests_of_one_node_conflict_like_those_of_two() {
     play(
         "

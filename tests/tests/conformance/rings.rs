@@ -342,3 +342,28 @@ fn h17_of_two_requests_of_one_time_the_one_of_the_smaller_node_goes_first() {
         ",
     );
 }
+
+#[test]
+fn h18_what_a_debtor_had_is_taken_back_without_a_word_from_it_when_its_session_is_over() {
+    by_name().play(
+        "
+        tree T; M < T; L < M
+        M caches nenya; M loses its session
+        expect T caches all, T lends nothing, M borrows nothing
+        ",
+    );
+}
+
+#[test]
+fn h19_h20_h21_who_lost_its_creditor_has_nothing_and_borrows_again_when_it_is_back() {
+    by_name().play(
+        "
+        tree T; M < T; L < M
+        H at M: nenya; settle; L caches narya
+        M loses its session; settle
+        expect H lost, M and L borrow nothing, T caches all
+        again at M: nenya; settle
+        expect again holds, M borrows nenya
+        ",
+    );
+}

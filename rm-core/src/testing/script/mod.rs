@@ -50,6 +50,7 @@
 //! | `R releases`, `R cancels` | its hold ends; it does not want any more what it waits for |
 //! | `A caches read` | it takes that and releases it, and all messages arrive. They are not counted |
 //! | `A returns spare` | it sends back what is cached and nobody there waits for |
+//! | `A loses its session` | with its creditor, and with it all it borrowed, and the nodes below it theirs. The creditors take it back. A new session is there at once |
 //! | `A shuts down` | it decides nothing any more |
 //! | `deliver A -> T` | the next message from `A` to `T` arrives |
 //! | `deliver all` | all that is under way arrives, what is sent because of it not |

@@ -12,6 +12,7 @@ use crate::front::Patience;
 use crate::id::GroupId;
 use crate::policy::Policy;
 use crate::resource::ResourceType;
+use crate::testing::cluster::ROOT;
 use crate::testing::explore::{NODES_MAX, Tree};
 
 /// Reads a scenario.
@@ -312,6 +313,14 @@ impl<T: ResourceType> Parser<'_, T> {
                     credit: credit.clone(),
                 })
             }
+            Some("lose") => {
+                tokens.expect("its")?;
+                tokens.expect("session")?;
+                if nodes.contains(&ROOT) {
+                    return Err("the root has no creditor, and so no session to lose".into());
+                }
+                self.push_each(nodes, Step::LoseSession)
+            }
             Some("return") => {
                 tokens.expect("spare")?;
                 self.push_each(nodes, Step::ReturnSpare)
@@ -321,7 +330,7 @@ impl<T: ResourceType> Parser<'_, T> {
                 self.push_each(nodes, Step::ShutDown)
             }
             _ => {
-                let verbs = "`caches`, `returns spare`, `shuts down` or `<`";
+                let verbs = "`caches`, `returns spare`, `loses its session`, `shuts down` or `<`";
                 Err(format!("a node is followed by {verbs}"))
             }
         }

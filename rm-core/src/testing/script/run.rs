@@ -98,6 +98,7 @@ impl<T: ResourceType> Play<'_, T> {
             }
             Step::DeliverAll => self.arrived += self.cluster.deliver_all(),
             Step::Expect(expectation) => self.expect(expectation)?,
+            Step::LoseSession(node) => self.cluster.lose(*node),
             Step::Pass(span) => self.cluster.advance(*span),
             Step::Reduce { request, keep } => self.reduce(*request, keep)?,
             Step::Release(request) => {

@@ -58,6 +58,7 @@ pub(super) enum Step<T: ResourceType> {
     },
     DeliverAll,
     Expect(Expectation<T::Credit>),
+    LoseSession(usize),
     Pass(Duration),
     Reduce {
         request: usize,
