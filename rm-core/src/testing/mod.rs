@@ -3,6 +3,7 @@
 //! * [`laws`] checks the algebra of a credit, and what its resource type says of it.
 //! * [`script`] plays scenarios that are written down as text, on a [`cluster`] of owners.
 //! * [`explore`] visits every interleaving of a small world of owners and clients.
+//! * [`verify`] does all of it for a type of yours, in one call.
 //!
 //! Feature `testing`. It is for tests only: it asserts, panics and takes its time.
 
@@ -16,6 +17,7 @@ pub mod cluster;
 pub mod explore;
 pub mod laws;
 pub mod script;
+pub mod verify;
 
 use std::hash::{BuildHasher, RandomState};
 
