@@ -1,5 +1,6 @@
 //! Fixtures for tests over the whole project.
 
 pub mod exploration;
-pub mod pump;
+pub mod joined;
+pub mod rings;
 pub mod workload;

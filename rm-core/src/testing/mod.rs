@@ -1,6 +1,7 @@
 //! The published test kit: what the project's own types are tested with, for any type.
 //!
 //! * [`laws`] checks the algebra of a credit, and what its resource type says of it.
+//! * [`script`] plays scenarios that are written down as text, on a [`cluster`] of owners.
 //! * [`explore`] visits every interleaving of a small world of owners and clients.
 //! * [`verify`] does all of it for a type of yours, in one call.
 //!
@@ -12,8 +13,10 @@
     reason = "the kit runs beside the pure part, not in it"
 )]
 
+pub mod cluster;
 pub mod explore;
 pub mod laws;
+pub mod script;
 pub mod verify;
 
 use std::hash::{BuildHasher, RandomState};

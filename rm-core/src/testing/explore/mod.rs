@@ -87,7 +87,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use self::report::{Report, Violation};
-pub use self::script::{Client, ORDERS_MAX, Orders, Tree};
+pub use self::script::{Client, NODES_MAX, ORDERS_MAX, Orders, Tree};
 use self::search::Limits;
 use self::store::Registers;
 use self::world::Plan;
