@@ -97,7 +97,12 @@ impl<'a, T: ResourceType> Family<'a, T> {
         Self {
             name,
             resource_type,
-            policies: vec![Policy::Exact, Policy::slice(4), Policy::Max],
+            policies: vec![
+                Policy::Exact,
+                Policy::slice(4),
+                Policy::Max,
+                Policy::adaptive(4),
+            ],
             orders: many_orders(),
             fences: Fences::Forgotten,
             registers: Registers::AsTheyCome,

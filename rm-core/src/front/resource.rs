@@ -22,6 +22,7 @@ use crate::error::{Denied, LostReason, PeerMisbehaved};
 use crate::id::{Class, Note, PeerId, ResourceKey, Token};
 use crate::message::Message;
 use crate::owner::{Owner, Request};
+use crate::policy::Decisions;
 use crate::resource::ResourceType;
 use crate::session::packet::Item;
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
@@ -373,6 +374,7 @@ impl<T: ResourceType> Resource<T> {
             cached_acquires: inner.cached_acquires,
             asked_acquires: inner.asked_acquires,
             unknown: 0,
+            decisions: Decisions::default(),
         }
     }
 
@@ -439,6 +441,7 @@ impl<T: ResourceType> Resource<T> {
     fn apply(&self, turn: &mut Turn<'_, T>) {
         let Turn { inner, after, .. } = turn;
         let inner = &mut **inner;
+        self.shared.count_decisions(inner.fx.take_decisions());
         if inner.fx.is_empty() && inner.owner.next_deadline().is_none() {
             return;
         }

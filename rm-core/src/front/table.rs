@@ -93,7 +93,11 @@ impl<T: ResourceType> Table<T> {
     fn new_owner(&self, key: &ResourceKey, shard: &Shard<T>) -> Owner<T> {
         let settings = Arc::clone(&self.shared.owner_settings);
         let capital = self.resource_type.capital(key);
-        match self.shared.role() {
+        let of_type = self.shared.policies.get(&T::ID).copied();
+        let policy = of_type
+            .or_else(|| self.resource_type.policy(key))
+            .unwrap_or(settings.policy);
+        let owner = match self.shared.role() {
             // Its numbers went home with its last credit, and come again with the next.
             Role::Debtor => Owner::debtor(settings, capital, 0, LoanId::default()),
             Role::Root { epoch, grace } => {
@@ -103,7 +107,8 @@ impl<T: ResourceType> Table<T> {
                 }
                 owner
             }
-        }
+        };
+        owner.with_policy(policy)
     }
 
     pub(super) fn find(&self, key: &ResourceKey) -> Option<Arc<Resource<T>>> {

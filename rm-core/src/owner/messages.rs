@@ -48,7 +48,7 @@ impl<T: ResourceType> Owner<T> {
             }
             Message::Grant(grant) => self.on_grant(from, grant, fx)?,
             Message::Limit { loan, limit } => self.on_limit(loan, limit, fx),
-            Message::Recall { loan, steps } => self.on_recall(loan, steps)?,
+            Message::Recall { loan, steps } => self.on_recall(loan, steps, fx)?,
             Message::Return { loan, delta, fence } => {
                 self.on_return(from, loan, &delta, fence)?;
                 if self.is_collecting(from) {
@@ -169,11 +169,14 @@ impl<T: ResourceType> Owner<T> {
     }
 
     /// Lends everything to a debtor that nobody has heard of: what a restarted root does until the leases of
-    /// its former life have run out.
+    /// its former life have run out. What is given for good is not waited for: each epoch has its own.
     ///
     /// # Panics
     /// If anything has been lent or taken.
     pub fn lend_all_to_unknown(&mut self, peer: PeerId) {
+        if T::LENDING == Lending::UsedUp {
+            return;
+        }
         assert!(
             self.cached == self.capital,
             "only an untouched root can be in its grace"
@@ -232,6 +235,7 @@ impl<T: ResourceType> Owner<T> {
             self.unlent += 1;
             Debtor::new()
         });
+        self.note_use(&level);
         let asker = Asker::Debtor(from, version);
         let deadline = deadline.map(|left| now.after(left));
         match place {
@@ -418,7 +422,7 @@ impl<T: ResourceType> Owner<T> {
         self.fence.observe(fence);
         self.raise_limit(limit, fx);
         self.wants.retain(|w| !closes(w, order, version));
-        self.replace_recall(steps);
+        self.replace_recall(steps, fx);
         Ok(())
     }
 
@@ -449,18 +453,24 @@ impl<T: ResourceType> Owner<T> {
         }
     }
 
-    fn on_recall(&mut self, id: LoanId, steps: Steps<T::Credit>) -> Result<(), PeerMisbehaved> {
+    fn on_recall(
+        &mut self,
+        id: LoanId,
+        steps: Steps<T::Credit>,
+        fx: &mut Effects<T>,
+    ) -> Result<(), PeerMisbehaved> {
         check_steps(&steps)?;
         if let Upstream::Debtor { loan, .. } = self.upstream
             && loan == id
         {
-            self.replace_recall(steps);
+            self.replace_recall(steps, fx);
         }
         Ok(())
     }
 
     /// The register as it is now. What was said about a step stays said while its request is in it.
-    fn replace_recall(&mut self, steps: Steps<T::Credit>) {
+    fn replace_recall(&mut self, steps: Steps<T::Credit>, fx: &mut Effects<T>) {
+        let was_recalled = self.is_recalled();
         let mut old = core::mem::take(&mut self.recall);
         self.recall = steps
             .into_iter()
@@ -474,6 +484,9 @@ impl<T: ResourceType> Owner<T> {
                 },
             )
             .collect();
+        if !was_recalled {
+            self.note_recall(fx);
+        }
     }
 
     fn on_ask_limit(&mut self, now: Time, from: PeerId, id: LoanId, fx: &mut Effects<T>) {

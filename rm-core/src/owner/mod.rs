@@ -24,6 +24,7 @@
 //! **Cancellation.** A cancelled request is gone; what was collected for it is cached, and its wants and recalls
 //! are withdrawn by the same `balance`.
 
+mod adaptive;
 mod balance;
 mod check;
 mod commands;
@@ -46,6 +47,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use self::adaptive::Learned;
 pub use self::hold::Hold;
 use self::hold::Holds;
 pub use self::request::{Conversion, Request};
@@ -71,7 +73,7 @@ pub struct Settings {
     pub party: Party,
     /// What people are told of a local holder that said nothing of itself.
     pub unlabelled: Arc<Note>,
-    /// How much is granted beyond what was asked.
+    /// How much is granted beyond what was asked, where nothing is said for the type or the resource.
     pub policy: Policy,
     /// A `try` waits no longer than this for the answers of peers; the silent count as busy. 1 s by default.
     pub try_limit: Duration,
@@ -119,6 +121,9 @@ impl Settings {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Owner<T: ResourceType> {
     settings: Arc<Settings>,
+    policy: Policy,
+    /// What the policy goes by, where it adapts.
+    learned: Learned,
     capital: T::Credit,
     /// What the creditor has lent, or the capital.
     borrowed: T::Credit,
@@ -339,7 +344,9 @@ impl<T: ResourceType> Owner<T> {
         last_loan: LoanId,
     ) -> Self {
         Self {
+            policy: settings.policy,
             settings,
+            learned: Learned::default(),
             capital,
             borrowed: T::Credit::empty(),
             cached: T::Credit::empty(),
@@ -359,6 +366,13 @@ impl<T: ResourceType> Owner<T> {
             last_loan,
             resource_type: PhantomData,
         }
+    }
+
+    /// The same with another policy than its settings have.
+    #[must_use]
+    pub const fn with_policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
     }
 
     /// Takes one input as data.

@@ -12,6 +12,7 @@ use core::hash::{Hash, Hasher};
 
 use super::{Asker, Debtor, Owner, RecallStep, StandingWant, Step, Upstream, Waiting};
 use crate::id::{LoanId, Order, PeerId, Version};
+use crate::policy::Policy;
 use crate::resource::ResourceType;
 
 /// A number that is only compared with others of its kind on the same link.
@@ -119,6 +120,8 @@ impl<T: ResourceType> Owner<T> {
     ) {
         let Self {
             settings: _,
+            policy,
+            learned,
             capital: _,
             borrowed,
             // These follow from the rest.
@@ -142,6 +145,10 @@ impl<T: ResourceType> Owner<T> {
             resource_type: _,
         } = self;
         (borrowed, is_shut).hash(state);
+        // The others only count.
+        if let Policy::Adaptive(_) = policy {
+            learned.hash(state);
+        }
         if let Upstream::Debtor { peer, loan, dead } = upstream {
             peer.is_some().hash(state);
             numbers.note_loan(OWN_LINK, *loan);

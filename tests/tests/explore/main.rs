@@ -8,6 +8,7 @@
 //! left out otherwise. Run with `--nocapture` to see the table. A violation prints the order of the requests and the
 //! shortest run that leads to it.
 
+mod adaptive;
 mod rw_lock;
 mod rw_variants;
 mod semaphore;
