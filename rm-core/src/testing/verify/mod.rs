@@ -5,7 +5,7 @@
 //!
 //! 1. the laws of the credit and of its levels, and what the type says of them ([`laws`]), on the samples and on all that joining,
 //!    meeting and subtracting makes of them;
-//! 2. small worlds made from the samples ([`explore`](super::explore)): every interleaving of clients that ask for
+//! 2. small worlds made from the samples ([`explore`]): every interleaving of clients that ask for
 //!    them, beside and against each other, with `try`, cancellation, growing and shrinking holds and voluntary
 //!    returns, at two leaves, at three, and in a tree with a middle owner, under every policy.
 //!
