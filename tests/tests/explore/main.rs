@@ -12,6 +12,7 @@ mod adaptive;
 mod rw_lock;
 mod rw_variants;
 mod semaphore;
+mod values;
 mod verified;
 
 use rm_core::testing::explore::Tree;

@@ -11,7 +11,9 @@ use super::store::Store;
 use super::world::{Channel, Phase, Plan, World};
 use crate::credit::Credit;
 use crate::message::{Grant, Message, Steps, Want};
-use crate::owner::view::{Clocks, LinkNumbers, NumberKind, OWN_LINK, hash_order, hash_step};
+use crate::owner::view::{
+    Clocks, LinkNumbers, NumberKind, OWN_LINK, hash_order, hash_step, hash_value,
+};
 use crate::resource::ResourceType;
 
 /// Buffers that are used again for each state.
@@ -78,6 +80,8 @@ impl World {
             scratch.note(Channel::of(index).debtor, &queue.numbers);
         }
         scratch.add_ranks();
+        let [client, step] = self.written.unwrap_or([u8::MAX; 2]);
+        scratch.bytes.extend_from_slice(&[client, step]);
         for client in &self.clients {
             let is_alone = client.phase == Phase::Waiting && client.is_alone;
             scratch.add(
@@ -134,11 +138,13 @@ pub(super) fn hash_message<C: Credit, L: Hash>(
                 steps,
                 fence,
                 limit: _,
+                value,
             } = grant;
             numbers.note_loan(OWN_LINK, *loan);
             numbers.note_version(OWN_LINK, *version);
             (4_u8, delta, fenced(fence)).hash(state);
             hash_order(order, state);
+            hash_value(value.as_ref(), clocks, state);
             hash_steps(steps, state);
         }
         Message::Limit { loan, limit: _ } => {
@@ -150,9 +156,15 @@ pub(super) fn hash_message<C: Credit, L: Hash>(
             state.write_u8(6);
             hash_steps(steps, state);
         }
-        Message::Return { loan, delta, fence } => {
+        Message::Return {
+            loan,
+            delta,
+            fence,
+            value,
+        } => {
             numbers.note_loan(OWN_LINK, *loan);
             (7_u8, delta, fenced(fence)).hash(state);
+            hash_value(value.as_ref(), clocks, state);
         }
         Message::Unwant { order } => {
             state.write_u8(8);

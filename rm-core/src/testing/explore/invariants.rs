@@ -35,6 +35,7 @@ impl<'a, T: ResourceType> Checked<'a, T> {
             Lending::UsedUp => self.check_total()?,
         }
         self.check_exclusion()?;
+        self.check_values()?;
         if self.world.is_quiet() {
             let pending = self.pending_requests();
             self.check_progress(&pending)?;
@@ -147,6 +148,27 @@ impl<'a, T: ResourceType> Checked<'a, T> {
         Ok(())
     }
 
+    /// Whoever holds reads what was written last in the world: nobody else can have written since it began.
+    fn check_values(&self) -> Result<(), Fault> {
+        let Self { world, plan, .. } = self;
+        for (index, client) in world.clients.iter().enumerate() {
+            if client.holds == CreditId::EMPTY {
+                continue;
+            }
+            let known = self.owner(plan.clients[index].place).value();
+            let known = known.map(|value| (value.is_doubtful(), &value.bytes[..]));
+            let written = world.written.as_ref().map(|bytes| (false, &bytes[..]));
+            if known != written {
+                let client = plan.client_name(index);
+                return Err(Fault(format!(
+                    "client {client} holds, and reads {known:?} (doubtful, bytes) where {written:?} was \
+                     written last"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     fn pending_requests(&self) -> Vec<Pending<T::Level>> {
         let Self { world, plan, store } = self;
         let mut pending = Vec::new();
@@ -161,7 +183,11 @@ impl<'a, T: ResourceType> Checked<'a, T> {
                     let has = T::Level::of(store.credit(client.holds));
                     (T::Level::of(to).beyond(&has), false)
                 }
-                Step::Cancel | Step::Reduce { .. } | Step::Release | Step::ReturnSpare => continue,
+                Step::Cancel
+                | Step::Reduce { .. }
+                | Step::Release
+                | Step::ReturnSpare
+                | Step::WriteValue => continue,
             };
             pending.push(Pending {
                 client: index,

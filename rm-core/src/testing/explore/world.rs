@@ -59,7 +59,11 @@ impl<T: ResourceType> Plan<T> {
         match &self.clients[client].steps[step] {
             Step::Acquire { ask, .. } => ask,
             Step::Convert { to } => to,
-            Step::Cancel | Step::Reduce { .. } | Step::Release | Step::ReturnSpare => {
+            Step::Cancel
+            | Step::Reduce { .. }
+            | Step::Release
+            | Step::ReturnSpare
+            | Step::WriteValue => {
                 unreachable!("a client waits only for what it asked")
             }
         }
@@ -110,6 +114,10 @@ impl<T: ResourceType> Plan<T> {
             Step::Reduce { keep } => return Ok(owner.reduce(now, token, keep, fx)),
             Step::Release => owner.release(now, token, fx),
             Step::ReturnSpare => owner.return_spare(now, fx),
+            Step::WriteValue => {
+                let wrote = owner.write_value(token, &[client as u8, step as u8]);
+                wrote.expect("a script writes while it holds everything");
+            }
         }
         Ok(0)
     }
@@ -241,6 +249,8 @@ pub(super) struct World {
     pub(super) clients: SmallVec<[ClientState; 4]>,
     /// The highest token of ended holds, by what they held.
     pub(super) ended: SmallVec<[(CreditId, u64); 2]>,
+    /// The last value that anybody wrote: the client and the step.
+    pub(super) written: Option<[u8; 2]>,
 }
 
 impl World {
@@ -275,6 +285,7 @@ impl World {
             clients: plan.clients.iter().map(client).collect(),
             owners,
             ended: SmallVec::new(),
+            written: None,
         }
     }
 
@@ -380,6 +391,7 @@ impl World {
             (Step::Reduce { .. }, _) => self.end_hold(index, Phase::Holding),
             (Step::Release, _) => self.end_hold(index, Phase::Idle),
             (Step::ReturnSpare, _) => {}
+            (Step::WriteValue, _) => self.written = Some([index as u8, step as u8]),
         }
         let outcome = store.outcome(plan, self.owners[script.place], input)?;
         self.owners[script.place] = outcome.owner;
