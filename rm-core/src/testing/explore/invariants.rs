@@ -150,12 +150,12 @@ impl<'a, T: ResourceType> Checked<'a, T> {
 
     /// Whoever holds reads what was written last in the world: nobody else can have written since it began.
     fn check_values(&self) -> Result<(), Fault> {
-        let Self { world, plan, store } = self;
+        let Self { world, plan, .. } = self;
         for (index, client) in world.clients.iter().enumerate() {
             if client.holds == CreditId::EMPTY {
                 continue;
             }
-            let known = store.owner(world.owners[plan.clients[index].place]).value();
+            let known = self.owner(plan.clients[index].place).value();
             let known = known.map(|value| (value.is_doubtful(), &value.bytes[..]));
             let written = world.written.as_ref().map(|bytes| (false, &bytes[..]));
             if known != written {

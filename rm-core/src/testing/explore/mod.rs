@@ -17,6 +17,9 @@
 //!
 //! What breaks a rule comes back as a [`Violation`] with the shortest run that does.
 //!
+//! Steps at different nodes commute, so by default not every sequence of them is tried ([`Reduction`]). What is said
+//! above is then tried in fewer states, and holds in those that were left out.
+//!
 //! # Examples
 //!
 //! Two writers and a `try`, of the credit that the crate's RW lock has:
@@ -216,7 +219,7 @@ impl<T: ResourceType> Explorer<T> {
         self
     }
 
-    /// Visits every state of every run.
+    /// Visits the states of every run.
     ///
     /// # Errors
     /// The first violation found, with a shortest run that leads to it.

@@ -63,7 +63,9 @@ impl<T: ResourceType> Plan<T> {
             | Step::Reduce { .. }
             | Step::Release
             | Step::ReturnSpare
-            | Step::WriteValue => unreachable!("a client waits only for what it asked"),
+            | Step::WriteValue => {
+                unreachable!("a client waits only for what it asked")
+            }
         }
     }
 
@@ -121,13 +123,17 @@ impl<T: ResourceType> Plan<T> {
     }
 }
 
-/// Which interleavings are visited. See [`reduction`](super::reduction).
+/// Which interleavings are visited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reduction {
-    /// All of them.
+    /// All of them. For an algebra that is not trusted to obey its laws, and to compare.
     None,
-    /// Persistent sets: of steps at different nodes that do not concern each other, one sequence.
+    /// Persistent sets: of steps at different nodes that do not concern each other, one sequence. It meets every quiet
+    /// state and every step of every owner, and so finds the same violations, in a fraction of the states.
+    ///
+    /// Nothing is left out where that could hide something: with merged registers, and where two clients ask for what
+    /// conflicts though the capital has both.
     PersistentSets,
 }
 
