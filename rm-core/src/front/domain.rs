@@ -3,12 +3,14 @@
 use core::any::Any;
 use core::fmt;
 use core::ops::Deref;
+use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use super::acquire::AcquireError;
 use super::host::Host;
 use super::inspect::{AnyInspect, PeerNames};
+use super::reclaim::Budget;
 use super::resource::Resource;
 use super::table::Table;
 use super::timers::Timers;
@@ -37,8 +39,15 @@ pub struct DomainSettings {
     pub owner: Settings,
     /// The most resources of one type with any state here; more are refused. 4,194,304 by default.
     pub resources_max: usize,
-    /// A debtor sends idle credit back where it has more resources of one type than this. 262,144 by default.
+    /// A debtor sends credit home that has not been used for this long; `None`: never. 10 minutes by default: long
+    /// enough for work that comes back, short enough that a server need not remember for ever who once read what.
+    pub idle_time: Option<Duration>,
+    /// A debtor that has more resources of one type than this sends the credit of those home that were not used for
+    /// longest. 262,144 by default.
     pub cached_max: usize,
+    /// The same for the memory that the resources of one type take, in bytes. An estimate: without names above 23
+    /// bytes, and without what a credit allocates itself. 256 MiB by default.
+    pub cached_bytes_max: usize,
 }
 
 impl DomainSettings {
@@ -49,12 +58,15 @@ impl DomainSettings {
             name: name.into(),
             owner,
             resources_max: 1 << 22,
+            idle_time: Some(Duration::from_secs(600)),
             cached_max: 1 << 18,
+            cached_bytes_max: 1 << 28,
         }
     }
 }
 
-/// Where a domain's credit comes from.
+/// Where a domain's credit comes from. Either can have debtors of its own: one that borrows and lends at once is in the
+/// middle of a tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Role {
@@ -84,7 +96,7 @@ pub(super) struct Shared {
     pub(super) owner_settings: Arc<Settings>,
     pub(super) timers: Timers,
     pub(super) resources_max: usize,
-    pub(super) cached_max: usize,
+    pub(super) budget: Budget,
     role: Mutex<Role>,
     link: Mutex<Option<Link>>,
     stamps: Mutex<HybridClock>,
@@ -173,6 +185,10 @@ pub struct Totals {
     pub cached_acquires: u64,
     /// Local requests since the start that were not.
     pub asked_acquires: u64,
+    /// How often since the start credit went home because there was no room for more.
+    pub evictions: u64,
+    /// How often since the start credit went home because it had not been used for long.
+    pub idle_returns: u64,
     /// Messages since the start of a type that is not registered here, and that were dropped for it.
     pub unknown: u64,
 }
@@ -185,6 +201,8 @@ impl Totals {
         self.loans += other.loans;
         self.cached_acquires += other.cached_acquires;
         self.asked_acquires += other.asked_acquires;
+        self.evictions += other.evictions;
+        self.idle_returns += other.idle_returns;
         self.unknown += other.unknown;
     }
 }
@@ -266,7 +284,11 @@ impl Domain {
             owner_settings: Arc::new(settings.owner),
             timers: Timers::default(),
             resources_max: settings.resources_max,
-            cached_max: settings.cached_max,
+            budget: Budget {
+                idle_time: settings.idle_time,
+                resources: settings.cached_max as u64,
+                bytes: settings.cached_bytes_max as u64,
+            },
             role: Mutex::new(role),
             link: Mutex::new(None),
             stamps: Mutex::new(HybridClock::default()),
@@ -350,7 +372,28 @@ impl Domain {
         self.each(|table| table.on_creditor_up(&link));
     }
 
+    /// How long what this node has may still be used, by its clock and if no lease is extended: `None` at a root, for
+    /// ever; zero without a session with the creditor.
+    ///
+    /// A node that borrows itself must promise its debtors no longer lease than this, less the drift of clocks: what
+    /// they have came out of what it has.
+    #[must_use]
+    pub fn trusted_for(&self) -> Option<Duration> {
+        if let Role::Root { .. } = self.shared.role() {
+            return None;
+        }
+        let deadline = self.shared.link().and_then(|link| link.trust.deadline());
+        let now = self.shared.host.now();
+        Some(deadline.map_or(Duration::ZERO, |deadline| deadline.since(now)))
+    }
+
     /// The session with the creditor is over: what was borrowed over it is lost.
+    ///
+    /// What was lent to debtors came out of that and is gone from the books. They do not know it yet: their sessions
+    /// must end as well, and until each is over ([`on_debtor_down`](Self::on_debtor_down)), nobody may say goodbye to
+    /// the creditor or open the next session with it. For either lets the creditor lend again at once what a debtor
+    /// here still trusts. Their leases are within this node's own ([`trusted_for`](Self::trusted_for)), so where it
+    /// was the lease that ran out, theirs have too.
     pub fn on_creditor_down(&self, peer: PeerId, why: LostReason) {
         let former = self.shared.link.lock().take_if(|link| link.peer == peer);
         if let Some(link) = former {
@@ -428,8 +471,8 @@ impl Domain {
         self.shared.timers.run(now);
     }
 
-    /// Lets idle resources vanish, and a debtor's least used ones go home where it has too many. To be called
-    /// about once a second.
+    /// Lets idle resources vanish or rest, and at a debtor, credit go home that was not used for long or for which there
+    /// is no room. To be called about once a second; one call looks at a bounded number of resources.
     pub fn sweep(&self) {
         self.each(|table| table.sweep());
     }

@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 
 use super::acquire::{Ask, Patience};
 use super::domain::{Link, Shared, Totals};
+use super::reclaim::{Age, Found, Use};
 use super::slots::{Slots, State, Watch};
 use super::timers::{Due, Entry};
 use super::trust::Trust;
@@ -42,10 +43,14 @@ struct Inner<T: ResourceType> {
     trust: Option<Arc<Trust>>,
     /// The deadline that the node's timer knows.
     armed: Option<Entry>,
-    /// Empty between inputs; kept for its memory.
+    /// Empty between inputs.
     fx: Effects<T>,
+    /// What the reclaimer remembers of it.
+    age: Age,
     /// Local requests that the cache served.
     cached_acquires: u64,
+    /// How many they were at the reclaimer's last visit.
+    visited_at: u64,
     /// Local requests that it did not.
     asked_acquires: u64,
 }
@@ -78,7 +83,9 @@ impl<T: ResourceType> Resource<T> {
             trust: None,
             armed: None,
             fx: Effects::new(),
+            age: Age::default(),
             cached_acquires: 0,
+            visited_at: 0,
             asked_acquires: 0,
         };
         Arc::new_cyclic(|own| Self {
@@ -344,9 +351,43 @@ impl<T: ResourceType> Resource<T> {
         });
     }
 
-    /// Whether it was used since it was last asked.
-    pub(super) fn was_used(&self) -> bool {
-        self.used.swap(false, Ordering::Relaxed)
+    /// A resource that rested goes on: what it had borrowed is good for as long as `trust` is.
+    pub(super) fn go_on(&self, trust: Option<Arc<Trust>>, age: Age) {
+        let mut inner = self.inner.lock();
+        inner.trust = trust;
+        inner.age = age;
+    }
+
+    /// A look of the reclaimer, which is no use.
+    pub(super) fn visit<R>(&self, f: impl FnOnce(Found, &mut Age, &Owner<T>) -> R) -> R {
+        let mut inner = self.inner.lock();
+        let from_cache = inner.cached_acquires != inner.visited_at;
+        inner.visited_at = inner.cached_acquires;
+        let Inner {
+            owner, slots, age, ..
+        } = &mut *inner;
+        // Relaxed: the mutex is held by whoever sets it.
+        let was_used = self.used.swap(false, Ordering::Relaxed);
+        let used = if !slots.is_empty() {
+            Use::Now
+        } else if was_used {
+            Use::Lately
+        } else {
+            Use::No
+        };
+        f(Found { used, from_cache }, age, owner)
+    }
+
+    /// Queues what sends its spare credit home. The caller flushes, once for many.
+    pub(super) fn send_home(&self) {
+        let mut turn = self.enter(Clock::Exact);
+        let (inner, now) = (&mut *turn.inner, turn.now);
+        inner.owner.return_spare(now, &mut inner.fx);
+        self.apply(&mut turn);
+        turn.after.flush.clear();
+        // Relaxed: as in `visit`. To be sent home is no use.
+        self.used.store(false, Ordering::Relaxed);
+        self.leave(turn);
     }
 
     /// Whether there is a creditor, but no session with it.
@@ -363,14 +404,8 @@ impl<T: ResourceType> Resource<T> {
             loans: inner.owner.loans().count() as u64,
             cached_acquires: inner.cached_acquires,
             asked_acquires: inner.asked_acquires,
-            unknown: 0,
+            ..Totals::default()
         }
-    }
-
-    /// Whether nothing is lost if it vanishes.
-    pub(super) fn is_idle(&self) -> bool {
-        let inner = self.inner.lock();
-        inner.slots.is_empty() && inner.owner.is_idle()
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -434,7 +469,8 @@ impl<T: ResourceType> Resource<T> {
             return;
         }
         let Inner { slots, fx, .. } = inner;
-        for effect in fx.drain() {
+        // Not kept for its memory: that would be more than all the rest of a resource.
+        for effect in core::mem::take(fx).drain() {
             let wake = match effect {
                 Effect::Deny { token, why } => slots.set(token, State::Denied(Box::new(why))),
                 Effect::Grant { token, fence } => slots.set(token, State::Held(fence)),

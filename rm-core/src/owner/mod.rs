@@ -29,6 +29,7 @@ mod check;
 mod commands;
 mod hold;
 mod messages;
+mod rest;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,7 @@ use smallvec::SmallVec;
 
 pub use self::hold::Hold;
 use self::hold::Holds;
+pub(crate) use self::rest::Rest;
 use crate::credit::{Credit, Level};
 use crate::effect::Effects;
 use crate::error::PeerMisbehaved;
@@ -338,6 +340,18 @@ impl<T: ResourceType> Owner<T> {
             dead: last_loan,
         };
         owner
+    }
+
+    /// Its loans get names above this one: those up to it were given by owners of this resource that vanished here.
+    ///
+    /// A debtor below that still has a later one would send back what comes under an earlier name.
+    pub(crate) fn lend_above(&mut self, last: LoanId) {
+        self.last_loan = last.max(self.last_loan);
+    }
+
+    /// The last loan that was opened here.
+    pub(crate) const fn last_lent(&self) -> LoanId {
+        self.last_loan
     }
 
     fn empty(
