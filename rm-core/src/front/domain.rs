@@ -159,6 +159,7 @@ pub(super) trait AnyTable: AnyInspect + Send + Sync {
     fn deliver(&self, from: PeerId, item: Item) -> Result<(), PeerMisbehaved>;
     fn on_creditor_up(&self, link: &Link);
     fn on_creditor_down(&self, peer: PeerId, why: LostReason);
+    fn on_creditor_replaced(&self);
     fn on_debtor_down(&self, peer: PeerId);
     fn on_debtor_heard(&self, peer: PeerId);
     fn on_debtor_silent(&self, peer: PeerId);
@@ -402,6 +403,13 @@ impl Domain {
             link.trust.end();
         }
         self.each(|table| table.on_creditor_down(peer, why));
+    }
+
+    /// The next session will be with another creditor than the last one, or with another run of it. To be told between
+    /// [`on_creditor_down`](Self::on_creditor_down) and [`on_creditor_up`](Self::on_creditor_up); only where the creditor
+    /// is a root it makes no difference, because the names of its loans rise from run to run.
+    pub fn on_creditor_replaced(&self) {
+        self.each(|table| table.on_creditor_replaced());
     }
 
     /// The session with a debtor is over, and its lease with it: its loans are taken back.

@@ -341,6 +341,15 @@ impl<T: ResourceType> Resource<T> {
         });
     }
 
+    /// The next creditor is another than the last.
+    pub(super) fn on_creditor_replaced(&self) {
+        self.input(|inner, _| {
+            if inner.owner.creditor().is_none() {
+                inner.owner.on_creditor_replaced();
+            }
+        });
+    }
+
     /// There is a session with the creditor.
     pub(super) fn on_creditor_up(&self, link: &Link) {
         self.input(|inner, now| {

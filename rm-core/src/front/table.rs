@@ -242,6 +242,10 @@ impl<T: ResourceType> AnyTable for Table<T> {
         }
     }
 
+    fn on_creditor_replaced(&self) {
+        self.each_live(|resource| resource.on_creditor_replaced());
+    }
+
     fn on_debtor_down(&self, peer: PeerId) {
         self.each_that_may_lend_to(peer, |resource| resource.on_debtor_down(peer));
     }

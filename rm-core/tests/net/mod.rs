@@ -100,6 +100,14 @@ impl Host for Desk {
 }
 
 impl Net {
+    /// A node starts anew: a domain that knows nothing. Its sessions have ended before.
+    pub fn replace(&mut self, node: usize) {
+        let host: Arc<dyn Host> = Arc::new(Desk(Arc::clone(&self.post)));
+        let settings = DomainSettings::new("anew", Settings::default());
+        let domain = Domain::new(settings, Role::Debtor, host);
+        self.nodes[node].domain = domain.with_type(RwLockType::default());
+    }
+
     /// Nodes of which each borrows from the one named, in a tree: `creditors[0]` is of node 1.
     pub fn new(
         creditors: &[usize],
@@ -218,6 +226,12 @@ impl Net {
 
     pub fn peer_of_creditor(&self, debtor: usize) -> PeerId {
         self.nodes[debtor].session.as_ref().expect("a session").up
+    }
+
+    /// Takes what is under way to a peer.
+    pub fn take_for(&self, peer: PeerId) -> VecDeque<Item> {
+        let under_way = &mut self.post.boxes().under_way;
+        under_way.remove(&peer).unwrap_or_default()
     }
 
     /// How many messages were sent so far, and how many of them were returns.
