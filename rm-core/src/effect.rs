@@ -3,8 +3,10 @@
 //! The caller owns the list, hands it to an input, and applies it before the next input to that owner.
 //! Messages to one peer must leave in the order in which they stand here.
 
+use std::sync::Arc;
+
 use crate::error::{Denied, LostReason};
-use crate::id::{PeerId, Token};
+use crate::id::{Note, Order, PeerId, Token};
 use crate::message::Message;
 use crate::resource::ResourceType;
 
@@ -33,6 +35,9 @@ pub enum Effect<T: ResourceType> {
         /// The reason.
         why: LostReason,
     },
+    /// Credit that was cached here leaves: what was known under it may be out of date from now on. It comes before
+    /// the message that takes it away.
+    Leaving,
     /// Send a message to a neighbour.
     Send {
         /// To whom.
@@ -40,6 +45,23 @@ pub enum Effect<T: ResourceType> {
         /// What.
         message: Message<T::Credit, T::Level>,
     },
+    /// Tell the local holder that somebody waits for what it holds.
+    Wanted {
+        /// Which hold.
+        token: Token,
+        /// Who waits.
+        by: Conflict,
+    },
+}
+
+/// Somebody who waits for what a holder has.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "a shell passes on each field")]
+pub struct Conflict {
+    /// Its place; the stamp in it says since when it waits.
+    pub order: Order,
+    /// What it said of itself.
+    pub note: Option<Arc<Note>>,
 }
 
 /// A list of effects that the caller owns.

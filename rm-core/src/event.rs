@@ -1,8 +1,8 @@
 //! The inputs of an owner as data: for logs, replay, fuzzing and exploration.
 
-use crate::id::{Order, PeerId, Token};
+use crate::id::{PeerId, Token};
 use crate::message::Message;
-use crate::owner::Request;
+use crate::owner::{Conversion, Request};
 use crate::resource::ResourceType;
 
 /// One input of an [`Owner`](crate::owner::Owner); [`Owner::apply`](crate::owner::Owner::apply) takes it.
@@ -17,14 +17,7 @@ pub enum Event<T: ResourceType> {
         token: Token,
     },
     /// A holder asks for more, or for something else.
-    Convert {
-        /// Which hold.
-        token: Token,
-        /// The order of the conversion, of class `Convert`.
-        order: Order,
-        /// What it wants to hold.
-        to: T::Level,
-    },
+    Convert(Conversion<T::Level>),
     /// The session with the creditor is over: what was borrowed over it is lost.
     CreditorDown,
     /// There is a session with the creditor.
@@ -54,6 +47,13 @@ pub enum Event<T: ResourceType> {
         /// Its number.
         epoch: u32,
     },
+    /// Two holds become one.
+    MergeHolds {
+        /// The hold that has all of it then.
+        into: Token,
+        /// The hold that is over then.
+        from: Token,
+    },
     /// A message from a neighbour.
     Message {
         /// From whom.
@@ -77,4 +77,13 @@ pub enum Event<T: ResourceType> {
     ReturnSpare,
     /// The node stops.
     ShutDown,
+    /// A hold becomes two.
+    SplitHold {
+        /// Which hold.
+        token: Token,
+        /// What the new one has of it.
+        part: T::Credit,
+        /// The new one.
+        new: Token,
+    },
 }

@@ -39,6 +39,13 @@ pub trait ResourceType: Clone + Debug + Eq + Hash + Send + Sync + 'static {
         capital.clone()
     }
 
+    /// Whether so little is `left` of what the root [had](Self::opening) to give for good in this epoch that it should
+    /// enter the next one.
+    fn runs_low(left: &Self::Credit, opening: &Self::Credit) -> bool {
+        let _ = opening;
+        left.is_empty()
+    }
+
     /// Whether a hold of what was asked moves the fencing clock: whether it conflicts with its own kind.
     ///
     /// Too often costs a number; too seldom lets two holders share a token.

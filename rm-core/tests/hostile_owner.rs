@@ -20,10 +20,10 @@ use rm_core::credit::Credit;
 use rm_core::effect::{Effect, Effects};
 use rm_core::event::Event;
 use rm_core::id::{
-    Boot, Class, LoanId, NodeId, Order, Party, PeerId, ResourceKey, Stamp, Token, Version,
+    Boot, Class, GroupId, LoanId, NodeId, Order, Party, PeerId, ResourceKey, Stamp, Token, Version,
 };
 use rm_core::message::{Blocker, BlockerKind, Grant, Message, Refusal, Step, Want};
-use rm_core::owner::{Owner, Request, STEPS_MAX, Settings};
+use rm_core::owner::{Conversion, Owner, Request, STEPS_MAX, Settings};
 use rm_core::policy::Policy;
 use rm_core::resource::ResourceType;
 use rm_core::time::Time;
@@ -287,10 +287,10 @@ impl World {
                     self.callers.insert(index, (token, Caller::Converts));
                     let to = self.random.ask();
                     let order = self.fresh_order(Class::Convert)?;
-                    Some(Event::Convert { token, order, to })
+                    Some(Event::Convert(Conversion::new(token, order, to)))
                 }
                 1 => {
-                    let held = &self.owner.hold(token).expect("it holds").credit;
+                    let held = self.owner.hold(token).expect("it holds").asked();
                     let keep = held.meet(&self.random.ask());
                     Some(Event::Reduce { token, keep })
                 }
@@ -310,16 +310,16 @@ impl World {
         };
         self.callers.insert(index, (token, Caller::Waits));
         let order = self.fresh_order(Class::New).expect("no caller has it");
+        let ask = self.random.ask();
         Event::Acquire(Request {
-            token,
-            order,
-            ask: self.random.ask(),
             try_only: self.random.one_in(3),
             deadline: self
                 .random
                 .one_in(3)
                 .then(|| self.now.after(self.random.span())),
-            note: None,
+            group: self.random.one_in(3).then(|| GroupId(self.random.below(2))),
+            gives_way: self.random.one_in(3).then(|| self.random.span()),
+            ..Request::new(token, order, ask)
         })
     }
 
@@ -384,6 +384,10 @@ impl World {
                 assert_ne!(caller, Caller::Holds, "granted twice");
                 self.callers.insert(token.index, (*token, Caller::Holds));
                 self.on_token(*fence, caller);
+            }
+            Effect::Leaving => {}
+            Effect::Wanted { token, .. } => {
+                assert_ne!(self.caller(*token), Caller::Waits, "only a holder is told");
             }
             Effect::Lost { token, .. } => {
                 assert_ne!(

@@ -154,19 +154,14 @@ impl<T: ResourceType> Cluster<T> {
             node: NodeId(node as u64),
             boot: Boot(0),
         };
-        let mut request = Request {
-            token: token(Asked(number)),
-            order: Order {
-                class: Class::New,
-                stamp: Stamp(u64::from(number)),
-                party,
-                seq: u64::from(number),
-            },
-            ask: T::Level::of(&T::Credit::empty()),
-            try_only: false,
-            deadline: None,
-            note: None,
+        let order = Order {
+            class: Class::New,
+            stamp: Stamp(u64::from(number)),
+            party,
+            seq: u64::from(number),
         };
+        let nothing = T::Level::of(&T::Credit::empty());
+        let mut request = Request::new(token(Asked(number)), order, nothing);
         shape(&mut request);
         let outcome = Outcome::Waits;
         self.asks.push(Ask { node, outcome });
@@ -273,6 +268,7 @@ impl<T: ResourceType> Cluster<T> {
                     self.asks[token.index as usize].outcome = Outcome::Holds(fence);
                     self.granted.push(Asked(token.index));
                 }
+                Effect::Leaving | Effect::Wanted { .. } => {}
                 Effect::Lost { token, .. } => {
                     self.asks[token.index as usize].outcome = Outcome::Over;
                 }

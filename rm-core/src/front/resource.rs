@@ -1,5 +1,9 @@
 //! One owner behind a mutex, with the callers that use it.
 
+mod holds;
+mod notices;
+mod visit;
+
 use core::convert::Infallible;
 use core::fmt;
 use core::task::{Poll, Waker};
@@ -10,7 +14,7 @@ use smallvec::SmallVec;
 
 use super::acquire::{Ask, Patience};
 use super::domain::{Link, Shared, Totals};
-use super::reclaim::{Age, Found, Use};
+use super::reclaim::Age;
 use super::slots::{Slots, State, Watch};
 use super::timers::{Due, Entry};
 use super::trust::Trust;
@@ -47,6 +51,8 @@ struct Inner<T: ResourceType> {
     fx: Effects<T>,
     /// What the reclaimer remembers of it.
     age: Age,
+    /// Holds that the node keeps without a caller.
+    kept: SmallVec<[Token; 1]>,
     /// Local requests that the cache served.
     cached_acquires: u64,
     /// How many they were at the reclaimer's last visit.
@@ -84,6 +90,7 @@ impl<T: ResourceType> Resource<T> {
             armed: None,
             fx: Effects::new(),
             age: Age::default(),
+            kept: SmallVec::new(),
             cached_acquires: 0,
             visited_at: 0,
             asked_acquires: 0,
@@ -126,7 +133,7 @@ impl<T: ResourceType> Resource<T> {
 
     /// Starts a request: from the cache if that will do, else through the owner.
     pub(super) fn start(&self, ask: &Ask<T::Level>, waker: &Waker) -> Started {
-        if ask.label.is_none()
+        if ask.is_plain()
             && let Some((token, fence)) = self.take_at_once(&ask.level)
         {
             return Started::Granted(token, fence);
@@ -138,16 +145,16 @@ impl<T: ResourceType> Resource<T> {
         let token = inner.slots.insert(State::Waiting);
         inner.slots.wait(token, waker);
         let request = Request {
-            token,
-            order: self.shared.next_order(Class::New),
-            ask: ask.level.clone(),
             try_only: ask.patience == Patience::Try,
-            deadline: match ask.patience {
-                Patience::AtMost(span) => Some(now.after(span)),
-                // The owner bounds a `try` by itself.
-                Patience::Forever | Patience::Try => None,
-            },
+            deadline: ask.patience.deadline(now),
             note: Some(self.note(&ask.level, label)),
+            group: ask.group,
+            gives_way: ask.gives_way,
+            ..Request::new(
+                token,
+                self.shared.next_order(Class::New, ask.priority),
+                ask.level.clone(),
+            )
         };
         inner.owner.acquire(now, request, &mut inner.fx);
         let is_cached = matches!(inner.fx.as_slice(), [Effect::Grant { .. }]);
@@ -227,7 +234,10 @@ impl<T: ResourceType> Resource<T> {
         }
         let mut turn = self.enter(Clock::Exact);
         let (inner, now) = (&mut *turn.inner, turn.now);
-        if let Some(State::Held(_)) = inner.slots.remove(token) {
+        // The future of a conversion that was forgotten, not dropped, has withdrawn nothing.
+        if let Some(State::Held(_) | State::Converting(_) | State::Unconverted(..)) =
+            inner.slots.remove(token)
+        {
             inner.owner.release(now, token, &mut inner.fx);
         }
         self.leave(turn);
@@ -360,45 +370,6 @@ impl<T: ResourceType> Resource<T> {
         });
     }
 
-    /// A resource that rested goes on: what it had borrowed is good for as long as `trust` is.
-    pub(super) fn go_on(&self, trust: Option<Arc<Trust>>, age: Age) {
-        let mut inner = self.inner.lock();
-        inner.trust = trust;
-        inner.age = age;
-    }
-
-    /// A look of the reclaimer, which is no use.
-    pub(super) fn visit<R>(&self, f: impl FnOnce(Found, &mut Age, &Owner<T>) -> R) -> R {
-        let mut inner = self.inner.lock();
-        let from_cache = inner.cached_acquires != inner.visited_at;
-        inner.visited_at = inner.cached_acquires;
-        let Inner {
-            owner, slots, age, ..
-        } = &mut *inner;
-        // Relaxed: the mutex is held by whoever sets it.
-        let was_used = self.used.swap(false, Ordering::Relaxed);
-        let used = if !slots.is_empty() {
-            Use::Now
-        } else if was_used {
-            Use::Lately
-        } else {
-            Use::No
-        };
-        f(Found { used, from_cache }, age, owner)
-    }
-
-    /// Queues what sends its spare credit home. The caller flushes, once for many.
-    pub(super) fn send_home(&self) {
-        let mut turn = self.enter(Clock::Exact);
-        let (inner, now) = (&mut *turn.inner, turn.now);
-        inner.owner.return_spare(now, &mut inner.fx);
-        self.apply(&mut turn);
-        turn.after.flush.clear();
-        // Relaxed: as in `visit`. To be sent home is no use.
-        self.used.store(false, Ordering::Relaxed);
-        self.leave(turn);
-    }
-
     /// Whether there is a creditor, but no session with it.
     pub(super) fn is_cut_off(&self) -> bool {
         self.with_owner(|owner| !owner.is_root() && owner.creditor().is_none())
@@ -477,15 +448,24 @@ impl<T: ResourceType> Resource<T> {
         if inner.fx.is_empty() && inner.owner.next_deadline().is_none() {
             return;
         }
-        let Inner { slots, fx, .. } = inner;
+        let Inner {
+            slots, fx, kept, ..
+        } = inner;
         // Not kept for its memory: that would be more than all the rest of a resource.
         for effect in core::mem::take(fx).drain() {
             let wake = match effect {
-                Effect::Deny { token, why } => slots.set(token, State::Denied(Box::new(why))),
+                Effect::Deny { token, why } => slots.deny(token, why),
                 Effect::Grant { token, fence } => slots.set(token, State::Held(fence)),
+                Effect::Leaving => slots.depart(),
                 Effect::Lost { token, why } => {
                     after.lost = Some(why);
-                    slots.set(token, State::Lost(why))
+                    let wake = slots.set(token, State::Lost(why));
+                    if let Some(index) = kept.iter().position(|&one| one == token) {
+                        // Nobody else will let go of it.
+                        kept.swap_remove(index);
+                        slots.remove(token);
+                    }
+                    wake
                 }
                 Effect::Send { to, message } => {
                     let Ok(message) = message.try_map(
@@ -503,6 +483,7 @@ impl<T: ResourceType> Resource<T> {
                     }
                     continue;
                 }
+                Effect::Wanted { token, by } => slots.notify(token, by),
             };
             after.wake.extend(wake);
         }
@@ -536,12 +517,14 @@ impl<T: ResourceType> Inner<T> {
     /// caller looked is no grant.
     fn outcome(&mut self, token: Token) -> Option<Result<u64, Denied>> {
         match self.slots.state(token)? {
-            State::Waiting => None,
+            State::Waiting | State::Converting(_) | State::Unconverted(..) => None,
             State::Held(fence) => Some(Ok(*fence)),
             State::Denied(_) | State::Lost(_) => match self.slots.remove(token)? {
                 State::Denied(why) => Some(Err(*why)),
                 State::Lost(why) => Some(Err(Denied::Lost(why))),
-                State::Held(_) | State::Waiting => None,
+                State::Converting(_) | State::Held(_) | State::Unconverted(..) | State::Waiting => {
+                    None
+                }
             },
         }
     }

@@ -183,11 +183,14 @@ impl<T: ResourceType> Owner<T> {
     }
 
     /// Lends everything to a debtor that nobody has heard of: what a restarted root does until the leases of
-    /// its former life have run out.
+    /// its former life have run out. What is given for good is not waited for: each epoch has its own.
     ///
     /// # Panics
     /// If anything has been lent or taken.
     pub fn lend_all_to_unknown(&mut self, peer: PeerId) {
+        if T::LENDING == Lending::UsedUp {
+            return;
+        }
         assert!(
             self.cached == self.capital,
             "only an untouched root can be in its grace"
@@ -269,6 +272,8 @@ impl<T: ResourceType> Owner<T> {
                     denied_above: false,
                     busy: SmallVec::new(),
                     blockers: Blockers::new(),
+                    group: None,
+                    gives_way: None,
                 },
             ),
         }
@@ -346,7 +351,9 @@ impl<T: ResourceType> Owner<T> {
             return false;
         };
         let has = match oldest.asker {
-            Asker::Convert(token) => self.holds.get(token).map(|hold| hold.credit.clone()),
+            Asker::Convert(_) | Asker::Local(_) => {
+                Some(self.has_already(oldest.asker, oldest.group))
+            }
             Asker::Debtor(peer, _) => {
                 // One that is silent reserves nothing; one that gave some back itself misses more than before;
                 // and another want of the same debtor may lean on what is reserved for this one.
@@ -356,7 +363,6 @@ impl<T: ResourceType> Owner<T> {
                     .filter(|debtor| is_alone && !debtor.silent && peer != from)
                     .map(|debtor| debtor.loan.clone())
             }
-            Asker::Local(_) => Some(T::Credit::empty()),
         };
         self.is_root()
             && oldest.level == T::Level::of(&self.capital)

@@ -27,8 +27,11 @@
 mod balance;
 mod check;
 mod commands;
+mod group;
 mod hold;
 mod messages;
+mod notice;
+mod request;
 mod rest;
 mod settle;
 #[cfg(test)]
@@ -46,13 +49,14 @@ use smallvec::SmallVec;
 
 pub use self::hold::Hold;
 use self::hold::Holds;
+pub use self::request::{Conversion, Request};
 pub(crate) use self::rest::Rest;
 use crate::credit::{Credit, Level};
 use crate::effect::Effects;
 use crate::error::PeerMisbehaved;
 use crate::event::Event;
 use crate::fence::{FenceClock, ROOM_MIN};
-use crate::id::{LoanId, Note, Order, Party, PeerId, Token, Version};
+use crate::id::{GroupId, LoanId, Note, Order, Party, PeerId, Token, Version};
 use crate::message::{Blockers, Step, Steps};
 use crate::policy::Policy;
 use crate::resource::{Lending, ResourceType};
@@ -113,24 +117,6 @@ impl Settings {
     }
 }
 
-/// A local request: who asks for what, and how long it will wait.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[expect(clippy::exhaustive_structs, reason = "made by the caller")]
-pub struct Request<L> {
-    /// The caller's name for it. It names no other request or hold of this owner.
-    pub token: Token,
-    /// Its place among all requests, unique in the cluster.
-    pub order: Order,
-    /// What it asks for.
-    pub ask: L,
-    /// Do not wait for holders or older requests.
-    pub try_only: bool,
-    /// When it gives up.
-    pub deadline: Option<Time>,
-    /// For people.
-    pub note: Option<Arc<Note>>,
-}
-
 /// The book of one node for one resource: a deterministic state machine. See the module's words.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Owner<T: ResourceType> {
@@ -149,6 +135,8 @@ pub struct Owner<T: ResourceType> {
     /// How many debtors have no loan.
     unlent: u32,
     holds: Holds<T::Credit>,
+    /// Some hold may have been told that it is wanted.
+    is_wanted: bool,
     /// By order.
     waiting: Vec<Waiting<T::Level>>,
     /// The recall register as the creditor last sent it, less the steps already met. By order.
@@ -235,6 +223,10 @@ struct Waiting<L> {
     busy: SmallVec<[PeerId; 1]>,
     /// Who they said is in the way.
     blockers: Blockers,
+    /// A local one's group.
+    group: Option<GroupId>,
+    /// A local one's promise for when it holds.
+    gives_way: Option<Duration>,
 }
 
 /// On whose behalf a request waits.
@@ -371,6 +363,7 @@ impl<T: ResourceType> Owner<T> {
             recalling: 0,
             unlent: 0,
             holds: Holds::new(),
+            is_wanted: false,
             waiting: Vec::new(),
             recall: SmallVec::new(),
             wants: SmallVec::new(),
@@ -397,7 +390,7 @@ impl<T: ResourceType> Owner<T> {
             Event::Cancel { token } => {
                 self.cancel(now, token, fx);
             }
-            Event::Convert { token, order, to } => self.convert(now, token, order, to, fx),
+            Event::Convert(conversion) => self.convert(now, conversion, fx),
             Event::CreditorDown => {
                 self.on_creditor_down(now, crate::error::LostReason::SessionEnded, fx);
             }
@@ -407,6 +400,9 @@ impl<T: ResourceType> Owner<T> {
             Event::DebtorHeard { peer } => self.on_debtor_heard(now, peer, fx),
             Event::DebtorSilent { peer } => self.on_debtor_silent(now, peer, fx),
             Event::Epoch { epoch } => self.on_epoch(now, epoch, fx),
+            Event::MergeHolds { into, from } => {
+                self.merge_holds(now, into, from, fx);
+            }
             Event::Message { from, message } => return self.on_message(now, from, message, fx),
             Event::Reduce { token, keep } => {
                 self.reduce(now, token, &keep, fx);
@@ -414,6 +410,7 @@ impl<T: ResourceType> Owner<T> {
             Event::Release { token } => self.release(now, token, fx),
             Event::ReturnSpare => self.return_spare(now, fx),
             Event::ShutDown => self.shut_down(fx),
+            Event::SplitHold { token, part, new } => self.split_hold(token, &part, new),
         }
         Ok(())
     }
@@ -550,7 +547,9 @@ impl<T: ResourceType> Owner<T> {
     /// When [`on_deadline`](Self::on_deadline) has something to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
-        self.waiting.iter().filter_map(Waiting::due).min()
+        let requests = self.waiting.iter().filter_map(Waiting::due).min();
+        let holds = self.next_give_way();
+        requests.min(holds).or(requests).or(holds)
     }
 }
 

@@ -106,6 +106,8 @@ impl<T: ResourceType> Owner<T> {
             debtors,
             unlent,
             holds,
+            // Nothing is held.
+            is_wanted: _,
             // Empty where the owner is settled.
             waiting: _,
             recall: _,

@@ -5,8 +5,8 @@
 
 use super::walk::{PendingGrant, Walk};
 use super::{Owner, Spare, StandingWant, Upstream, sum};
-use crate::credit::{Credit, Level};
-use crate::effect::Effects;
+use crate::credit::Credit;
+use crate::effect::{Effect, Effects};
 use crate::id::{Order, Version};
 use crate::message::{Grant, Message, Want};
 use crate::policy::Policy;
@@ -99,6 +99,7 @@ impl<T: ResourceType> Owner<T> {
         if !give.is_empty() {
             self.borrowed = self.borrowed.less(&give);
             self.cached = self.cached.less(&give);
+            fx.push(Effect::Leaving);
             let fence = self.fence.now();
             fx.send(
                 creditor,
@@ -266,9 +267,8 @@ impl<T: ResourceType> Owner<T> {
                 || self.is_used_up())
     }
 
-    /// Whether half of what the root could give for good in this epoch is gone.
+    /// Whether the root needs a new epoch to have anything to give.
     fn is_used_up(&self) -> bool {
-        let half = || T::Level::of(&self.opening().slice(2));
-        T::LENDING == Lending::UsedUp && !T::Level::of(&self.borrowed).reaches(&half())
+        T::LENDING == Lending::UsedUp && T::runs_low(&self.cached, &self.opening())
     }
 }

@@ -139,6 +139,8 @@ impl<T: ResourceType> Owner<T> {
             upstream,
             debtors,
             holds,
+            // What holders are told follows from the rest.
+            is_wanted: _,
             waiting,
             recall,
             wants,
@@ -166,6 +168,7 @@ impl<T: ResourceType> Owner<T> {
         for (token, hold) in holds.iter() {
             state.write_u8(1);
             (token, &hold.credit).hash(state);
+            hold.ties().map(|ties| &ties.group).hash(state);
             if clocks == Clocks::Kept {
                 state.write_u64(hold.fence);
             }
@@ -241,6 +244,8 @@ fn hash_waiting<L: Hash, H: Hasher>(item: &Waiting<L>, links: &Links, state: &mu
         denied_above,
         busy,
         blockers: _,
+        group,
+        gives_way: _,
     } = item;
     state.write_u8(1);
     hash_order(order, state);
@@ -252,7 +257,16 @@ fn hash_waiting<L: Hash, H: Hasher>(item: &Waiting<L>, links: &Links, state: &mu
         }
         Asker::Local(token) => (3_u8, token).hash(state),
     }
-    (level, try_only, deadline, try_until, denied_above, busy).hash(state);
+    (
+        level,
+        try_only,
+        deadline,
+        try_until,
+        denied_above,
+        busy,
+        group,
+    )
+        .hash(state);
 }
 
 /// A step, told from the end of a list by its first byte.

@@ -206,6 +206,7 @@ impl<T: ResourceType> Plan<T> {
             Effect::Grant { token, fence } => {
                 format!("{} is granted, token {fence:#x}", client(token.index))
             }
+            Effect::Leaving => "credit leaves".into(),
             Effect::Lost { token, why } => format!("{} loses its hold: {why}", client(token.index)),
             Effect::Send { to, message } => {
                 let to = to.0 as usize;
@@ -215,6 +216,10 @@ impl<T: ResourceType> Plan<T> {
                     "nobody"
                 };
                 format!("to {name}: {}", self.message_in_words(message))
+            }
+            Effect::Wanted { token, by } => {
+                let waiter = self.request_name(by.order);
+                format!("{} is told that {waiter} waits", client(token.index))
             }
         }
     }

@@ -19,7 +19,7 @@ use crate::error::Denied;
 use crate::id::{LoanId, Order, PeerId, Token};
 use crate::message::Message;
 use crate::owner::view::Clocks;
-use crate::owner::{Owner, Request, Settings};
+use crate::owner::{Conversion, Owner, Request, Settings};
 use crate::resource::ResourceType;
 use crate::time::Time;
 
@@ -251,12 +251,8 @@ impl<T: ResourceType> World<T> {
             Step::Acquire { ask, try_only } => {
                 client.phase = Phase::Waiting;
                 let request = Request {
-                    token,
-                    order: plan.order(index, step),
-                    ask: T::Level::of(ask),
                     try_only: *try_only,
-                    deadline: None,
-                    note: None,
+                    ..Request::new(token, plan.order(index, step), T::Level::of(ask))
                 };
                 owner.acquire(Time::ZERO, request, fx);
             }
@@ -285,13 +281,9 @@ impl<T: ResourceType> World<T> {
             },
             Step::Convert { to } => {
                 client.phase = Phase::Converting;
-                owner.convert(
-                    Time::ZERO,
-                    token,
-                    plan.order(index, step),
-                    T::Level::of(to),
-                    fx,
-                );
+                let order = plan.order(index, step);
+                let conversion = Conversion::new(token, order, T::Level::of(to));
+                owner.convert(Time::ZERO, conversion, fx);
             }
             Step::Reduce { keep } => {
                 let fence = owner.reduce(Time::ZERO, token, keep, fx);
@@ -330,6 +322,7 @@ impl<T: ResourceType> World<T> {
             match effect {
                 Effect::Deny { token, why } => self.on_deny(plan, node, token, &why)?,
                 Effect::Grant { token, fence } => self.on_grant(plan, node, token, fence)?,
+                Effect::Leaving | Effect::Wanted { .. } => {}
                 Effect::Lost { .. } => {
                     return Err(Fault("a hold is lost though no session ended".into()));
                 }
