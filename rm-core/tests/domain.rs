@@ -13,8 +13,9 @@ use rm_core::front::{
     Acquire, Ask, Domain, DomainSettings, Handle, Held, Host, Patience, Role, Trust,
 };
 use rm_core::id::{Class, LoanId, Order, Party, PeerId, ResourceKey, Stamp, TypeId, Version};
-use rm_core::message::{Grant, Message, Steps};
+use rm_core::message::{Grant, Message, Steps, Want};
 use rm_core::owner::Settings;
+use rm_core::policy::{Decision, Policy};
 use rm_core::resource::ResourceType;
 use rm_core::session::packet::Item;
 use rm_core::time::Time;
@@ -39,6 +40,29 @@ impl ResourceType for Mutual {
     fn capital(&self, _: &ResourceKey) -> RwCredit {
         RwCredit::READ
     }
+}
+
+/// A type of 8 shares that says of one resource how it is lent.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Pool;
+
+impl ResourceType for Pool {
+    type Credit = RwCredit;
+    type Level = RwCredit;
+    const ID: TypeId = TypeId(2002);
+    const NAME: &'static str = "pool";
+
+    fn capital(&self, _: &ResourceKey) -> RwCredit {
+        shares(8)
+    }
+
+    fn policy(&self, key: &ResourceKey) -> Option<Policy> {
+        (key.as_bytes() == b"exact").then_some(Policy::Exact)
+    }
+}
+
+const fn shares(shares: u64) -> RwCredit {
+    RwCredit { shares, intent: 0 }
 }
 
 /// A clock that is set by hand, and what was said to peers.
@@ -79,7 +103,8 @@ fn domain(role: Role, change: impl FnOnce(&mut DomainSettings)) -> (Domain, Arc<
     let desk = Arc::new(Desk::default());
     let domain = Domain::new(settings, role, Arc::clone(&desk) as Arc<dyn Host>)
         .with_type(RwLockType::default())
-        .with_type(Mutual);
+        .with_type(Mutual)
+        .with_type(Pool);
     (domain, desk)
 }
 
@@ -231,4 +256,48 @@ fn a_crowded_debtor_sends_home_what_is_too_much_and_no_more() {
     assert_eq!(desk.said().len(), 2);
     domain.sweep();
     assert_eq!(domain.totals().resources, 3);
+}
+
+/// What a root that has these settings lends of a pool to a debtor that asks for one share.
+fn lent_of(name: &str, change: impl FnOnce(&mut DomainSettings)) -> (RwCredit, u64) {
+    let (domain, desk) = domain(ROOT, change);
+    let want = Want {
+        order: Order {
+            class: Class::New,
+            stamp: Stamp(1),
+            party: Party::default(),
+            seq: 1,
+        },
+        version: Version(1),
+        level: Opaque::of(&shares(1)),
+        try_only: false,
+        deadline: None,
+        note: None,
+    };
+    let item = Item {
+        type_id: Pool::ID,
+        key: key(name),
+        message: Message::Want(want),
+    };
+    domain.deliver(PeerId(7), item).expect("a correct peer");
+    let said = desk.said();
+    let [(_, Item { message, .. })] = &said[..] else {
+        panic!("one answer: {said:?}");
+    };
+    let Message::Grant(grant) = message else {
+        panic!("a grant: {message:?}");
+    };
+    let extras = domain.totals().decisions.count(Decision::ExtraGranted);
+    (grant.delta.read().expect("credit of the pool"), extras)
+}
+
+#[test]
+fn the_policy_is_the_domain_s_for_the_type_else_the_type_s_for_the_resource_else_the_domain_s() {
+    let halves = |settings: &mut DomainSettings| settings.owner.policy = Policy::slice(2);
+    assert_eq!(lent_of("any", halves), (shares(1 + 3), 1));
+    assert_eq!(lent_of("exact", halves), (shares(1), 0));
+    let all = |settings: &mut DomainSettings| {
+        settings.policies.insert(Pool::ID, Policy::Max);
+    };
+    assert_eq!(lent_of("exact", all), (shares(8), 1));
 }

@@ -147,7 +147,12 @@ struct World {
 impl World {
     fn new(seed: u64, is_root: bool) -> Self {
         let mut random = Random(seed);
-        let policy = random.pick(&[Policy::Exact, Policy::slice(2), Policy::Max]);
+        let policy = random.pick(&[
+            Policy::adaptive(2),
+            Policy::Exact,
+            Policy::Max,
+            Policy::slice(2),
+        ]);
         let mut settings = Settings::default().with_policy(policy);
         settings.party = party(0);
         settings.wants_per_debtor_max = WANTS_MAX;
@@ -333,7 +338,9 @@ impl World {
                 ..self.random.order()
             };
             let mut own = self.owner.waiting().filter(|w| w.token.is_some());
-            own.all(|w| w.order != order).then_some(order)
+            // A member of a group may change its class.
+            let is_other = |other: Order| Order { class, ..other } != order;
+            own.all(|w| is_other(w.order)).then_some(order)
         })
     }
 

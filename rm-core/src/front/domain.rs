@@ -20,6 +20,7 @@ use crate::id::{Class, Order, PeerId, ResourceKey, Stamp, TypeId};
 use crate::inspect::{Answer, Query};
 use crate::message::{Blockers, Message, Refusal};
 use crate::owner::Settings;
+use crate::policy::{Decision, Decisions, Policy};
 use crate::resource::ResourceType;
 use crate::session::packet::Item;
 use crate::stamp::HybridClock;
@@ -40,6 +41,9 @@ pub struct DomainSettings {
     /// The most by which a request's priority makes it count as older than it is: so no request waits longer for
     /// others' priority than this. 1 s by default.
     pub priority_max: Duration,
+    /// The policy of all resources of a type, whatever the type itself says of them. Empty by default: the type
+    /// decides ([`ResourceType::policy`]), and where it leaves that open, the policy in `owner`.
+    pub policies: BTreeMap<TypeId, Policy>,
     /// The most resources of one type with any state here; more are refused. 4,194,304 by default.
     pub resources_max: usize,
     /// A debtor sends credit home that has not been used for this long; `None`: never. 10 minutes by default: long
@@ -61,11 +65,19 @@ impl DomainSettings {
             name: name.into(),
             owner,
             priority_max: Duration::from_secs(1),
+            policies: BTreeMap::new(),
             resources_max: 1 << 22,
             idle_time: Some(Duration::from_secs(600)),
             cached_max: 1 << 18,
             cached_bytes_max: 1 << 28,
         }
+    }
+
+    /// The same with a policy for all resources of a type.
+    #[must_use]
+    pub fn with_policy_of(mut self, type_id: TypeId, policy: Policy) -> Self {
+        self.policies.insert(type_id, policy);
+        self
     }
 }
 
@@ -98,6 +110,7 @@ pub(super) struct Shared {
     pub(super) host: Arc<dyn Host>,
     pub(super) name: String,
     pub(super) owner_settings: Arc<Settings>,
+    pub(super) policies: BTreeMap<TypeId, Policy>,
     pub(super) timers: Timers,
     pub(super) priority_max: Duration,
     pub(super) resources_max: usize,
@@ -109,6 +122,8 @@ pub(super) struct Shared {
     is_shut: AtomicBool,
     /// Messages of unknown types.
     unknown: AtomicU64,
+    /// What the policies of its owners decided.
+    decided: [AtomicU64; Decision::ALL.len()],
 }
 
 impl Shared {
@@ -146,6 +161,24 @@ impl Shared {
         self.host.queue(from, Item { message, ..item });
         self.host.flush(from);
         true
+    }
+
+    /// Counts what a policy decided.
+    pub(super) fn count_decisions(&self, decided: impl Iterator<Item = (Decision, u64)>) {
+        for (decision, count) in decided {
+            // Relaxed: a count for people.
+            self.decided[decision as usize].fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    fn decisions(&self) -> Decisions {
+        let mut decisions = Decisions::default();
+        for decision in Decision::ALL {
+            // Relaxed: a count for people.
+            let count = self.decided[decision as usize].load(Ordering::Relaxed);
+            decisions.add(decision, count);
+        }
+        decisions
     }
 
     pub(super) fn is_shut(&self) -> bool {
@@ -200,6 +233,8 @@ pub struct Totals {
     pub idle_returns: u64,
     /// Messages since the start of a type that is not registered here, and that were dropped for it.
     pub unknown: u64,
+    /// What the policies decided since the start.
+    pub decisions: Decisions,
 }
 
 impl Totals {
@@ -213,6 +248,10 @@ impl Totals {
         self.evictions += other.evictions;
         self.idle_returns += other.idle_returns;
         self.unknown += other.unknown;
+        for decision in Decision::ALL {
+            self.decisions
+                .add(decision, other.decisions.count(decision));
+        }
     }
 }
 
@@ -291,6 +330,7 @@ impl Domain {
             host,
             name: settings.name,
             owner_settings: Arc::new(settings.owner),
+            policies: settings.policies,
             timers: Timers::default(),
             priority_max: settings.priority_max,
             resources_max: settings.resources_max,
@@ -305,6 +345,7 @@ impl Domain {
             seq: AtomicU64::new(0),
             is_shut: AtomicBool::new(false),
             unknown: AtomicU64::new(0),
+            decided: Decision::ALL.map(|_| AtomicU64::new(0)),
         };
         Self {
             shared: Arc::new(shared),
@@ -499,6 +540,7 @@ impl Domain {
     pub fn totals(&self) -> Totals {
         let mut totals = Totals {
             unknown: self.shared.unknown.load(Ordering::Relaxed),
+            decisions: self.shared.decisions(),
             ..Totals::default()
         };
         self.each(|table| totals.add(&table.totals()));

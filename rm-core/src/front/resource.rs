@@ -445,6 +445,7 @@ impl<T: ResourceType> Resource<T> {
     fn apply(&self, turn: &mut Turn<'_, T>) {
         let Turn { inner, after, .. } = turn;
         let inner = &mut **inner;
+        self.shared.count_decisions(inner.fx.take_decisions());
         if inner.fx.is_empty() && inner.owner.next_deadline().is_none() {
             return;
         }

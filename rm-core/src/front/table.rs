@@ -21,6 +21,7 @@ use crate::error::{LostReason, PeerMisbehaved};
 use crate::id::{LoanId, PeerId, ResourceKey};
 use crate::message::Message;
 use crate::owner::Owner;
+use crate::policy::Policy;
 use crate::resource::ResourceType;
 use crate::session::packet::Item;
 use crate::sync::{AtomicU64, Mutex, Ordering};
@@ -90,7 +91,7 @@ impl<T: ResourceType> Table<T> {
     fn new_owner(&self, key: &ResourceKey, numbers: Numbers) -> Owner<T> {
         let settings = Arc::clone(&self.shared.owner_settings);
         let capital = self.resource_type.capital(key);
-        match self.shared.role() {
+        let owner = match self.shared.role() {
             // Its fencing number went home with its last credit, and comes again with the next.
             Role::Debtor => {
                 let mut owner = Owner::debtor(settings, capital, 0, LoanId::default());
@@ -105,7 +106,15 @@ impl<T: ResourceType> Table<T> {
                 }
                 owner
             }
-        }
+        };
+        owner.with_policy(self.policy(key))
+    }
+
+    fn policy(&self, key: &ResourceKey) -> Policy {
+        let of_type = self.shared.policies.get(&T::ID).copied();
+        of_type
+            .or_else(|| self.resource_type.policy(key))
+            .unwrap_or(self.shared.owner_settings.policy)
     }
 
     /// The resource in a place of a shard whose lock the caller holds.
@@ -128,6 +137,7 @@ impl<T: ResourceType> Table<T> {
                 Role::Root { epoch, .. } => epoch,
             };
             let owner = Owner::wake(settings, capital, epoch, &resting.rest);
+            let owner = owner.with_policy(self.policy(&resting.key));
             let resource = Resource::new(resting.key.clone(), Arc::clone(&self.shared), owner);
             resource.go_on(link.map(|link| link.trust), resting.age);
             if self.shared.is_shut() {

@@ -67,6 +67,7 @@ impl<T: ResourceType> Owner<T> {
             && self.recall.is_empty()
             && self.wants.is_empty()
             && self.recalling == 0
+            && !self.learned.returns_with_release()
     }
 
     /// Debtors with neither loan nor want are no debtors.

@@ -48,7 +48,7 @@ impl<T: ResourceType> Owner<T> {
             }
             Message::Grant(grant) => self.on_grant(from, grant, fx)?,
             Message::Limit { loan, limit } => self.on_limit(loan, limit, fx),
-            Message::Recall { loan, steps } => self.on_recall(loan, steps)?,
+            Message::Recall { loan, steps } => self.on_recall(loan, steps, fx)?,
             Message::Return { loan, delta, fence } => {
                 self.on_return(from, loan, &delta, fence)?;
                 if self.is_collecting(from) {
@@ -249,6 +249,7 @@ impl<T: ResourceType> Owner<T> {
             self.unlent += 1;
             Debtor::new()
         });
+        self.note_use(&level);
         let asker = Asker::Debtor(from, version);
         let deadline = deadline.map(|left| now.after(left));
         match place {
@@ -435,7 +436,7 @@ impl<T: ResourceType> Owner<T> {
         self.fence.observe(fence);
         self.raise_limit(limit, fx);
         self.wants.retain(|w| !closes(w, order, version));
-        self.replace_recall(steps);
+        self.replace_recall(steps, fx);
         Ok(())
     }
 
@@ -466,18 +467,24 @@ impl<T: ResourceType> Owner<T> {
         }
     }
 
-    fn on_recall(&mut self, id: LoanId, steps: Steps<T::Credit>) -> Result<(), PeerMisbehaved> {
+    fn on_recall(
+        &mut self,
+        id: LoanId,
+        steps: Steps<T::Credit>,
+        fx: &mut Effects<T>,
+    ) -> Result<(), PeerMisbehaved> {
         check_steps(&steps)?;
         if let Upstream::Debtor { loan, .. } = self.upstream
             && loan == id
         {
-            self.replace_recall(steps);
+            self.replace_recall(steps, fx);
         }
         Ok(())
     }
 
     /// The register as it is now. What was said about a step stays said while its request is in it.
-    fn replace_recall(&mut self, steps: Steps<T::Credit>) {
+    fn replace_recall(&mut self, steps: Steps<T::Credit>, fx: &mut Effects<T>) {
+        let was_recalled = self.is_recalled();
         let mut old = core::mem::take(&mut self.recall);
         self.recall = steps
             .into_iter()
@@ -491,6 +498,9 @@ impl<T: ResourceType> Owner<T> {
                 },
             )
             .collect();
+        if !was_recalled {
+            self.note_recall(fx);
+        }
     }
 
     fn on_ask_limit(&mut self, now: Time, from: PeerId, id: LoanId, fx: &mut Effects<T>) {

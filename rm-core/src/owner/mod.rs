@@ -24,6 +24,7 @@
 //! **Cancellation.** A cancelled request is gone; what was collected for it is cached, and its wants and recalls
 //! are withdrawn by the same `balance`.
 
+mod adaptive;
 mod balance;
 mod check;
 mod commands;
@@ -47,6 +48,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use self::adaptive::Learned;
 pub use self::hold::Hold;
 use self::hold::Holds;
 pub use self::request::{Conversion, Request};
@@ -73,7 +75,7 @@ pub struct Settings {
     pub party: Party,
     /// What people are told of a local holder that said nothing of itself.
     pub unlabelled: Arc<Note>,
-    /// How much is granted beyond what was asked.
+    /// How much is granted beyond what was asked, where nothing is said for the type or the resource.
     pub policy: Policy,
     /// A `try` waits no longer than this for the answers of peers; the silent count as busy. 1 s by default.
     pub try_limit: Duration,
@@ -121,6 +123,9 @@ impl Settings {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Owner<T: ResourceType> {
     settings: Arc<Settings>,
+    policy: Policy,
+    /// What the policy goes by, where it adapts.
+    learned: Learned,
     capital: T::Credit,
     /// What the creditor has lent, or the capital.
     borrowed: T::Credit,
@@ -334,18 +339,6 @@ impl<T: ResourceType> Owner<T> {
         owner
     }
 
-    /// Its loans get names above this one: those up to it were given by owners of this resource that vanished here.
-    ///
-    /// A debtor below that still has a later one would send back what comes under an earlier name.
-    pub(crate) fn lend_above(&mut self, last: LoanId) {
-        self.last_loan = last.max(self.last_loan);
-    }
-
-    /// The last loan that was opened here.
-    pub(crate) const fn last_lent(&self) -> LoanId {
-        self.last_loan
-    }
-
     fn empty(
         settings: Arc<Settings>,
         capital: T::Credit,
@@ -353,7 +346,9 @@ impl<T: ResourceType> Owner<T> {
         last_loan: LoanId,
     ) -> Self {
         Self {
+            policy: settings.policy,
             settings,
+            learned: Learned::default(),
             capital,
             borrowed: T::Credit::empty(),
             cached: T::Credit::empty(),
@@ -373,6 +368,13 @@ impl<T: ResourceType> Owner<T> {
             last_loan,
             resource_type: PhantomData,
         }
+    }
+
+    /// The same with another policy than its settings have.
+    #[must_use]
+    pub const fn with_policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
     }
 
     /// Takes one input as data.

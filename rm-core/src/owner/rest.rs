@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::adaptive::Learned;
 use super::{Debtor, Owner, Settings, Upstream, sum};
 use crate::credit::Credit;
 use crate::id::{LoanId, PeerId};
@@ -26,17 +27,20 @@ pub(crate) struct Rest<C> {
     loans: Box<[RestingLoan<C>]>,
 }
 
-/// Where its credit comes from.
+/// Where its credit comes from. What was learnt stands in both, where it takes no memory of its own.
 #[derive(Clone, Debug)]
 enum Source<C> {
     Debtor {
+        learned: Learned,
         /// The session with the creditor.
         peer: PeerId,
         loan: LoanId,
         limit: u64,
         borrowed: C,
     },
-    Root,
+    Root {
+        learned: Learned,
+    },
 }
 
 /// A debtor whose loan rests too.
@@ -54,7 +58,7 @@ impl<C: Credit> Rest<C> {
     pub(crate) const fn creditor(&self) -> Option<PeerId> {
         match self.source {
             Source::Debtor { peer, .. } => Some(peer),
-            Source::Root => None,
+            Source::Root { .. } => None,
         }
     }
 
@@ -72,7 +76,7 @@ impl<C: Credit> Rest<C> {
     pub(crate) fn has_spare(&self) -> bool {
         match &self.source {
             Source::Debtor { borrowed, .. } => !borrowed.less(&self.lent()).is_empty(),
-            Source::Root => false,
+            Source::Root { .. } => false,
         }
     }
 
@@ -95,8 +99,10 @@ impl<T: ResourceType> Owner<T> {
         let Self {
             // The same for every owner of this name.
             settings: _,
+            policy: _,
             capital: _,
             resource_type: _,
+            learned,
             borrowed,
             // These follow from the rest.
             cached: _,
@@ -127,13 +133,14 @@ impl<T: ResourceType> Owner<T> {
             return None;
         }
         let source = match *upstream {
-            Upstream::Root => Source::Root,
+            Upstream::Root => Source::Root { learned: *learned },
             // The loans that are dead have smaller names than the one that lives.
             Upstream::Debtor {
                 peer,
                 loan,
                 dead: _,
             } => Source::Debtor {
+                learned: *learned,
                 peer: peer?,
                 loan,
                 limit: fence.limit(),
@@ -152,7 +159,19 @@ impl<T: ResourceType> Owner<T> {
         })
     }
 
-    /// The owner that rested. A root goes on in `epoch`.
+    /// Its loans get names above this one: those up to it were given by owners of this resource that vanished here.
+    ///
+    /// A debtor below that still has a later one would send back what comes under an earlier name.
+    pub(crate) fn lend_above(&mut self, last: LoanId) {
+        self.last_loan = last.max(self.last_loan);
+    }
+
+    /// The last loan that was opened here.
+    pub(crate) const fn last_lent(&self) -> LoanId {
+        self.last_loan
+    }
+
+    /// The owner that rested, but for its policy. A root goes on in `epoch`.
     pub(crate) fn wake(
         settings: Arc<Settings>,
         capital: T::Credit,
@@ -160,14 +179,20 @@ impl<T: ResourceType> Owner<T> {
         rest: &Rest<T::Credit>,
     ) -> Self {
         let mut owner = match &rest.source {
-            Source::Root => Self::root(settings, capital, epoch, rest.fence, rest.last_loan),
+            Source::Root { learned } => {
+                let mut owner = Self::root(settings, capital, epoch, rest.fence, rest.last_loan);
+                owner.learned = *learned;
+                owner
+            }
             Source::Debtor {
+                learned,
                 peer,
                 loan,
                 limit,
                 borrowed,
             } => {
                 let mut owner = Self::debtor(settings, capital, rest.fence, LoanId::default());
+                owner.learned = *learned;
                 owner.lend_above(rest.last_loan);
                 owner.upstream = Upstream::Debtor {
                     peer: Some(*peer),

@@ -11,6 +11,7 @@ use core::hash::{Hash, Hasher};
 
 use super::{Asker, Debtor, Owner, RecallStep, StandingWant, Step, Upstream, Waiting};
 use crate::id::{LoanId, Order, PeerId, Version};
+use crate::policy::Policy;
 use crate::resource::ResourceType;
 
 /// The numbers in use on one link between a debtor and its creditor: in both books and under way.
@@ -129,6 +130,8 @@ impl<T: ResourceType> Owner<T> {
     ) {
         let Self {
             settings: _,
+            policy,
+            learned,
             capital: _,
             borrowed,
             // These follow from the rest.
@@ -152,6 +155,10 @@ impl<T: ResourceType> Owner<T> {
             resource_type: _,
         } = self;
         (borrowed, is_shut).hash(state);
+        // The others only count.
+        if let Policy::Adaptive(_) = policy {
+            learned.hash(state);
+        }
         if let Upstream::Debtor { peer, loan, dead } = upstream {
             peer.is_some().hash(state);
             state.write_u8(links[own].rank_of_loan(*loan));

@@ -1,5 +1,6 @@
 //! Exact effects of single inputs.
 
+mod adaptive;
 mod group;
 mod notice;
 mod one_owner;
