@@ -19,9 +19,11 @@ use rm_core::policy::{Decision, Policy};
 use rm_core::resource::ResourceType;
 use rm_core::session::packet::Item;
 use rm_core::time::Time;
+use rm_core::value::Value;
 use rm_rwlock::{RwCredit, RwLockType};
 
 const CREDITOR: PeerId = PeerId(1);
+const DEBTOR: PeerId = PeerId(2);
 const ROOT: Role = Role::Root {
     epoch: 1,
     grace: false,
@@ -134,13 +136,31 @@ fn now_or_never<T: ResourceType<Credit = RwCredit, Level = RwCredit>>(
 }
 
 /// A grant of `credit` of the RW lock `name`.
-fn grant(name: &str, credit: RwCredit) -> Item {
-    let order = Order {
+fn want(name: &str, level: RwCredit) -> Item {
+    Item {
+        type_id: RwLockType::ID,
+        key: key(name),
+        message: Message::Want(Want {
+            order: order(),
+            version: Version(1),
+            level: Opaque::of(&level),
+            try_only: false,
+            deadline: None,
+            note: None,
+        }),
+    }
+}
+
+fn order() -> Order {
+    Order {
         class: Class::New,
         stamp: Stamp(0),
         party: Party::default(),
         seq: 0,
-    };
+    }
+}
+
+fn grant(name: &str, credit: RwCredit) -> Item {
     Item {
         type_id: RwLockType::ID,
         key: key(name),
@@ -149,12 +169,13 @@ fn grant(name: &str, credit: RwCredit) -> Item {
                 epoch: 1,
                 counter: 1,
             },
-            order,
+            order: order(),
             version: Version(1),
             delta: Opaque::of(&credit),
             steps: Steps::new(),
             fence: 2,
             limit: 100,
+            value: None,
         }),
     }
 }
@@ -188,6 +209,56 @@ fn a_grant_that_there_is_no_room_for_goes_back() {
     };
     assert!(matches!(item.message, Message::Return { .. }), "{item:?}");
     assert_eq!(item.key, key("y"));
+}
+
+#[test]
+fn a_doubt_outlives_the_resource_that_it_is_about() {
+    let (domain, _) = domain(ROOT, |_| {});
+    let all = RwLockType::default().capital(&key("x"));
+    let wanted = domain.deliver(DEBTOR, want("x", all));
+    wanted.expect("no misbehaviour");
+    domain.on_debtor_down(DEBTOR);
+    domain.sweep();
+    assert_eq!(domain.totals().resources, 0);
+    let lock: Handle<RwLockType> = domain.resource(&key("x")).expect("room");
+    let reader = now_or_never(lock, RwCredit::READ).expect("free");
+    let value = reader.value().expect("held");
+    assert_eq!(value.as_deref(), Some(&Value::unknown()));
+}
+
+#[test]
+fn a_root_with_a_former_life_knows_no_value_and_says_so() {
+    let (domain, _) = domain(ROOT, |_| {});
+    domain.doubt_values();
+    let lock: Handle<RwLockType> = domain.resource(&key("x")).expect("room");
+    let all = *lock.capital();
+    let writer = now_or_never(lock, all).expect("free");
+    assert_eq!(
+        writer.value().expect("held").as_deref(),
+        Some(&Value::unknown())
+    );
+    writer.set_value(b"v").expect("held");
+    assert!(
+        !writer
+            .value()
+            .expect("held")
+            .expect("written")
+            .is_doubtful()
+    );
+}
+
+#[test]
+fn a_resource_with_a_value_stays_until_the_value_is_empty() {
+    let (domain, _) = domain(ROOT, |_| {});
+    for (bytes, resources) in [(&b"v"[..], 1), (b"", 0)] {
+        let lock: Handle<RwLockType> = domain.resource(&key("x")).expect("room");
+        let all = *lock.capital();
+        let writer = now_or_never(lock, all).expect("free");
+        writer.set_value(bytes).expect("held");
+        drop(writer);
+        domain.sweep();
+        assert_eq!(domain.totals().resources, resources);
+    }
 }
 
 #[test]

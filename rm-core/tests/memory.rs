@@ -98,6 +98,7 @@ fn grant(number: u64) -> Item {
             steps: Steps::new(),
             fence: 2,
             limit: 100,
+            value: None,
         }),
     )
 }

@@ -326,3 +326,19 @@ fn what_is_listed_and_counted_is_the_same_at_rest() {
     let debtors = net.domain(0).debtors(RwLockType::ID, &key("a"));
     assert_eq!(debtors, [net.peer_of_debtor(1)]);
 }
+
+#[test]
+fn the_value_of_a_lock_outlives_the_rest_of_its_root() {
+    let mut net = pair(|settings| settings.idle_time = Some(MINUTE));
+    let lock = net.handle(0, "x");
+    let ask = rm_core::front::Ask::new(*lock.capital());
+    let held = now(&mut net, rm_core::front::Acquire::new(lock, ask)).expect("free");
+    held.set_value(b"seven").expect("it is exclusive");
+    drop(held);
+    sweeps(&mut net);
+    let lock = net.handle(1, "x");
+    let ask = rm_core::front::Ask::new(rm_rwlock::RwCredit::READ);
+    let held = now(&mut net, rm_core::front::Acquire::new(lock, ask)).expect("free");
+    let value = held.value().expect("not lost").expect("it was written");
+    assert_eq!(&value.bytes[..], b"seven");
+}

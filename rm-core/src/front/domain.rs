@@ -155,6 +155,7 @@ impl Shared {
                 loan: grant.loan,
                 delta: grant.delta,
                 fence: 0,
+                value: None,
             },
             _ => return false,
         };
@@ -205,6 +206,8 @@ pub(super) trait AnyTable: AnyInspect + Send + Sync {
     fn on_debtor_heard(&self, peer: PeerId);
     fn on_debtor_silent(&self, peer: PeerId);
     fn on_epoch(&self, epoch: u32);
+    fn doubt_values(&self);
+    fn return_values(&self);
     fn shut_down(&self);
     fn needs_epoch(&self) -> bool;
     fn sweep(&self);
@@ -280,6 +283,7 @@ struct Types {
 
 impl Drop for Types {
     fn drop(&mut self) {
+        self.tables.values().for_each(|table| table.return_values());
         self.host.on_domain_dropped();
     }
 }
@@ -483,6 +487,18 @@ impl Domain {
             *grace = false;
         }
         self.on_debtor_down(UNKNOWN);
+    }
+
+    /// A former life of this root may have known values, which are lost with it: until they are written again, all
+    /// are doubtful. To be called before the domain is used.
+    pub fn doubt_values(&self) {
+        self.each(|table| table.doubt_values());
+    }
+
+    /// Sends home values that the creditor would doubt without this node, with the credit they came with: to be
+    /// called before a goodbye. At most 16 MiB of them; the others will be doubtful.
+    pub fn return_values(&self) {
+        self.each(|table| table.return_values());
     }
 
     /// The root enters a new epoch.

@@ -325,10 +325,7 @@ impl<T: ResourceType> Table<T> {
                 self.live.fetch_sub(1, Ordering::Relaxed);
                 shard.numbers.add(resource.with_owner(Numbers::of));
             }
-            Place::Resting(resting) => shard.numbers.add(Numbers {
-                fence: 0,
-                loan: resting.rest.last_loan(),
-            }),
+            Place::Resting(resting) => shard.numbers.add(Numbers::of_resting(&resting.rest)),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod holds;
 mod notices;
+mod value;
 mod visit;
 
 use core::convert::Infallible;

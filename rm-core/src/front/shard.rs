@@ -16,6 +16,7 @@ use hashbrown::HashTable;
 use super::domain::Totals;
 use super::reclaim::Age;
 use super::resource::Resource;
+use crate::credit::Credit;
 use crate::id::{LoanId, ResourceKey};
 use crate::owner::{Owner, Rest};
 use crate::resource::ResourceType;
@@ -66,6 +67,9 @@ pub(super) struct Numbers {
     pub(super) fence: u64,
     /// The last loan that was opened.
     pub(super) loan: LoanId,
+    /// A value that is not known here may have been written and lost: by a debtor of a root's resource that vanished,
+    /// or in a former life. Which one is not kept, so the values of all new resources of the shard are doubtful.
+    pub(super) is_doubtful: bool,
 }
 
 impl Numbers {
@@ -74,12 +78,22 @@ impl Numbers {
         Self {
             fence: if is_root { owner.fence().now() } else { 0 },
             loan: owner.last_lent(),
+            is_doubtful: is_root && owner.value().is_some_and(|value| value.is_doubtful()),
+        }
+    }
+
+    /// Those of a debtor at rest whose session is over.
+    pub(super) fn of_resting<C: Credit>(rest: &Rest<C>) -> Self {
+        Self {
+            loan: rest.last_loan(),
+            ..Self::default()
         }
     }
 
     pub(super) fn add(&mut self, other: Self) {
         self.fence = self.fence.max(other.fence);
         self.loan = self.loan.max(other.loan);
+        self.is_doubtful |= other.is_doubtful;
     }
 }
 

@@ -29,6 +29,11 @@ use crate::sync::{AtomicU64, Mutex, Ordering};
 /// Few enough to walk, many enough that two threads seldom meet.
 const SHARDS: usize = if cfg!(rm_loom) { 1 } else { 64 };
 
+/// The most bytes of values that are sent home at once, and what each counts beside its own: more might not fit into
+/// the session's window either.
+const VALUES_HOME_BYTES_MAX: usize = 16 << 20;
+const VALUE_HOME_WEIGHT: usize = 256;
+
 pub(super) struct Table<T: ResourceType> {
     resource_type: T,
     pub(super) shared: Arc<Shared>,
@@ -99,8 +104,15 @@ impl<T: ResourceType> Table<T> {
                 owner
             }
             Role::Root { epoch, grace } => {
-                let Numbers { fence, loan } = numbers;
+                let Numbers {
+                    fence,
+                    loan,
+                    is_doubtful,
+                } = numbers;
                 let mut owner = Owner::root(settings, capital, epoch, fence, loan);
+                if is_doubtful {
+                    owner.doubt_value();
+                }
                 if grace {
                     owner.lend_all_to_unknown(UNKNOWN);
                 }
@@ -127,8 +139,7 @@ impl<T: ResourceType> Table<T> {
         let creditor = resting.rest.creditor();
         let resource = if creditor.is_some() && creditor != link.as_ref().map(|link| link.peer) {
             // The session is over, and what was borrowed is lost.
-            let loan = resting.rest.last_loan();
-            self.fresh(&resting.key, Numbers { fence: 0, loan })
+            self.fresh(&resting.key, Numbers::of_resting(&resting.rest))
         } else {
             let settings = Arc::clone(&self.shared.owner_settings);
             let capital = self.resource_type.capital(&resting.key);
@@ -274,6 +285,26 @@ impl<T: ResourceType> AnyTable for Table<T> {
 
     fn on_epoch(&self, epoch: u32) {
         self.each_live(|resource| resource.on_epoch(epoch));
+    }
+
+    fn doubt_values(&self) {
+        for shard in &self.shards {
+            shard.lock().numbers.is_doubtful = true;
+        }
+    }
+
+    fn return_values(&self) {
+        let mut room = VALUES_HOME_BYTES_MAX;
+        // A debtor that knows a value does not rest.
+        self.each_live(|resource| {
+            let weight = resource
+                .unreturned_bytes()
+                .map(|bytes| bytes + VALUE_HOME_WEIGHT);
+            if let Some(left) = weight.and_then(|weight| room.checked_sub(weight)) {
+                room = left;
+                resource.return_spare();
+            }
+        });
     }
 
     fn needs_epoch(&self) -> bool {

@@ -183,6 +183,7 @@ impl<T: ResourceType> Owner<T> {
                             order: item.order,
                             version,
                             delta,
+                            opens_loan: self.debtors[&peer].id.is_none(),
                         };
                         self.lend(walk, grant, &item.level, &taken, &tail);
                         return None;

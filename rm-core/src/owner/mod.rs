@@ -37,6 +37,7 @@ mod rest;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod value;
 #[cfg(feature = "testing")]
 pub(crate) mod view;
 mod walk;
@@ -53,6 +54,7 @@ pub use self::hold::Hold;
 use self::hold::Holds;
 pub use self::request::{Conversion, Request};
 pub(crate) use self::rest::Rest;
+use self::value::Known;
 use crate::credit::{Credit, Level};
 use crate::effect::Effects;
 use crate::error::PeerMisbehaved;
@@ -61,8 +63,10 @@ use crate::fence::{FenceClock, ROOM_MIN};
 use crate::id::{GroupId, LoanId, Note, Order, Party, PeerId, Token, Version};
 use crate::message::{Blockers, Step, Steps};
 use crate::policy::Policy;
-use crate::resource::{Lending, ResourceType};
+use crate::resource::ResourceType;
 use crate::time::Time;
+#[cfg(doc)]
+use crate::value::VALUE_BYTES_MAX;
 
 /// The most steps a recall register carries. The first one alone would do; more save round trips.
 pub const STEPS_MAX: usize = 64;
@@ -81,6 +85,9 @@ pub struct Settings {
     pub try_limit: Duration,
     /// How many wants of one debtor may wait here; more are refused. 4,096 by default.
     pub wants_per_debtor_max: usize,
+    /// The most bytes of a value that is written here or comes from a debtor; no more than [`VALUE_BYTES_MAX`] count.
+    /// The same at all nodes. 1,024 by default.
+    pub value_bytes_max: usize,
 }
 
 impl Default for Settings {
@@ -91,6 +98,7 @@ impl Default for Settings {
             policy: Policy::default(),
             try_limit: Duration::from_secs(1),
             wants_per_debtor_max: 4096,
+            value_bytes_max: 1024,
         }
     }
 }
@@ -151,6 +159,7 @@ pub struct Owner<T: ResourceType> {
     /// The version of the last want sent.
     version: Version,
     fence: FenceClock,
+    known: Known,
     /// It was shut down: nothing is decided any more.
     is_shut: bool,
     /// The last loan opened.
@@ -364,6 +373,7 @@ impl<T: ResourceType> Owner<T> {
             wants: SmallVec::new(),
             version: Version(0),
             fence,
+            known: Known::default(),
             is_shut: false,
             last_loan,
             resource_type: PhantomData,
@@ -413,6 +423,10 @@ impl<T: ResourceType> Owner<T> {
             Event::ReturnSpare => self.return_spare(now, fx),
             Event::ShutDown => self.shut_down(fx),
             Event::SplitHold { token, part, new } => self.split_hold(token, &part, new),
+            Event::WriteValue { token, bytes } => {
+                // An event has no answer: who may not write has changed nothing.
+                let _ = self.write_value(token, &bytes);
+            }
         }
         Ok(())
     }
@@ -513,27 +527,6 @@ impl<T: ResourceType> Owner<T> {
             Upstream::Root => self.last_loan,
             Upstream::Debtor { loan, dead, .. } => self.last_loan.max(loan).max(dead),
         }
-    }
-
-    /// Whether it may vanish: nothing held, waiting, lent, wanted or (at a debtor) borrowed.
-    ///
-    /// A root whose credit is used up must remember what is: it stays once it has given any.
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
-        let is_whole = match T::LENDING {
-            Lending::Loaned => true,
-            Lending::UsedUp => self.borrowed == self.opening(),
-        };
-        let is_spent = if self.is_root() {
-            is_whole
-        } else {
-            self.borrowed.is_empty()
-        };
-        is_spent
-            && self.holds.is_empty()
-            && self.waiting.is_empty()
-            && self.wants.is_empty()
-            && self.debtors.is_empty()
     }
 
     /// What the root had to lend when it entered its epoch.

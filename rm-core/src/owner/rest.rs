@@ -1,4 +1,4 @@
-//! An owner at rest: what must be remembered of a book in which nothing happens, in a fifth of the memory.
+//! When an owner may vanish, and when it rests: what must be remembered of a book in which nothing happens, in a fifth of the memory.
 //!
 //! Most resources of a busy cluster are lent or cached and not used at the moment. Such a book has no holds, no
 //! requests and no registers; what is left is a few numbers. [`Owner::rest`] writes them down, [`Owner::wake`] makes
@@ -15,6 +15,7 @@ use super::{Debtor, Owner, Settings, Upstream, sum};
 use crate::credit::Credit;
 use crate::id::{LoanId, PeerId};
 use crate::resource::{Lending, ResourceType};
+use crate::value::Value;
 
 /// The book of an owner at rest.
 #[derive(Clone, Debug)]
@@ -40,6 +41,7 @@ enum Source<C> {
     },
     Root {
         learned: Learned,
+        value: Option<Arc<Value>>,
     },
 }
 
@@ -92,6 +94,28 @@ impl<C: Credit> Rest<C> {
 }
 
 impl<T: ResourceType> Owner<T> {
+    /// Whether it may vanish: nothing held, waiting, lent, wanted or (at a debtor) borrowed, and no value known only here.
+    ///
+    /// A root whose credit is used up must remember what is: it stays once it has given any.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        let is_whole = match T::LENDING {
+            Lending::Loaned => true,
+            Lending::UsedUp => self.borrowed == self.opening(),
+        };
+        let is_spent = if self.is_root() {
+            is_whole
+        } else {
+            self.borrowed.is_empty()
+        };
+        is_spent
+            && self.holds.is_empty()
+            && self.waiting.is_empty()
+            && self.wants.is_empty()
+            && self.debtors.is_empty()
+            && self.has_no_bytes()
+    }
+
     /// The book, if nothing happens in it: nothing is held, wanted, recalled or owed, and it could not vanish either.
     ///
     /// Every field is named, so that a new one must be thought about here.
@@ -121,6 +145,7 @@ impl<T: ResourceType> Owner<T> {
             // No want stands, so no answer to one can be told from another by its version.
             version: _,
             fence,
+            known,
             is_shut,
             last_loan,
         } = self;
@@ -133,7 +158,12 @@ impl<T: ResourceType> Owner<T> {
             return None;
         }
         let source = match *upstream {
-            Upstream::Root => Source::Root { learned: *learned },
+            Upstream::Root => Source::Root {
+                learned: *learned,
+                value: known.value.clone(),
+            },
+            // There is no room for a value beside what it has borrowed.
+            Upstream::Debtor { .. } if known.value.is_some() => return None,
             // The loans that are dead have smaller names than the one that lives.
             Upstream::Debtor {
                 peer,
@@ -179,9 +209,10 @@ impl<T: ResourceType> Owner<T> {
         rest: &Rest<T::Credit>,
     ) -> Self {
         let mut owner = match &rest.source {
-            Source::Root { learned } => {
+            Source::Root { learned, value } => {
                 let mut owner = Self::root(settings, capital, epoch, rest.fence, rest.last_loan);
                 owner.learned = *learned;
+                owner.known.value.clone_from(value);
                 owner
             }
             Source::Debtor {

@@ -92,15 +92,19 @@ impl<T: ResourceType> Owner<T> {
             self.borrowed = self.borrowed.less(&give);
             self.cached = self.cached.less(&give);
             fx.push(Effect::Leaving);
-            let fence = self.fence.now();
+            let (fence, value) = (self.fence.now(), self.take_news());
             fx.send(
                 creditor,
                 Message::Return {
                     loan,
                     delta: give,
                     fence,
+                    value,
                 },
             );
+            if self.borrowed.is_empty() {
+                self.forget_value();
+            }
         }
         // A step that is met asks for nothing: only a grant could undo that, and it replaces the register.
         let borrowed = &self.borrowed;
@@ -210,9 +214,11 @@ impl<T: ResourceType> Owner<T> {
                 order,
                 version,
                 delta,
+                opens_loan,
                 ..
             } in mine
             {
+                let value = self.known.value.clone().filter(|_| opens_loan);
                 fx.send(
                     peer,
                     Message::Grant(Grant {
@@ -223,6 +229,7 @@ impl<T: ResourceType> Owner<T> {
                         steps: plan.steps.clone(),
                         fence,
                         limit: debtor.limit,
+                        value,
                     }),
                 );
             }

@@ -10,6 +10,7 @@
 mod adaptive;
 mod rw_lock;
 mod semaphore;
+mod values;
 
 use rm_core::testing::explore::Tree;
 

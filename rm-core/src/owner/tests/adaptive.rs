@@ -50,6 +50,7 @@ impl Leaf {
             steps: Steps::new(),
             fence: 0,
             limit: 1_000,
+            value: None,
         };
         self.receive(Message::Grant(grant));
         assert_eq!(grants(&self.fx), [number]);
@@ -87,6 +88,7 @@ impl Leaf {
             loan: self.loan,
             delta: Units(units),
             fence: self.owner.fence().now(),
+            value: None,
         }]
     }
 
@@ -131,6 +133,7 @@ fn give_back(top: &mut UnitsOwner, from: PeerId, counter: u32, units: u64) -> Fx
         loan,
         delta: Units(units),
         fence: 0,
+        value: None,
     };
     top.on_message(NOW, from, message, &mut fx)
         .expect("a correct debtor");
@@ -304,6 +307,7 @@ fn a_middle_owner_passes_on_what_its_last_debtor_returned() {
         steps: Steps::new(),
         fence: 0,
         limit: 1_000,
+        value: None,
     }));
     let [Message::Grant(Grant { loan, .. })] = middle.sent()[..] else {
         panic!("and lends it on");
@@ -313,6 +317,7 @@ fn a_middle_owner_passes_on_what_its_last_debtor_returned() {
         loan,
         delta: Units(1),
         fence: 0,
+        value: None,
     };
     let owner = &mut middle.owner;
     owner

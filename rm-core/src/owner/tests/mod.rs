@@ -7,3 +7,4 @@ mod one_owner;
 mod two_owners;
 mod units;
 mod used_up;
+mod value;
