@@ -1,8 +1,8 @@
-//! When an owner may vanish, and when it rests: what must be remembered of a book in which nothing happens, in a fifth of the memory.
+//! When an owner may vanish, and when it rests.
 //!
 //! Most resources of a busy cluster are lent or cached and not used at the moment. Such a book has no holds, no
-//! requests and no registers; what is left is a few numbers. [`Owner::rest`] writes them down, [`Owner::wake`] makes
-//! the same owner of them again: it will do what the first one would have done.
+//! requests and no registers; what is left is a few numbers, in a fifth of the memory. [`Owner::rest`] writes them
+//! down, [`Owner::wake`] makes the same owner of them again: it will do what the first one would have done.
 //!
 //! What is forgotten is history that only sizes the next answer: when a debtor last asked for a higher fencing limit,
 //! and how much of its own limit this owner has used.
