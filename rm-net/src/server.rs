@@ -497,6 +497,8 @@ pub(crate) fn totals_by_name(totals: &rm_core::front::Totals) -> Vec<(String, u6
         ("loans", totals.loans),
         ("cached_acquires", totals.cached_acquires),
         ("asked_acquires", totals.asked_acquires),
+        ("evictions", totals.evictions),
+        ("idle_returns", totals.idle_returns),
         ("unknown", totals.unknown),
     ]
     .into_iter()

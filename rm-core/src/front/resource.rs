@@ -3,6 +3,7 @@
 mod holds;
 mod notices;
 mod value;
+mod visit;
 
 use core::convert::Infallible;
 use core::fmt;
@@ -14,6 +15,7 @@ use smallvec::SmallVec;
 
 use super::acquire::{Ask, Patience};
 use super::domain::{Link, Shared, Totals};
+use super::reclaim::Age;
 use super::slots::{Slots, State, Watch};
 use super::timers::{Due, Entry};
 use super::trust::Trust;
@@ -23,7 +25,6 @@ use crate::error::{Denied, LostReason, PeerMisbehaved};
 use crate::id::{Class, Note, PeerId, ResourceKey, Token};
 use crate::message::Message;
 use crate::owner::{Owner, Request};
-use crate::policy::Decisions;
 use crate::resource::ResourceType;
 use crate::session::packet::Item;
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
@@ -47,12 +48,16 @@ struct Inner<T: ResourceType> {
     trust: Option<Arc<Trust>>,
     /// The deadline that the node's timer knows.
     armed: Option<Entry>,
-    /// Empty between inputs; kept for its memory.
+    /// Empty between inputs.
     fx: Effects<T>,
+    /// What the reclaimer remembers of it.
+    age: Age,
     /// Holds that the node keeps without a caller.
     kept: SmallVec<[Token; 1]>,
     /// Local requests that the cache served.
     cached_acquires: u64,
+    /// How many they were at the reclaimer's last visit.
+    visited_at: u64,
     /// Local requests that it did not.
     asked_acquires: u64,
 }
@@ -85,8 +90,10 @@ impl<T: ResourceType> Resource<T> {
             trust: None,
             armed: None,
             fx: Effects::new(),
+            age: Age::default(),
             kept: SmallVec::new(),
             cached_acquires: 0,
+            visited_at: 0,
             asked_acquires: 0,
         };
         Arc::new_cyclic(|own| Self {
@@ -345,6 +352,15 @@ impl<T: ResourceType> Resource<T> {
         });
     }
 
+    /// The next creditor is another than the last.
+    pub(super) fn on_creditor_replaced(&self) {
+        self.input(|inner, _| {
+            if inner.owner.creditor().is_none() {
+                inner.owner.on_creditor_replaced();
+            }
+        });
+    }
+
     /// There is a session with the creditor.
     pub(super) fn on_creditor_up(&self, link: &Link) {
         self.input(|inner, now| {
@@ -353,11 +369,6 @@ impl<T: ResourceType> Resource<T> {
                 inner.owner.on_creditor_up(now, link.peer, &mut inner.fx);
             }
         });
-    }
-
-    /// Whether it was used since it was last asked.
-    pub(super) fn was_used(&self) -> bool {
-        self.used.swap(false, Ordering::Relaxed)
     }
 
     /// Whether there is a creditor, but no session with it.
@@ -374,15 +385,8 @@ impl<T: ResourceType> Resource<T> {
             loans: inner.owner.loans().count() as u64,
             cached_acquires: inner.cached_acquires,
             asked_acquires: inner.asked_acquires,
-            unknown: 0,
-            decisions: Decisions::default(),
+            ..Totals::default()
         }
-    }
-
-    /// Whether nothing is lost if it vanishes.
-    pub(super) fn is_idle(&self) -> bool {
-        let inner = self.inner.lock();
-        inner.slots.is_empty() && inner.owner.is_idle()
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -449,7 +453,8 @@ impl<T: ResourceType> Resource<T> {
         let Inner {
             slots, fx, kept, ..
         } = inner;
-        for effect in fx.drain() {
+        // Not kept for its memory: that would be more than all the rest of a resource.
+        for effect in core::mem::take(fx).drain() {
             let wake = match effect {
                 Effect::Deny { token, why } => slots.deny(token, why),
                 Effect::Grant { token, fence } => slots.set(token, State::Held(fence)),

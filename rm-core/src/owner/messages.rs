@@ -82,6 +82,20 @@ impl<T: ResourceType> Owner<T> {
         }
     }
 
+    /// The next session will be with another creditor than the last, or with another run of it. The names it gives its
+    /// loans say nothing about those of the former: they may well be smaller.
+    ///
+    /// A root needs no such word, because its epoch rises with each run.
+    ///
+    /// # Panics
+    /// If there is a session with a creditor.
+    pub fn on_creditor_replaced(&mut self) {
+        if let Upstream::Debtor { peer, loan, dead } = &mut self.upstream {
+            assert!(peer.is_none(), "the session with the former is over");
+            (*loan, *dead) = (LoanId::default(), LoanId::default());
+        }
+    }
+
     /// The session with the creditor is over, or its lease ran out: what was borrowed over it is lost, with
     /// every hold. Requests that wait go on waiting.
     pub fn on_creditor_down(&mut self, now: Time, why: LostReason, fx: &mut Effects<T>) {

@@ -33,6 +33,7 @@ mod hold;
 mod messages;
 mod notice;
 mod request;
+mod rest;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -52,6 +53,7 @@ use self::adaptive::Learned;
 pub use self::hold::Hold;
 use self::hold::Holds;
 pub use self::request::{Conversion, Request};
+pub(crate) use self::rest::Rest;
 use self::value::Known;
 use crate::credit::{Credit, Level};
 use crate::effect::Effects;
@@ -61,7 +63,7 @@ use crate::fence::{FenceClock, ROOM_MIN};
 use crate::id::{GroupId, LoanId, Note, Order, Party, PeerId, Token, Version};
 use crate::message::{Blockers, Step, Steps};
 use crate::policy::Policy;
-use crate::resource::{Lending, ResourceType};
+use crate::resource::ResourceType;
 use crate::time::Time;
 
 /// The most steps a recall register carries. The first one alone would do; more save round trips.
@@ -523,28 +525,6 @@ impl<T: ResourceType> Owner<T> {
             Upstream::Root => self.last_loan,
             Upstream::Debtor { loan, dead, .. } => self.last_loan.max(loan).max(dead),
         }
-    }
-
-    /// Whether it may vanish: nothing held, waiting, lent, wanted or (at a debtor) borrowed, and no value known only here.
-    ///
-    /// A root whose credit is used up must remember what is: it stays once it has given any.
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
-        let is_whole = match T::LENDING {
-            Lending::Loaned => true,
-            Lending::UsedUp => self.borrowed == self.opening(),
-        };
-        let is_spent = if self.is_root() {
-            is_whole
-        } else {
-            self.borrowed.is_empty()
-        };
-        is_spent
-            && self.holds.is_empty()
-            && self.waiting.is_empty()
-            && self.wants.is_empty()
-            && self.debtors.is_empty()
-            && self.has_no_bytes()
     }
 
     /// What the root had to lend when it entered its epoch.
