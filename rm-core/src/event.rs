@@ -77,4 +77,9 @@ pub enum Event<T: ResourceType> {
     ReturnSpare,
     /// The node stops.
     ShutDown,
+    /// The owner ends in good order: nothing new, and what is out is waited for.
+    WindUp {
+        /// Its age among the requests of the cluster, of class `New`.
+        order: Order,
+    },
 }

@@ -226,6 +226,7 @@ impl World {
                     Refusal::Deadline,
                     Refusal::Deadlock,
                     Refusal::Refused,
+                    Refusal::ShuttingDown,
                 ]),
                 blockers: blockers(random),
             },

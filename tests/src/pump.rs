@@ -150,18 +150,9 @@ impl<T: ResourceType> Cluster<T> {
 
     fn ask(&mut self, node: usize, shape: impl FnOnce(&mut Request<T::Level>)) -> Asked {
         let number = u32::try_from(self.asks.len()).expect("few requests");
-        let party = Party {
-            node: NodeId(node as u64),
-            boot: Boot(0),
-        };
         let mut request = Request {
             token: token(Asked(number)),
-            order: Order {
-                class: Class::New,
-                stamp: Stamp(u64::from(number)),
-                party,
-                seq: u64::from(number),
-            },
+            order: order(self.asks.len(), node),
             ask: T::Level::of(&T::Credit::empty()),
             try_only: false,
             deadline: None,
@@ -212,6 +203,18 @@ impl<T: ResourceType> Cluster<T> {
     /// A node stops: nothing is decided there any more.
     pub fn shut_down(&mut self, node: usize) {
         self.input(node, |owner, _, fx| owner.shut_down(fx));
+    }
+
+    /// A node winds up. Younger than every request before.
+    pub fn wind_up(&mut self, node: usize) {
+        let order = order(self.asks.len(), node);
+        self.input(node, |owner, now, fx| owner.wind_up(now, order, fx));
+    }
+
+    /// Whether a node has wound up: nothing is left there.
+    #[must_use]
+    pub fn is_wound_up(&self, node: usize) -> bool {
+        self.owners[node].is_wound_up()
     }
 
     /// Time passes everywhere.
@@ -395,6 +398,20 @@ impl<T: ResourceType> Mail<T> {
             | Message::Unwant { .. }
             | Message::Want(_) => None,
         }
+    }
+}
+
+/// The order of what is asked after so many requests.
+const fn order(asks: usize, node: usize) -> Order {
+    let party = Party {
+        node: NodeId(node as u64),
+        boot: Boot(0),
+    };
+    Order {
+        class: Class::New,
+        stamp: Stamp(asks as u64),
+        party,
+        seq: asks as u64,
     }
 }
 

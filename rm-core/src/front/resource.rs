@@ -13,10 +13,11 @@ use super::domain::{Link, Shared, Totals};
 use super::slots::{Slots, State, Watch};
 use super::timers::{Due, Entry};
 use super::trust::Trust;
+use super::windup::Course;
 use crate::credit::Opaque;
 use crate::effect::{Effect, Effects};
 use crate::error::{Denied, LostReason, PeerMisbehaved};
-use crate::id::{Class, Note, PeerId, ResourceKey, Token};
+use crate::id::{Class, Note, Order, PeerId, ResourceKey, Token};
 use crate::message::Message;
 use crate::owner::{Owner, Request};
 use crate::resource::ResourceType;
@@ -44,6 +45,8 @@ struct Inner<T: ResourceType> {
     armed: Option<Entry>,
     /// Empty between inputs; kept for its memory.
     fx: Effects<T>,
+    /// Wind-ups that wait for it.
+    courses: Vec<Arc<Course>>,
     /// Local requests that the cache served.
     cached_acquires: u64,
     /// Local requests that it did not.
@@ -65,6 +68,8 @@ struct Afterwards {
     spent: SmallVec<[Waker; 1]>,
     flush: SmallVec<[PeerId; 4]>,
     rearm: bool,
+    /// Wind-ups that waited for this resource.
+    wound_up: Vec<Arc<Course>>,
     /// A hold was lost: said in the log, since its holder may look late.
     lost: Option<LostReason>,
 }
@@ -78,6 +83,7 @@ impl<T: ResourceType> Resource<T> {
             trust: None,
             armed: None,
             fx: Effects::new(),
+            courses: Vec::new(),
             cached_acquires: 0,
             asked_acquires: 0,
         };
@@ -281,6 +287,23 @@ impl<T: ResourceType> Resource<T> {
         valid_for
     }
 
+    /// Refuses everything new from now on, and lets what is out come home; `course` is told when it has.
+    /// Returns whether it had anything to say to anybody.
+    pub(super) fn wind_up(&self, order: Order, course: Option<&Arc<Course>>) -> bool {
+        let mut is_busy = false;
+        self.input(|inner, now| {
+            inner.owner.wind_up(now, order, &mut inner.fx);
+            is_busy = !inner.fx.is_empty();
+            if let Some(course) = course
+                && !inner.owner.is_wound_up()
+            {
+                course.expect();
+                inner.courses.push(Arc::clone(course));
+            }
+        });
+        is_busy
+    }
+
     /// Sends back what is cached and nobody here waits for.
     pub fn return_spare(&self) {
         self.input(|inner, now| inner.owner.return_spare(now, &mut inner.fx));
@@ -418,6 +441,9 @@ impl<T: ResourceType> Resource<T> {
     fn leave(&self, mut turn: Turn<'_, T>) {
         self.apply(&mut turn);
         turn.after.spent = turn.inner.slots.take_spent();
+        if !turn.inner.courses.is_empty() && turn.inner.owner.is_wound_up() {
+            turn.after.wound_up = core::mem::take(&mut turn.inner.courses);
+        }
         let Turn { inner, after, .. } = turn;
         drop(inner);
         if let Some(why) = after.lost {
@@ -532,6 +558,9 @@ impl Afterwards {
         }
         if self.rearm {
             shared.host.rearm();
+        }
+        for course in self.wound_up {
+            course.on_wound_up();
         }
         for waker in self.wake {
             waker.wake();

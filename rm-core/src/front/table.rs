@@ -12,9 +12,10 @@ use crossbeam_utils::CachePadded;
 
 use super::domain::{AnyTable, Link, Role, Shared, Totals, UNKNOWN};
 use super::resource::Resource;
+use super::windup::{Course, WindUpReport};
 use crate::credit::Credit;
 use crate::error::{LostReason, PeerMisbehaved};
-use crate::id::{LoanId, PeerId, ResourceKey};
+use crate::id::{LoanId, Order, PeerId, ResourceKey};
 use crate::message::Message;
 use crate::owner::Owner;
 use crate::resource::ResourceType;
@@ -86,6 +87,9 @@ impl<T: ResourceType> Table<T> {
         if self.shared.is_shut() {
             resource.shut_down();
         }
+        if let Some(order) = self.shared.wind_ups.of(T::ID) {
+            resource.wind_up(order, None);
+        }
         shard.resources.insert(key.clone(), Arc::clone(&resource));
         Some(resource)
     }
@@ -112,10 +116,20 @@ impl<T: ResourceType> Table<T> {
 
     /// Visits all resources, none of them under a shard's lock.
     pub(super) fn each(&self, mut f: impl FnMut(&Arc<Resource<T>>)) {
-        for shard in &self.shards {
-            let resources: Vec<_> = shard.lock().resources.values().cloned().collect();
-            resources.iter().for_each(&mut f);
+        for shard in 0..SHARDS {
+            self.each_of(shard, &mut f);
         }
+    }
+
+    /// Visits the resources of one shard, not under its lock.
+    fn each_of(&self, shard: usize, f: impl FnMut(&Arc<Resource<T>>)) {
+        let resources: Vec<_> = self.shards[shard]
+            .lock()
+            .resources
+            .values()
+            .cloned()
+            .collect();
+        resources.iter().for_each(f);
     }
 
     fn shard(&self, key: &ResourceKey) -> &Mutex<Shard<T>> {
@@ -175,6 +189,34 @@ impl<T: ResourceType> AnyTable for Table<T> {
 
     fn shut_down(&self) {
         self.each(|resource| resource.shut_down());
+    }
+
+    fn shards(&self) -> usize {
+        SHARDS
+    }
+
+    fn wind_up(&self, shard: usize, order: Order, course: &Arc<Course>) -> usize {
+        let mut busy = 0;
+        self.each_of(shard, |resource| {
+            busy += usize::from(resource.wind_up(order, Some(course)));
+        });
+        busy
+    }
+
+    fn wind_up_one(&self, key: &ResourceKey, order: Order, course: &Arc<Course>) {
+        if let Some(resource) = self.find(key) {
+            resource.wind_up(order, Some(course));
+        }
+    }
+
+    fn list_in_the_way(&self, key: Option<&ResourceKey>, report: &mut WindUpReport) {
+        let mut add = |resource: &Arc<Resource<T>>| {
+            resource.with_owner(|owner| report.add(resource, owner));
+        };
+        match key {
+            Some(key) => self.find(key).iter().for_each(add),
+            None => self.each(&mut add),
+        }
     }
 
     fn on_epoch(&self, epoch: u32) {

@@ -38,6 +38,7 @@ impl<T: ResourceType> Owner<T> {
         if self.is_shut {
             return;
         }
+        let spare = self.spare(spare);
         if !self.is_settled() || spare == Spare::Return {
             // A second pass happens only after a conversion was granted, and each is granted once.
             for _ in 0..=self.waiting.len() {
@@ -97,6 +98,7 @@ impl<T: ResourceType> Owner<T> {
         for step in &mut steps[next_step..] {
             self.visit_step(&mut walk, step);
         }
+        self.visit_wind_up(&mut walk, &steps);
         self.recall = steps;
         walk
     }
@@ -401,6 +403,7 @@ impl<T: ResourceType> Owner<T> {
             },
             Refusal::Deadlock => Denied::WouldDeadlock { blockers },
             Refusal::Refused => Denied::Refused,
+            Refusal::ShuttingDown => Denied::ShuttingDown,
         };
         fx.push(Effect::Deny { token, why });
     }

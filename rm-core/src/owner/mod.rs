@@ -23,6 +23,9 @@
 //!
 //! **Cancellation.** A cancelled request is gone; what was collected for it is cached, and its wants and recalls
 //! are withdrawn by the same `balance`.
+//!
+//! **The end.** An owner is shut down at once ([`Owner::shut_down`]), or wound up in good order
+//! ([`Owner::wind_up`]).
 
 mod balance;
 mod check;
@@ -35,6 +38,7 @@ mod tests;
 #[cfg(feature = "testing")]
 pub(crate) mod view;
 mod walk;
+mod windup;
 
 use core::marker::PhantomData;
 use core::time::Duration;
@@ -158,6 +162,8 @@ pub struct Owner<T: ResourceType> {
     fence: FenceClock,
     /// It was shut down: nothing is decided any more.
     is_shut: bool,
+    /// It winds up, with that order: see `windup`.
+    winding_up: Option<Order>,
     /// The last loan opened.
     last_loan: LoanId,
     resource_type: PhantomData<T>,
@@ -363,6 +369,7 @@ impl<T: ResourceType> Owner<T> {
             version: Version(0),
             fence,
             is_shut: false,
+            winding_up: None,
             last_loan,
             resource_type: PhantomData,
         }
@@ -400,6 +407,7 @@ impl<T: ResourceType> Owner<T> {
             Event::Release { token } => self.release(now, token, fx),
             Event::ReturnSpare => self.return_spare(now, fx),
             Event::ShutDown => self.shut_down(fx),
+            Event::WindUp { order } => self.wind_up(now, order, fx),
         }
         Ok(())
     }

@@ -71,6 +71,12 @@ impl<T: ResourceType> Owner<T> {
         spare: Spare,
         fx: &mut Effects<T>,
     ) {
+        if spare == Spare::Return && T::LENDING == Lending::UsedUp && !self.is_root() {
+            // Nobody takes it back: it leaves a hole.
+            self.borrowed = self.borrowed.less(&walk.free);
+            self.cached = self.cached.less(&walk.free);
+            walk.free = T::Credit::empty();
+        }
         let Upstream::Debtor {
             peer: Some(creditor),
             loan,
@@ -80,13 +86,6 @@ impl<T: ResourceType> Owner<T> {
             return;
         };
         let beside = match (spare, self.settings.policy) {
-            (Spare::Return, _) if T::LENDING == Lending::UsedUp => {
-                // Nobody takes it back: it leaves a hole.
-                self.borrowed = self.borrowed.less(&walk.free);
-                self.cached = self.cached.less(&walk.free);
-                walk.free = T::Credit::empty();
-                T::Credit::empty()
-            }
             (Spare::Return, _) => walk.free.clone(),
             (Spare::Keep, Policy::Slice(parts)) if !walk.give.is_empty() => {
                 // A former writer keeps a slice, not all but one share.

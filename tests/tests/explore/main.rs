@@ -9,6 +9,7 @@
 
 mod rw_lock;
 mod semaphore;
+mod wind_up;
 
 use rm_core::testing::explore::Tree;
 

@@ -3,3 +3,4 @@
 mod one_owner;
 mod two_owners;
 mod units;
+mod wind_up;

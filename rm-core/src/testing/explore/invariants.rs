@@ -3,7 +3,7 @@
 //! A state is *quiet* when no message is under way. Then whatever could be decided must have been.
 
 use super::script::Step;
-use super::world::{Channel, Fault, Phase, Plan, World, mode};
+use super::world::{Channel, ClientState, Fault, Phase, Plan, World, mode};
 use crate::credit::Credit;
 use crate::id::{Order, PeerId};
 use crate::message::{Grant, Message};
@@ -32,6 +32,7 @@ impl<T: ResourceType> World<T> {
             self.check_progress(plan, &pending)?;
             self.check_nothing_left_over(plan, &pending)?;
             self.check_both_books_of_wants(plan)?;
+            self.check_wind_ups(plan)?;
         }
         Ok(())
     }
@@ -108,7 +109,11 @@ impl<T: ResourceType> World<T> {
             let (need, try_only) = match &plan.clients[index].steps[step] {
                 Step::Acquire { ask, try_only } => (ask.clone(), *try_only),
                 Step::Convert { to } => (to.less(&client.holds), false),
-                Step::Cancel | Step::Reduce { .. } | Step::Release | Step::ReturnSpare => continue,
+                Step::Cancel
+                | Step::Reduce { .. }
+                | Step::Release
+                | Step::ReturnSpare
+                | Step::WindUp => continue,
             };
             pending.push(Pending {
                 client: index,
@@ -152,7 +157,11 @@ impl<T: ResourceType> World<T> {
         plan: &Plan<T>,
         pending: &[Pending<T::Credit>],
     ) -> Result<(), Fault> {
-        let is_over = |order: &Order| pending.iter().all(|request| request.order.seq != order.seq);
+        let is_over = |order: &Order| {
+            let is_pending = pending.iter().any(|request| request.order.seq == order.seq);
+            // A wind-up is never over.
+            !is_pending && !plan.is_wind_up(*order)
+        };
         let fault = |node: usize, what: &str, order: Order| {
             let (node, request) = (plan.tree.name(node), plan.request_name(order));
             Err(Fault(format!(
@@ -171,6 +180,40 @@ impl<T: ResourceType> World<T> {
             let mut steps = owner.recall_steps();
             if let Some(step) = steps.find(|s| is_over(&s.order) && does_something(&s.keep)) {
                 return fault(node, "gives way to", step.order);
+            }
+        }
+        Ok(())
+    }
+
+    /// Quiet: an owner that winds up has nothing but what is held there or below, and all of it only because a
+    /// holder is in the way.
+    fn check_wind_ups(&self, plan: &Plan<T>) -> Result<(), Fault> {
+        for (node, owner) in self.owners.iter().enumerate() {
+            if !owner.is_winding_up() || owner.is_wound_up() {
+                continue;
+            }
+            let is_below = |mut place: usize| {
+                while place > node {
+                    place = plan.tree.creditor(place);
+                }
+                place == node
+            };
+            let holds = |(index, client): (usize, &ClientState<_>)| {
+                is_below(plan.clients[index].place)
+                    && matches!(client.phase, Phase::Converting | Phase::Holding)
+            };
+            let is_held = self.clients.iter().enumerate().any(holds);
+            let is_kept = node != 0 && !owner.is_recalled() && !owner.cached().is_empty();
+            if !is_held || is_kept {
+                let what = if is_held {
+                    "keeps what is free"
+                } else {
+                    "is not wound up"
+                };
+                return Err(Fault(format!(
+                    "all is quiet, and {} {what}",
+                    plan.tree.name(node)
+                )));
             }
         }
         Ok(())

@@ -99,6 +99,10 @@ impl<T: ResourceType> Plan<T> {
         let ask = match &self.clients[place.client].steps[place.step] {
             Step::Acquire { ask, .. } => ask,
             Step::Convert { to } => to,
+            Step::WindUp => {
+                let client = self.client_name(place.client);
+                return format!("{client}'s wind-up (#{})", order.seq);
+            }
             Step::Cancel | Step::Reduce { .. } | Step::Release | Step::ReturnSpare => {
                 return format!("an unknown request {order}");
             }
@@ -178,6 +182,7 @@ impl<T: ResourceType> Plan<T> {
                     }
                     Step::Release => "releases".into(),
                     Step::ReturnSpare => "has its node return what is spare".into(),
+                    Step::WindUp => "has its node wind up".into(),
                 };
                 format!("{name} at {node} {what}")
             }

@@ -75,6 +75,7 @@ pub(super) enum Step<C> {
     Reduce { keep: C },
     Release,
     ReturnSpare,
+    WindUp,
 }
 
 /// A client: where it lives and what it does there.
@@ -144,6 +145,13 @@ impl<C> Client<C> {
         self.then(Step::ReturnSpare)
     }
 
+    /// Then its node winds up: it grants nothing any more, to anybody, and all it has goes home. Like a
+    /// request, the wind-up has an age.
+    #[must_use]
+    pub fn wind_up(self) -> Self {
+        self.then(Step::WindUp)
+    }
+
     fn then(mut self, step: Step<C>) -> Self {
         self.steps.push(step);
         self
@@ -158,7 +166,11 @@ impl<C> Client<C> {
                 Step::Release => return index + 1,
                 Step::Cancel if drops_acquire => return index + 1,
                 Step::Acquire { .. } => return index,
-                Step::Cancel | Step::Convert { .. } | Step::Reduce { .. } | Step::ReturnSpare => {}
+                Step::Cancel
+                | Step::Convert { .. }
+                | Step::Reduce { .. }
+                | Step::ReturnSpare
+                | Step::WindUp => {}
             }
         }
         self.steps.len()
@@ -192,7 +204,7 @@ impl<C> Client<C> {
             match step {
                 Step::Acquire { .. } if holds => return Some("acquires while it holds"),
                 Step::Acquire { .. } => holds = true,
-                Step::ReturnSpare => {}
+                Step::ReturnSpare | Step::WindUp => {}
                 _ if !holds => return Some("releases, converts, reduces or cancels nothing"),
                 Step::Cancel if !after_request => return Some("cancels no request"),
                 Step::Cancel => holds = matches!(self.steps[index - 1], Step::Convert { .. }),
@@ -204,7 +216,7 @@ impl<C> Client<C> {
     }
 }
 
-/// A request of a scenario: an acquire or a conversion.
+/// A request of a scenario: an acquire, a conversion or a wind-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) client: usize,
@@ -218,7 +230,7 @@ pub(super) fn requests<C: Credit>(clients: &[Client<C>]) -> Vec<Place> {
     for (client, script) in clients.iter().enumerate() {
         for (step, what) in script.steps.iter().enumerate() {
             let class = match what {
-                Step::Acquire { .. } => Class::New,
+                Step::Acquire { .. } | Step::WindUp => Class::New,
                 Step::Convert { .. } => Class::Convert,
                 Step::Cancel | Step::Reduce { .. } | Step::Release | Step::ReturnSpare => continue,
             };

@@ -48,6 +48,14 @@ impl<T: ResourceType> Plan<T> {
         self.orders[number]
     }
 
+    /// Whether an order is that of a wind-up.
+    pub(super) fn is_wind_up(&self, order: Order) -> bool {
+        let place = self.requests.get(order.seq as usize);
+        place.is_some_and(|place| {
+            matches!(self.clients[place.client].steps[place.step], Step::WindUp)
+        })
+    }
+
     fn token(&self, client: usize, step: usize) -> Token {
         Token {
             index: client as u32,
@@ -304,6 +312,7 @@ impl<T: ResourceType> World<T> {
                 self.end_hold(index, Phase::Idle);
             }
             Step::ReturnSpare => owner.return_spare(Time::ZERO, fx),
+            Step::WindUp => owner.wind_up(Time::ZERO, plan.order(index, step), fx),
         }
         script.place
     }
@@ -362,7 +371,11 @@ impl<T: ResourceType> World<T> {
         let asked = match &plan.clients[index].steps[step] {
             Step::Acquire { ask, .. } => ask,
             Step::Convert { to } => to,
-            Step::Cancel | Step::Reduce { .. } | Step::Release | Step::ReturnSpare => {
+            Step::Cancel
+            | Step::Reduce { .. }
+            | Step::Release
+            | Step::ReturnSpare
+            | Step::WindUp => {
                 unreachable!("a client waits only for what it asked")
             }
         };
@@ -395,14 +408,20 @@ impl<T: ResourceType> World<T> {
         let (index, step) = self.pending(plan, node, token)?;
         let script = &plan.clients[index];
         let is_try = matches!(script.steps[step], Step::Acquire { try_only: true, .. });
+        let is_closing = *why == Denied::ShuttingDown && self.winds_up_above(plan, node);
         let client = &mut self.clients[index];
         // No deadline is set and nobody asks for more than the capital, so little is a reason.
         match (client.phase, why) {
-            (Phase::Converting, Denied::WouldDeadlock { .. }) => {
+            (Phase::Converting, why)
+                if is_closing || matches!(why, Denied::WouldDeadlock { .. }) =>
+            {
                 client.phase = Phase::Holding;
                 client.next = script.next_release(step);
             }
-            (Phase::Waiting, Denied::Busy { .. }) if is_try && !client.is_alone => {
+            (Phase::Waiting, why)
+                if is_closing
+                    || is_try && !client.is_alone && matches!(why, Denied::Busy { .. }) =>
+            {
                 client.phase = Phase::Idle;
                 client.next = script.end_of_hold(step + 1);
             }
@@ -417,6 +436,12 @@ impl<T: ResourceType> World<T> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a node, or one between it and the root, winds up.
+    fn winds_up_above(&self, plan: &Plan<T>, node: usize) -> bool {
+        self.owners[node].is_winding_up()
+            || node != 0 && self.winds_up_above(plan, plan.tree.creditor(node))
     }
 
     /// The client that waits for the outcome of `token`, and the step in which it asked.
