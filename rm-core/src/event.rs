@@ -2,7 +2,7 @@
 
 use crate::id::{Order, PeerId, Token};
 use crate::message::Message;
-use crate::owner::Request;
+use crate::owner::{Conversion, Request};
 use crate::resource::ResourceType;
 
 /// One input of an [`Owner`](crate::owner::Owner); [`Owner::apply`](crate::owner::Owner::apply) takes it.
@@ -17,14 +17,7 @@ pub enum Event<T: ResourceType> {
         token: Token,
     },
     /// A holder asks for more, or for something else.
-    Convert {
-        /// Which hold.
-        token: Token,
-        /// The order of the conversion, of class `Convert`.
-        order: Order,
-        /// What it wants to hold.
-        to: T::Level,
-    },
+    Convert(Conversion<T::Level>),
     /// The session with the creditor is over: what was borrowed over it is lost.
     CreditorDown,
     /// There is a session with the creditor.
@@ -54,6 +47,13 @@ pub enum Event<T: ResourceType> {
         /// Its number.
         epoch: u32,
     },
+    /// Two holds become one.
+    MergeHolds {
+        /// The hold that has all of it then.
+        into: Token,
+        /// The hold that is over then.
+        from: Token,
+    },
     /// A message from a neighbour.
     Message {
         /// From whom.
@@ -77,6 +77,22 @@ pub enum Event<T: ResourceType> {
     ReturnSpare,
     /// The node stops.
     ShutDown,
+    /// A hold becomes two.
+    SplitHold {
+        /// Which hold.
+        token: Token,
+        /// What the new one has of it.
+        part: T::Credit,
+        /// The new one.
+        new: Token,
+    },
+    /// A holder of everything writes the value. If it may not, nothing happens.
+    WriteValue {
+        /// Which hold.
+        token: Token,
+        /// What.
+        bytes: Box<[u8]>,
+    },
     /// The owner ends in good order: nothing new, and what is out is waited for.
     WindUp {
         /// Its age among the requests of the cluster, of class `New`.

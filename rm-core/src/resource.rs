@@ -5,6 +5,7 @@ use core::hash::Hash;
 
 use crate::credit::{Credit, Level};
 use crate::id::{ResourceKey, TypeId};
+use crate::policy::Policy;
 
 /// A kind of resource.
 ///
@@ -37,6 +38,22 @@ pub trait ResourceType: Clone + Debug + Eq + Hash + Send + Sync + 'static {
     fn opening(capital: &Self::Credit, epoch: u32) -> Self::Credit {
         let _ = epoch;
         capital.clone()
+    }
+
+    /// Whether so little is `left` of what the root [had](Self::opening) to give for good in this epoch that it should
+    /// enter the next one.
+    fn runs_low(left: &Self::Credit, opening: &Self::Credit) -> bool {
+        let _ = opening;
+        left.is_empty()
+    }
+
+    /// How much is granted beyond what was asked of the resource `key`; `None`: as the domain has it for all.
+    ///
+    /// It may differ from node to node. What the domain is told for this type goes before it
+    /// ([`DomainSettings::policies`](crate::front::DomainSettings::policies)).
+    fn policy(&self, key: &ResourceKey) -> Option<Policy> {
+        let _ = key;
+        None
     }
 
     /// Whether a hold of what was asked moves the fencing clock: whether it conflicts with its own kind.

@@ -7,7 +7,8 @@ use rm_core::front::{Domain, DomainSettings, Role, Scope, Totals, WindUpReport};
 use rm_core::id::BadName;
 use rm_core::inspect::{Answer, Query};
 use rm_core::owner::Settings;
-use rm_rwlock::{RwLock, RwLockType};
+use rm_core::resource::ResourceType;
+use rm_rwlock::RwLock;
 use tokio::sync::watch;
 
 use crate::error::{ConnectError, InspectError};
@@ -15,6 +16,7 @@ use crate::house;
 use crate::hub::Hub;
 use crate::node::host_name;
 use crate::supervisor::{Phase, Supervisor};
+use crate::types::Types;
 
 /// Connecting gives up after so long, unless configured.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -48,6 +50,8 @@ pub struct ClientBuilder {
     name: Option<String>,
     endpoints: Vec<String>,
     connect_timeout: Duration,
+    types: Types,
+    value_bytes_max: Option<usize>,
 }
 
 impl Client {
@@ -63,11 +67,13 @@ impl Client {
 
     /// A client with a name or several endpoints.
     #[must_use]
-    pub const fn builder() -> ClientBuilder {
+    pub fn builder() -> ClientBuilder {
         ClientBuilder {
             name: None,
             endpoints: Vec::new(),
             connect_timeout: CONNECT_TIMEOUT,
+            types: Types::default(),
+            value_bytes_max: None,
         }
     }
 
@@ -143,8 +149,8 @@ impl Client {
         report
     }
 
-    /// Says goodbye and waits, at most a second, until the server has heard it: everything goes back at once.
-    /// Guards that are still there are lost. Cancel safe: the goodbye is said anyway.
+    /// Says goodbye and waits, at most a second, until the server has heard it: everything goes back at once, and the
+    /// values that were written here with it. Guards that are still there are lost. Cancel safe: the goodbye is said anyway.
     pub async fn close(&self) {
         self.hub.stopping.cancel();
         let mut phase = self.phase.clone();
@@ -178,6 +184,25 @@ impl ClientBuilder {
         self
     }
 
+    /// One more resource type, beside those that this project brings. The server must know it too: see
+    /// [`NodeBuilder::register`](crate::NodeBuilder::register) and [`Daemon`](crate::Daemon).
+    ///
+    /// # Panics
+    /// If a registered type has the same number.
+    #[must_use]
+    pub fn register<T: ResourceType>(mut self, resource_type: T) -> Self {
+        self.types.register(resource_type);
+        self
+    }
+
+    /// The most bytes of a value: at most 65,536, and 1,024 by default. No more than the server allows, or it ends the
+    /// session when such a value gets there.
+    #[must_use]
+    pub const fn value_bytes_max(mut self, bytes: usize) -> Self {
+        self.value_bytes_max = Some(bytes);
+        self
+    }
+
     /// Connects. Cancel safe: a connection that is not used ends.
     ///
     /// # Errors
@@ -190,10 +215,11 @@ impl ClientBuilder {
             self.endpoints.push(DEFAULT_ENDPOINT.into());
         }
         let hub = Hub::new(&name);
-        let owner = Settings::default().with_party(hub.party, &name);
+        let mut owner = Settings::default().with_party(hub.party, &name);
+        owner.value_bytes_max = self.value_bytes_max.unwrap_or(owner.value_bytes_max);
         let host: Arc<Hub> = Arc::clone(&hub);
-        let domain = Domain::new(DomainSettings::new(&name, owner), Role::Debtor, host)
-            .with_type(RwLockType::default());
+        let settings = DomainSettings::new(&name, owner);
+        let domain = self.types.equip(Domain::new(settings, Role::Debtor, host));
         hub.serve(&domain);
         let endpoints = self.endpoints.join(",");
         let (supervisor, mut phase) = Supervisor::new(Arc::clone(&hub), self.endpoints);

@@ -10,9 +10,10 @@ use rm_core::front::{Domain, DomainSettings, Host as _, Role, Scope, Totals, Win
 use rm_core::id::BadName;
 use rm_core::inspect::StatusView;
 use rm_core::owner::Settings;
+use rm_core::resource::ResourceType;
 use rm_core::session::lease::{LEASE_DEFAULT, LEASE_MAX, LEASE_MIN};
 use rm_core::session::{CreditorConfig, LeaseTerms, Window};
-use rm_rwlock::{RwLock, RwLockType};
+use rm_rwlock::RwLock;
 use tokio::net::TcpListener;
 
 use crate::error::StartError;
@@ -21,6 +22,7 @@ use crate::hub::Hub;
 use crate::peer::WINDOW;
 use crate::server::Server;
 use crate::store::Store;
+use crate::types::Types;
 
 /// A `try` waits for peers at most this long, and at most an eighth of the lease.
 const TRY_LIMIT: Duration = Duration::from_secs(1);
@@ -58,8 +60,10 @@ pub struct NodeBuilder {
     data_dir: Option<PathBuf>,
     lease: Option<Duration>,
     resources_max: Option<usize>,
+    value_bytes_max: Option<usize>,
     hello_patience: Option<Duration>,
     window_items: Option<usize>,
+    types: Types,
 }
 
 /// How a node stopped.
@@ -81,16 +85,17 @@ impl Node {
     /// Outside of a tokio runtime.
     #[must_use]
     pub fn standalone() -> Self {
-        let hub = Hub::new(&host_name());
+        Self::builder().standalone()
+    }
+
+    fn alone(types: &Types, name: &str) -> Self {
+        let hub = Hub::new(name);
         hub.set_epoch(1);
-        let domain = domain(
-            &hub,
-            domain_settings(&hub, TRY_LIMIT),
-            Role::Root {
-                epoch: 1,
-                grace: false,
-            },
-        );
+        let role = Role::Root {
+            epoch: 1,
+            grace: false,
+        };
+        let domain = domain(&hub, domain_settings(&hub, TRY_LIMIT), role, types);
         let keeper = Arc::clone(&hub);
         tokio::spawn(house::keep(Arc::clone(&hub), move || {
             if let Some(domain) = keeper.domain().filter(Domain::needs_epoch) {
@@ -232,6 +237,13 @@ impl NodeBuilder {
         self
     }
 
+    /// The most bytes of a value: at most 65,536, and 1,024 by default. The same at all nodes and clients.
+    #[must_use]
+    pub const fn value_bytes_max(mut self, bytes: usize) -> Self {
+        self.value_bytes_max = Some(bytes);
+        self
+    }
+
     /// How many messages may wait for a peer's acknowledgement: 262,144 by default. For tests.
     #[doc(hidden)]
     #[must_use]
@@ -246,6 +258,31 @@ impl NodeBuilder {
     pub const fn hello_patience(mut self, patience: Duration) -> Self {
         self.hello_patience = Some(patience);
         self
+    }
+
+    /// One more resource type, beside those that this project brings.
+    ///
+    /// # Panics
+    /// If a registered type has the same number.
+    #[must_use]
+    pub fn register<T: ResourceType>(mut self, resource_type: T) -> Self {
+        self.types.register(resource_type);
+        self
+    }
+
+    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "for the daemon"))]
+    pub(crate) fn types(mut self, types: Types) -> Self {
+        self.types = types;
+        self
+    }
+
+    /// A node of this process alone: no network, no files, no lease. What says how to listen is not used.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    #[must_use]
+    pub fn standalone(self) -> Node {
+        Node::alone(&self.types, &self.name.unwrap_or_else(host_name))
     }
 
     /// Starts.
@@ -280,7 +317,12 @@ impl NodeBuilder {
             epoch,
             grace: grace.is_some(),
         };
-        let domain = domain(&hub, settings, role);
+        let owner = &mut settings.owner;
+        owner.value_bytes_max = self.value_bytes_max.unwrap_or(owner.value_bytes_max);
+        let domain = domain(&hub, settings, role, &self.types);
+        if store.has_past() {
+            domain.doubt_values();
+        }
         let config = CreditorConfig {
             name: name.into_bytes(),
             boot: hub.party.boot,
@@ -320,10 +362,10 @@ fn spawn_keeper(server: &Arc<Server>, mut in_grace: bool) {
     }));
 }
 
-/// A root's domain with the types that every node knows.
-fn domain(hub: &Arc<Hub>, settings: DomainSettings, role: Role) -> Domain {
+/// A root's domain with all its types.
+fn domain(hub: &Arc<Hub>, settings: DomainSettings, role: Role, types: &Types) -> Domain {
     let host: Arc<Hub> = Arc::clone(hub);
-    let domain = Domain::new(settings, role, host).with_type(RwLockType::default());
+    let domain = types.equip(Domain::new(settings, role, host));
     hub.serve(&domain);
     domain
 }

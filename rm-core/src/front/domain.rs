@@ -3,6 +3,7 @@
 use core::any::Any;
 use core::fmt;
 use core::ops::Deref;
+use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
@@ -19,6 +20,7 @@ use crate::id::{Class, Order, PeerId, ResourceKey, Stamp, TypeId};
 use crate::inspect::{Answer, Query};
 use crate::message::{Blockers, Message, Refusal};
 use crate::owner::Settings;
+use crate::policy::{Decision, Decisions, Policy};
 use crate::resource::ResourceType;
 use crate::session::packet::Item;
 use crate::stamp::HybridClock;
@@ -36,6 +38,12 @@ pub struct DomainSettings {
     pub name: String,
     /// How its owners behave.
     pub owner: Settings,
+    /// The most by which a request's priority makes it count as older than it is: so no request waits longer for
+    /// others' priority than this. 1 s by default.
+    pub priority_max: Duration,
+    /// The policy of all resources of a type, whatever the type itself says of them. Empty by default: the type
+    /// decides ([`ResourceType::policy`]), and where it leaves that open, the policy in `owner`.
+    pub policies: BTreeMap<TypeId, Policy>,
     /// The most resources of one type with any state here; more are refused. 4,194,304 by default.
     pub resources_max: usize,
     /// A debtor sends idle credit back where it has more resources of one type than this. 262,144 by default.
@@ -49,9 +57,18 @@ impl DomainSettings {
         Self {
             name: name.into(),
             owner,
+            priority_max: Duration::from_secs(1),
+            policies: BTreeMap::new(),
             resources_max: 1 << 22,
             cached_max: 1 << 18,
         }
+    }
+
+    /// The same with a policy for all resources of a type.
+    #[must_use]
+    pub fn with_policy_of(mut self, type_id: TypeId, policy: Policy) -> Self {
+        self.policies.insert(type_id, policy);
+        self
     }
 }
 
@@ -83,7 +100,9 @@ pub(super) struct Shared {
     pub(super) host: Arc<dyn Host>,
     pub(super) name: String,
     pub(super) owner_settings: Arc<Settings>,
+    pub(super) policies: BTreeMap<TypeId, Policy>,
     pub(super) timers: Timers,
+    pub(super) priority_max: Duration,
     pub(super) resources_max: usize,
     pub(super) cached_max: usize,
     role: Mutex<Role>,
@@ -94,14 +113,19 @@ pub(super) struct Shared {
     pub(super) wind_ups: WindUps,
     /// Messages of unknown types.
     unknown: AtomicU64,
+    /// What the policies of its owners decided.
+    decided: [AtomicU64; Decision::ALL.len()],
 }
 
 impl Shared {
-    pub(super) fn next_order(&self, class: Class) -> Order {
+    /// The place of a request that is made now, and counts as older by `priority`.
+    pub(super) fn next_order(&self, class: Class, priority: Duration) -> Order {
         let now = self.host.stamp_now();
+        let stamp = self.stamps.lock().next(now);
+        let shift = priority.min(self.priority_max).as_nanos() as u64;
         Order {
             class,
-            stamp: self.stamps.lock().next(now),
+            stamp: Stamp(stamp.0.saturating_sub(shift)),
             party: self.owner_settings.party,
             // Relaxed: only uniqueness counts.
             seq: self.seq.fetch_add(1, Ordering::Relaxed),
@@ -122,12 +146,31 @@ impl Shared {
                 loan: grant.loan,
                 delta: grant.delta,
                 fence: 0,
+                value: None,
             },
             _ => return false,
         };
         self.host.queue(from, Item { message, ..item });
         self.host.flush(from);
         true
+    }
+
+    /// Counts what a policy decided.
+    pub(super) fn count_decisions(&self, decided: impl Iterator<Item = (Decision, u64)>) {
+        for (decision, count) in decided {
+            // Relaxed: a count for people.
+            self.decided[decision as usize].fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    fn decisions(&self) -> Decisions {
+        let mut decisions = Decisions::default();
+        for decision in Decision::ALL {
+            // Relaxed: a count for people.
+            let count = self.decided[decision as usize].load(Ordering::Relaxed);
+            decisions.add(decision, count);
+        }
+        decisions
     }
 
     pub(super) fn is_shut(&self) -> bool {
@@ -153,6 +196,8 @@ pub(super) trait AnyTable: AnyInspect + Send + Sync {
     fn on_debtor_heard(&self, peer: PeerId);
     fn on_debtor_silent(&self, peer: PeerId);
     fn on_epoch(&self, epoch: u32);
+    fn doubt_values(&self);
+    fn return_values(&self);
     fn shut_down(&self);
     fn needs_epoch(&self) -> bool;
     fn sweep(&self);
@@ -183,6 +228,8 @@ pub struct Totals {
     pub asked_acquires: u64,
     /// Messages since the start of a type that is not registered here, and that were dropped for it.
     pub unknown: u64,
+    /// What the policies decided since the start.
+    pub decisions: Decisions,
 }
 
 impl Totals {
@@ -194,6 +241,10 @@ impl Totals {
         self.cached_acquires += other.cached_acquires;
         self.asked_acquires += other.asked_acquires;
         self.unknown += other.unknown;
+        for decision in Decision::ALL {
+            self.decisions
+                .add(decision, other.decisions.count(decision));
+        }
     }
 }
 
@@ -222,6 +273,7 @@ struct Types {
 
 impl Drop for Types {
     fn drop(&mut self) {
+        self.tables.values().for_each(|table| table.return_values());
         self.host.on_domain_dropped();
     }
 }
@@ -272,7 +324,9 @@ impl Domain {
             host,
             name: settings.name,
             owner_settings: Arc::new(settings.owner),
+            policies: settings.policies,
             timers: Timers::default(),
+            priority_max: settings.priority_max,
             resources_max: settings.resources_max,
             cached_max: settings.cached_max,
             role: Mutex::new(role),
@@ -282,6 +336,7 @@ impl Domain {
             is_shut: AtomicBool::new(false),
             wind_ups: WindUps::default(),
             unknown: AtomicU64::new(0),
+            decided: Decision::ALL.map(|_| AtomicU64::new(0)),
         };
         Self {
             shared: Arc::new(shared),
@@ -393,6 +448,18 @@ impl Domain {
         self.on_debtor_down(UNKNOWN);
     }
 
+    /// A former life of this root may have known values, which are lost with it: until they are written again, all
+    /// are doubtful. To be called before the domain is used.
+    pub fn doubt_values(&self) {
+        self.each(|table| table.doubt_values());
+    }
+
+    /// Sends home values that the creditor would doubt without this node, with the credit they came with: to be
+    /// called before a goodbye. At most 16 MiB of them; the others will be doubtful.
+    pub fn return_values(&self) {
+        self.each(|table| table.return_values());
+    }
+
     /// The root enters a new epoch.
     pub fn on_epoch(&self, new: u32) {
         if let Role::Root { epoch, .. } = &mut *self.shared.role.lock() {
@@ -449,6 +516,7 @@ impl Domain {
     pub fn totals(&self) -> Totals {
         let mut totals = Totals {
             unknown: self.shared.unknown.load(Ordering::Relaxed),
+            decisions: self.shared.decisions(),
             ..Totals::default()
         };
         self.each(|table| totals.add(&table.totals()));

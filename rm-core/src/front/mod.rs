@@ -22,6 +22,7 @@
 //! first, so a process that slept past it finds out before it acts, whatever its timers do.
 
 mod acquire;
+mod convert;
 mod domain;
 mod host;
 mod inspect;
@@ -30,12 +31,15 @@ mod slots;
 mod table;
 mod timers;
 mod trust;
+mod wanted;
 mod windup;
 
 pub use self::acquire::{Acquire, AcquireError, Ask, Held, Holder, Lost, Patience};
+pub use self::convert::Convert;
 pub use self::domain::{Domain, DomainSettings, Handle, Role, Totals, UNKNOWN, WeakDomain};
 pub use self::host::Host;
 pub use self::inspect::PeerNames;
 pub use self::resource::Resource;
 pub use self::trust::Trust;
+pub use self::wanted::{Leaving, Waiter, Wanted};
 pub use self::windup::{IN_THE_WAY_MAX, InTheWay, Obstacle, Scope, WindUp, WindUpReport};

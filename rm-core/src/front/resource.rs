@@ -1,5 +1,8 @@
 //! One owner behind a mutex, with the callers that use it.
 
+mod holds;
+mod notices;
+
 use core::convert::Infallible;
 use core::fmt;
 use core::task::{Poll, Waker};
@@ -20,10 +23,12 @@ use crate::error::{Denied, LostReason, PeerMisbehaved};
 use crate::id::{Class, Note, Order, PeerId, ResourceKey, Token};
 use crate::message::Message;
 use crate::owner::{Owner, Request};
+use crate::policy::Decisions;
 use crate::resource::ResourceType;
 use crate::session::packet::Item;
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 use crate::time::Time;
+use crate::value::{Value, WriteError};
 
 /// One resource at this node.
 pub struct Resource<T: ResourceType> {
@@ -47,6 +52,8 @@ struct Inner<T: ResourceType> {
     fx: Effects<T>,
     /// Wind-ups that wait for it.
     courses: Vec<Arc<Course>>,
+    /// Holds that the node keeps without a caller.
+    kept: SmallVec<[Token; 1]>,
     /// Local requests that the cache served.
     cached_acquires: u64,
     /// Local requests that it did not.
@@ -84,6 +91,7 @@ impl<T: ResourceType> Resource<T> {
             armed: None,
             fx: Effects::new(),
             courses: Vec::new(),
+            kept: SmallVec::new(),
             cached_acquires: 0,
             asked_acquires: 0,
         };
@@ -125,7 +133,7 @@ impl<T: ResourceType> Resource<T> {
 
     /// Starts a request: from the cache if that will do, else through the owner.
     pub(super) fn start(&self, ask: &Ask<T::Level>, waker: &Waker) -> Started {
-        if ask.label.is_none()
+        if ask.is_plain()
             && let Some((token, fence)) = self.take_at_once(&ask.level)
         {
             return Started::Granted(token, fence);
@@ -137,16 +145,16 @@ impl<T: ResourceType> Resource<T> {
         let token = inner.slots.insert(State::Waiting);
         inner.slots.wait(token, waker);
         let request = Request {
-            token,
-            order: self.shared.next_order(Class::New),
-            ask: ask.level.clone(),
             try_only: ask.patience == Patience::Try,
-            deadline: match ask.patience {
-                Patience::AtMost(span) => Some(now.after(span)),
-                // The owner bounds a `try` by itself.
-                Patience::Forever | Patience::Try => None,
-            },
+            deadline: ask.patience.deadline(now),
             note: Some(self.note(&ask.level, label)),
+            group: ask.group,
+            gives_way: ask.gives_way,
+            ..Request::new(
+                token,
+                self.shared.next_order(Class::New, ask.priority),
+                ask.level.clone(),
+            )
         };
         inner.owner.acquire(now, request, &mut inner.fx);
         let is_cached = matches!(inner.fx.as_slice(), [Effect::Grant { .. }]);
@@ -226,7 +234,10 @@ impl<T: ResourceType> Resource<T> {
         }
         let mut turn = self.enter(Clock::Exact);
         let (inner, now) = (&mut *turn.inner, turn.now);
-        if let Some(State::Held(_)) = inner.slots.remove(token) {
+        // The future of a conversion that was forgotten, not dropped, has withdrawn nothing.
+        if let Some(State::Held(_) | State::Converting(_) | State::Unconverted(..)) =
+            inner.slots.remove(token)
+        {
             inner.owner.release(now, token, &mut inner.fx);
         }
         self.leave(turn);
@@ -258,6 +269,33 @@ impl<T: ResourceType> Resource<T> {
         };
         self.leave(turn);
         poll
+    }
+
+    /// The value, as a holder may rely on it.
+    pub(super) fn value(&self, token: Token) -> Result<Option<Arc<Value>>, LostReason> {
+        let turn = self.enter(Clock::Recent);
+        let value = match turn.inner.why_lost(token) {
+            Some(why) => Err(why),
+            None => Ok(turn.inner.owner.value().cloned()),
+        };
+        self.leave(turn);
+        value
+    }
+
+    /// Writes the value for a holder of everything.
+    pub(super) fn set_value(&self, token: Token, bytes: &[u8]) -> Result<(), WriteError> {
+        let mut turn = self.enter(Clock::Recent);
+        let written = match turn.inner.why_lost(token) {
+            Some(why) => Err(why.into()),
+            None => turn.inner.owner.write_value(token, bytes),
+        };
+        self.leave(turn);
+        written
+    }
+
+    /// How many bytes the value has, if the creditor would doubt it without this node and can be told.
+    pub(super) fn unreturned_bytes(&self) -> Option<usize> {
+        self.with_owner(|owner| owner.unreturned_value().map(|value| value.bytes.len()))
     }
 
     /// Whoever asked for the loss no longer waits for it.
@@ -387,6 +425,7 @@ impl<T: ResourceType> Resource<T> {
             cached_acquires: inner.cached_acquires,
             asked_acquires: inner.asked_acquires,
             unknown: 0,
+            decisions: Decisions::default(),
         }
     }
 
@@ -456,17 +495,27 @@ impl<T: ResourceType> Resource<T> {
     fn apply(&self, turn: &mut Turn<'_, T>) {
         let Turn { inner, after, .. } = turn;
         let inner = &mut **inner;
+        self.shared.count_decisions(inner.fx.take_decisions());
         if inner.fx.is_empty() && inner.owner.next_deadline().is_none() {
             return;
         }
-        let Inner { slots, fx, .. } = inner;
+        let Inner {
+            slots, fx, kept, ..
+        } = inner;
         for effect in fx.drain() {
             let wake = match effect {
-                Effect::Deny { token, why } => slots.set(token, State::Denied(Box::new(why))),
+                Effect::Deny { token, why } => slots.deny(token, why),
                 Effect::Grant { token, fence } => slots.set(token, State::Held(fence)),
+                Effect::Leaving => slots.depart(),
                 Effect::Lost { token, why } => {
                     after.lost = Some(why);
-                    slots.set(token, State::Lost(why))
+                    let wake = slots.set(token, State::Lost(why));
+                    if let Some(index) = kept.iter().position(|&one| one == token) {
+                        // Nobody else will let go of it.
+                        kept.swap_remove(index);
+                        slots.remove(token);
+                    }
+                    wake
                 }
                 Effect::Send { to, message } => {
                     let Ok(message) = message.try_map(
@@ -484,6 +533,7 @@ impl<T: ResourceType> Resource<T> {
                     }
                     continue;
                 }
+                Effect::Wanted { token, by } => slots.notify(token, by),
             };
             after.wake.extend(wake);
         }
@@ -517,12 +567,14 @@ impl<T: ResourceType> Inner<T> {
     /// caller looked is no grant.
     fn outcome(&mut self, token: Token) -> Option<Result<u64, Denied>> {
         match self.slots.state(token)? {
-            State::Waiting => None,
+            State::Waiting | State::Converting(_) | State::Unconverted(..) => None,
             State::Held(fence) => Some(Ok(*fence)),
             State::Denied(_) | State::Lost(_) => match self.slots.remove(token)? {
                 State::Denied(why) => Some(Err(*why)),
                 State::Lost(why) => Some(Err(Denied::Lost(why))),
-                State::Held(_) | State::Waiting => None,
+                State::Converting(_) | State::Held(_) | State::Unconverted(..) | State::Waiting => {
+                    None
+                }
             },
         }
     }

@@ -355,7 +355,7 @@ impl Domain {
     pub fn wind_up(&self, scope: Scope, within: Duration) -> WindUp {
         let shared = self.shared();
         let now = shared.host.now();
-        let order = shared.next_order(Class::New);
+        let order = shared.next_order(Class::New, Duration::ZERO);
         let course = Arc::new_cyclic(|own| Course {
             order,
             deadline: now.after(within),

@@ -22,6 +22,7 @@
 
 use std::sync::Arc;
 
+use super::notice::Missed;
 use super::walk::{Asking, PendingGrant, Walk};
 use super::{Asker, Owner, RecallStep, Spare, Waiting, sum};
 use crate::credit::{Credit, Level};
@@ -40,15 +41,20 @@ impl<T: ResourceType> Owner<T> {
         }
         let spare = self.spare(spare);
         if !self.is_settled() || spare == Spare::Return {
-            // A second pass happens only after a conversion was granted, and each is granted once.
-            for _ in 0..=self.waiting.len() {
-                let walk = self.walk(now, fx);
-                let again = walk.gave_back;
+            // Another pass happens only after a conversion was granted or a group came to hold something: each request
+            // does either once.
+            for _ in 0..=2 * self.waiting.len() {
+                let mut walk = self.walk(now, fx);
+                let missed = core::mem::take(&mut walk.missed);
+                let gave_back = walk.gave_back;
                 self.settle(now, walk, spare, fx);
-                if !again {
+                if !self.promote_groups(fx) && !gave_back {
+                    self.tell_holders(now, &missed, fx);
                     break;
                 }
             }
+        } else {
+            self.tell_holders(now, &[], fx);
         }
         self.forget_strangers();
         self.ask_for_limit(fx);
@@ -62,6 +68,7 @@ impl<T: ResourceType> Owner<T> {
             && self.recall.is_empty()
             && self.wants.is_empty()
             && self.recalling == 0
+            && !self.learned.returns_with_release()
     }
 
     /// Debtors with neither loan nor want are no debtors.
@@ -124,6 +131,15 @@ impl<T: ResourceType> Owner<T> {
         }
         let level = T::Level::of(&miss);
         walk.note_convert(step.order, &level);
+        if !self.holds.is_empty() {
+            walk.note_missed(Missed {
+                order: step.order,
+                level: level.clone(),
+                note: step.note.clone(),
+                converts: None,
+                group: None,
+            });
+        }
         let asking = Asking {
             debtor: None,
             order: step.order,
@@ -169,6 +185,7 @@ impl<T: ResourceType> Owner<T> {
                             order: item.order,
                             version,
                             delta,
+                            opens_loan: self.debtors[&peer].id.is_none(),
                         };
                         self.lend(walk, grant, &item.level, &taken, &tail);
                         return None;
@@ -197,6 +214,18 @@ impl<T: ResourceType> Owner<T> {
         }
         walk.free = walk.free.less(&have);
         walk.note_convert(item.order, &miss);
+        if !miss.is_zero() && !self.holds.is_empty() {
+            walk.note_missed(Missed {
+                order: item.order,
+                level: miss.clone(),
+                note: item.note.clone(),
+                converts: match item.asker {
+                    Asker::Convert(token) => Some(token),
+                    Asker::Debtor(..) | Asker::Local(_) => None,
+                },
+                group: item.group,
+            });
+        }
         let asking = Asking {
             debtor,
             order: item.order,
@@ -256,8 +285,8 @@ impl<T: ResourceType> Owner<T> {
         let Asker::Convert(token) = item.asker else {
             return false;
         };
-        let hold = self.holds.get(token);
-        hold.is_some_and(|hold| !walk.convert_missed.draw(&hold.credit).is_empty())
+        let has = self.has_already(Asker::Convert(token), item.group);
+        !walk.convert_missed.draw(&has).is_empty()
     }
 
     /// What a request still needs, and what it takes for granted from older wants of the same debtor.
@@ -274,23 +303,26 @@ impl<T: ResourceType> Owner<T> {
                 let tail = item.level.beyond(&T::Level::of(&plan.keep)).beyond(&need);
                 (need, tail)
             }
-            Asker::Convert(token) => {
-                let held = self.holds.get(token).map(|hold| T::Level::of(&hold.credit));
-                let need = held.map_or_else(|| item.level.clone(), |held| item.level.beyond(&held));
-                (need, nothing())
+            Asker::Convert(_) => {
+                let has = T::Level::of(&self.has_already(item.asker, item.group));
+                (item.level.beyond(&has), nothing())
+            }
+            Asker::Local(_) if item.group.is_some() => {
+                let has = T::Level::of(&self.has_already(item.asker, item.group));
+                (item.level.beyond(&has), nothing())
             }
             Asker::Local(_) => (item.level.clone(), nothing()),
         }
     }
 
-    /// What a local request holds once it has got `taken`.
+    /// What a local request may use once it has got `taken`.
     fn held_then(&self, item: &Waiting<T::Level>, taken: &T::Credit) -> T::Credit {
-        match item.asker {
-            Asker::Convert(token) => {
-                let hold = self.holds.get(token).expect("only a holder converts");
-                item.level.draw(&sum(&hold.credit, taken))
+        match (item.asker, item.group) {
+            (Asker::Local(_), None) | (Asker::Debtor(..), _) => taken.clone(),
+            (Asker::Convert(_), _) | (Asker::Local(_), Some(_)) => {
+                let has = self.has_already(item.asker, item.group);
+                item.level.draw(&sum(&has, taken))
             }
-            Asker::Local(_) | Asker::Debtor(..) => taken.clone(),
         }
     }
 
@@ -354,15 +386,34 @@ impl<T: ResourceType> Owner<T> {
         let token = match item.asker {
             Asker::Convert(token) => {
                 let hold = self.holds.get_mut(token).expect("only a holder converts");
-                let back = sum(&hold.credit, taken).less(&credit);
-                hold.credit = credit;
                 hold.fence = fence;
+                let back = match hold.group() {
+                    Some(group) => {
+                        hold.credit = sum(&hold.credit, taken);
+                        hold.ties_mut().group = Some((group, credit));
+                        self.share_out(group)
+                    }
+                    None => {
+                        let all = sum(&hold.credit, taken);
+                        let back = all.less(&credit);
+                        hold.credit = credit;
+                        back
+                    }
+                };
                 walk.gave_back |= !back.is_empty();
                 self.cached = sum(&self.cached, &back);
                 token
             }
             Asker::Local(token) => {
-                self.holds.insert(token, credit, fence, now, item.note);
+                let part = if item.group.is_some() { taken } else { &credit };
+                self.holds
+                    .insert(token, part.clone(), fence, now, item.note);
+                if item.group.is_some() || item.gives_way.is_some() {
+                    let hold = self.holds.get_mut(token).expect("it was put there above");
+                    let ties = hold.ties_mut();
+                    ties.group = item.group.map(|group| (group, credit));
+                    ties.gives_way = item.gives_way;
+                }
                 token
             }
             Asker::Debtor(..) => unreachable!("a debtor's want is lent to, not handed over"),

@@ -3,8 +3,11 @@
 //! A message is checked before anything changes: one that no correct peer sends is an error and changes nothing.
 //! Late, crossing and repeated messages are no errors; they are weighed against the books as they are now.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
+use super::value::check_size;
 use super::{
     Asker, Debtor, Owner, RecallStep, STEPS_MAX, Spare, StandingWant, Upstream, Waiting, sum,
 };
@@ -16,6 +19,7 @@ use crate::id::{LoanId, Order, PeerId, Version};
 use crate::message::{BLOCKERS_MAX, Blockers, Grant, Message, Refusal, Steps, Want};
 use crate::resource::{Lending, ResourceType};
 use crate::time::Time;
+use crate::value::{VALUE_BYTES_MAX, Value};
 
 /// A debtor that asks for a higher limit again within this many nanoseconds gets twice the room.
 const ASKED_AGAIN_NANOS: u64 = 1_000_000_000;
@@ -48,9 +52,14 @@ impl<T: ResourceType> Owner<T> {
             }
             Message::Grant(grant) => self.on_grant(from, grant, fx)?,
             Message::Limit { loan, limit } => self.on_limit(loan, limit, fx),
-            Message::Recall { loan, steps } => self.on_recall(loan, steps)?,
-            Message::Return { loan, delta, fence } => {
-                self.on_return(from, loan, &delta, fence)?;
+            Message::Recall { loan, steps } => self.on_recall(loan, steps, fx)?,
+            Message::Return {
+                loan,
+                delta,
+                fence,
+                value,
+            } => {
+                self.on_return(from, loan, &delta, fence, value)?;
                 if self.is_collecting(from) {
                     #[cfg(debug_assertions)]
                     self.check_nothing_to_decide(now);
@@ -103,6 +112,7 @@ impl<T: ResourceType> Owner<T> {
         self.borrowed = T::Credit::empty();
         self.cached = T::Credit::empty();
         self.lent = T::Credit::empty();
+        self.forget_value();
         // A debtor's loan came out of what is lost: what it returns now is dropped by its loan's name.
         for debtor in self.debtors.values_mut() {
             debtor.loan = T::Credit::empty();
@@ -148,6 +158,9 @@ impl<T: ResourceType> Owner<T> {
             // Past every token the dead debtor can have given out.
             self.fence.observe(debtor.limit);
         }
+        if Self::may_write(&debtor.loan, &self.capital) {
+            self.doubt_value();
+        }
         self.balance(now, Spare::Keep, fx);
     }
 
@@ -169,11 +182,14 @@ impl<T: ResourceType> Owner<T> {
     }
 
     /// Lends everything to a debtor that nobody has heard of: what a restarted root does until the leases of
-    /// its former life have run out.
+    /// its former life have run out. What is given for good is not waited for: each epoch has its own.
     ///
     /// # Panics
     /// If anything has been lent or taken.
     pub fn lend_all_to_unknown(&mut self, peer: PeerId) {
+        if T::LENDING == Lending::UsedUp {
+            return;
+        }
         assert!(
             self.cached == self.capital,
             "only an untouched root can be in its grace"
@@ -238,6 +254,7 @@ impl<T: ResourceType> Owner<T> {
             self.unlent += 1;
             Debtor::new()
         });
+        self.note_use(&level);
         let asker = Asker::Debtor(from, version);
         let deadline = deadline.map(|left| now.after(left));
         match place {
@@ -261,6 +278,8 @@ impl<T: ResourceType> Owner<T> {
                     denied_above: false,
                     busy: SmallVec::new(),
                     blockers: Blockers::new(),
+                    group: None,
+                    gives_way: None,
                 },
             ),
         }
@@ -298,7 +317,9 @@ impl<T: ResourceType> Owner<T> {
         loan: LoanId,
         delta: &T::Credit,
         fence: u64,
+        value: Option<Arc<Value>>,
     ) -> Result<(), PeerMisbehaved> {
+        check_size(value.as_ref(), self.settings.value_bytes_max)?;
         let Some(debtor) = self.debtors.get_mut(&from) else {
             return Ok(());
         };
@@ -310,7 +331,9 @@ impl<T: ResourceType> Owner<T> {
             return Err(PeerMisbehaved::ReturnAboveLoan);
         }
         // A correct debtor has no number above its limit; an incorrect one must not move everybody's clock.
-        self.fence.observe(fence.min(debtor.limit));
+        let limit = debtor.limit;
+        self.fence.observe(fence.min(limit));
+        let might_write = Self::may_write(&debtor.loan, &self.capital);
         debtor.loan = debtor.loan.less(delta);
         self.recalling -= u32::from(!debtor.sent.is_empty());
         debtor.sent.retain(|step| !step.keep.covers(&debtor.loan));
@@ -325,6 +348,9 @@ impl<T: ResourceType> Owner<T> {
         }
         self.lent = self.lent.less(delta);
         self.cached = sum(&self.cached, delta);
+        if might_write {
+            self.on_value_from_below(value, limit);
+        }
         Ok(())
     }
 
@@ -338,7 +364,9 @@ impl<T: ResourceType> Owner<T> {
             return false;
         };
         let has = match oldest.asker {
-            Asker::Convert(token) => self.holds.get(token).map(|hold| hold.credit.clone()),
+            Asker::Convert(_) | Asker::Local(_) => {
+                Some(self.has_already(oldest.asker, oldest.group))
+            }
             Asker::Debtor(peer, _) => {
                 // One that is silent reserves nothing; one that gave some back itself misses more than before;
                 // and another want of the same debtor may lean on what is reserved for this one.
@@ -348,7 +376,6 @@ impl<T: ResourceType> Owner<T> {
                     .filter(|debtor| is_alone && !debtor.silent && peer != from)
                     .map(|debtor| debtor.loan.clone())
             }
-            Asker::Local(_) => Some(T::Credit::empty()),
         };
         self.is_root()
             && oldest.level == T::Level::of(&self.capital)
@@ -389,6 +416,7 @@ impl<T: ResourceType> Owner<T> {
             steps,
             fence,
             limit,
+            value,
         } = grant;
         let Upstream::Debtor { loan, dead, .. } = &mut self.upstream else {
             return Err(PeerMisbehaved::WrongDirection);
@@ -403,6 +431,7 @@ impl<T: ResourceType> Owner<T> {
                     loan: id,
                     delta,
                     fence,
+                    value: None,
                 },
             );
             return Ok(());
@@ -415,13 +444,15 @@ impl<T: ResourceType> Owner<T> {
             return Err(PeerMisbehaved::GrantAboveCapital);
         };
         check_steps(&steps)?;
+        check_size(value.as_ref(), VALUE_BYTES_MAX)?;
         *loan = id;
         self.borrowed = borrowed;
         self.cached = sum(&self.cached, &delta);
         self.fence.observe(fence);
+        self.on_value_from_above(value);
         self.raise_limit(limit, fx);
         self.wants.retain(|w| !closes(w, order, version));
-        self.replace_recall(steps);
+        self.replace_recall(steps, fx);
         Ok(())
     }
 
@@ -452,18 +483,24 @@ impl<T: ResourceType> Owner<T> {
         }
     }
 
-    fn on_recall(&mut self, id: LoanId, steps: Steps<T::Credit>) -> Result<(), PeerMisbehaved> {
+    fn on_recall(
+        &mut self,
+        id: LoanId,
+        steps: Steps<T::Credit>,
+        fx: &mut Effects<T>,
+    ) -> Result<(), PeerMisbehaved> {
         check_steps(&steps)?;
         if let Upstream::Debtor { loan, .. } = self.upstream
             && loan == id
         {
-            self.replace_recall(steps);
+            self.replace_recall(steps, fx);
         }
         Ok(())
     }
 
     /// The register as it is now. What was said about a step stays said while its request is in it.
-    fn replace_recall(&mut self, steps: Steps<T::Credit>) {
+    fn replace_recall(&mut self, steps: Steps<T::Credit>, fx: &mut Effects<T>) {
+        let was_recalled = self.is_recalled();
         let mut old = core::mem::take(&mut self.recall);
         self.recall = steps
             .into_iter()
@@ -477,6 +514,9 @@ impl<T: ResourceType> Owner<T> {
                 },
             )
             .collect();
+        if !was_recalled {
+            self.note_recall(fx);
+        }
     }
 
     fn on_ask_limit(&mut self, now: Time, from: PeerId, id: LoanId, fx: &mut Effects<T>) {

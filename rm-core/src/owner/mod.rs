@@ -27,14 +27,19 @@
 //! **The end.** An owner is shut down at once ([`Owner::shut_down`]), or wound up in good order
 //! ([`Owner::wind_up`]).
 
+mod adaptive;
 mod balance;
 mod check;
 mod commands;
+mod group;
 mod hold;
 mod messages;
+mod notice;
+mod request;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod value;
 #[cfg(feature = "testing")]
 pub(crate) mod view;
 mod walk;
@@ -47,18 +52,23 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use self::adaptive::Learned;
 pub use self::hold::Hold;
 use self::hold::Holds;
+pub use self::request::{Conversion, Request};
+use self::value::Known;
 use crate::credit::{Credit, Level};
 use crate::effect::Effects;
 use crate::error::PeerMisbehaved;
 use crate::event::Event;
 use crate::fence::{FenceClock, ROOM_MIN};
-use crate::id::{LoanId, Note, Order, Party, PeerId, Token, Version};
+use crate::id::{GroupId, LoanId, Note, Order, Party, PeerId, Token, Version};
 use crate::message::{Blockers, Step, Steps};
 use crate::policy::Policy;
 use crate::resource::{Lending, ResourceType};
 use crate::time::Time;
+#[cfg(doc)]
+use crate::value::VALUE_BYTES_MAX;
 
 /// The most steps a recall register carries. The first one alone would do; more save round trips.
 pub const STEPS_MAX: usize = 64;
@@ -71,12 +81,15 @@ pub struct Settings {
     pub party: Party,
     /// What people are told of a local holder that said nothing of itself.
     pub unlabelled: Arc<Note>,
-    /// How much is granted beyond what was asked.
+    /// How much is granted beyond what was asked, where nothing is said for the type or the resource.
     pub policy: Policy,
     /// A `try` waits no longer than this for the answers of peers; the silent count as busy. 1 s by default.
     pub try_limit: Duration,
     /// How many wants of one debtor may wait here; more are refused. 4,096 by default.
     pub wants_per_debtor_max: usize,
+    /// The most bytes of a value that is written here or comes from a debtor; no more than [`VALUE_BYTES_MAX`] count.
+    /// The same at all nodes. 1,024 by default.
+    pub value_bytes_max: usize,
 }
 
 impl Default for Settings {
@@ -87,6 +100,7 @@ impl Default for Settings {
             policy: Policy::default(),
             try_limit: Duration::from_secs(1),
             wants_per_debtor_max: 4096,
+            value_bytes_max: 1024,
         }
     }
 }
@@ -115,28 +129,13 @@ impl Settings {
     }
 }
 
-/// A local request: who asks for what, and how long it will wait.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[expect(clippy::exhaustive_structs, reason = "made by the caller")]
-pub struct Request<L> {
-    /// The caller's name for it. It names no other request or hold of this owner.
-    pub token: Token,
-    /// Its place among all requests, unique in the cluster.
-    pub order: Order,
-    /// What it asks for.
-    pub ask: L,
-    /// Do not wait for holders or older requests.
-    pub try_only: bool,
-    /// When it gives up.
-    pub deadline: Option<Time>,
-    /// For people.
-    pub note: Option<Arc<Note>>,
-}
-
 /// The book of one node for one resource: a deterministic state machine. See the module's words.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Owner<T: ResourceType> {
     settings: Arc<Settings>,
+    policy: Policy,
+    /// What the policy goes by, where it adapts.
+    learned: Learned,
     capital: T::Credit,
     /// What the creditor has lent, or the capital.
     borrowed: T::Credit,
@@ -151,6 +150,8 @@ pub struct Owner<T: ResourceType> {
     /// How many debtors have no loan.
     unlent: u32,
     holds: Holds<T::Credit>,
+    /// Some hold may have been told that it is wanted.
+    is_wanted: bool,
     /// By order.
     waiting: Vec<Waiting<T::Level>>,
     /// The recall register as the creditor last sent it, less the steps already met. By order.
@@ -160,6 +161,7 @@ pub struct Owner<T: ResourceType> {
     /// The version of the last want sent.
     version: Version,
     fence: FenceClock,
+    known: Known,
     /// It was shut down: nothing is decided any more.
     is_shut: bool,
     /// It winds up, with that order: see `windup`.
@@ -239,6 +241,10 @@ struct Waiting<L> {
     busy: SmallVec<[PeerId; 1]>,
     /// Who they said is in the way.
     blockers: Blockers,
+    /// A local one's group.
+    group: Option<GroupId>,
+    /// A local one's promise for when it holds.
+    gives_way: Option<Duration>,
 }
 
 /// On whose behalf a request waits.
@@ -353,7 +359,9 @@ impl<T: ResourceType> Owner<T> {
         last_loan: LoanId,
     ) -> Self {
         Self {
+            policy: settings.policy,
             settings,
+            learned: Learned::default(),
             capital,
             borrowed: T::Credit::empty(),
             cached: T::Credit::empty(),
@@ -363,16 +371,25 @@ impl<T: ResourceType> Owner<T> {
             recalling: 0,
             unlent: 0,
             holds: Holds::new(),
+            is_wanted: false,
             waiting: Vec::new(),
             recall: SmallVec::new(),
             wants: SmallVec::new(),
             version: Version(0),
             fence,
+            known: Known::default(),
             is_shut: false,
             winding_up: None,
             last_loan,
             resource_type: PhantomData,
         }
+    }
+
+    /// The same with another policy than its settings have.
+    #[must_use]
+    pub const fn with_policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
     }
 
     /// Takes one input as data.
@@ -390,7 +407,7 @@ impl<T: ResourceType> Owner<T> {
             Event::Cancel { token } => {
                 self.cancel(now, token, fx);
             }
-            Event::Convert { token, order, to } => self.convert(now, token, order, to, fx),
+            Event::Convert(conversion) => self.convert(now, conversion, fx),
             Event::CreditorDown => {
                 self.on_creditor_down(now, crate::error::LostReason::SessionEnded, fx);
             }
@@ -400,6 +417,9 @@ impl<T: ResourceType> Owner<T> {
             Event::DebtorHeard { peer } => self.on_debtor_heard(now, peer, fx),
             Event::DebtorSilent { peer } => self.on_debtor_silent(now, peer, fx),
             Event::Epoch { epoch } => self.on_epoch(now, epoch, fx),
+            Event::MergeHolds { into, from } => {
+                self.merge_holds(now, into, from, fx);
+            }
             Event::Message { from, message } => return self.on_message(now, from, message, fx),
             Event::Reduce { token, keep } => {
                 self.reduce(now, token, &keep, fx);
@@ -407,6 +427,11 @@ impl<T: ResourceType> Owner<T> {
             Event::Release { token } => self.release(now, token, fx),
             Event::ReturnSpare => self.return_spare(now, fx),
             Event::ShutDown => self.shut_down(fx),
+            Event::SplitHold { token, part, new } => self.split_hold(token, &part, new),
+            Event::WriteValue { token, bytes } => {
+                // An event has no answer: who may not write has changed nothing.
+                let _ = self.write_value(token, &bytes);
+            }
             Event::WindUp { order } => self.wind_up(now, order, fx),
         }
         Ok(())
@@ -510,7 +535,7 @@ impl<T: ResourceType> Owner<T> {
         }
     }
 
-    /// Whether it may vanish: nothing held, waiting, lent, wanted or (at a debtor) borrowed.
+    /// Whether it may vanish: nothing held, waiting, lent, wanted or (at a debtor) borrowed, and no value known only here.
     ///
     /// A root whose credit is used up must remember what is: it stays once it has given any.
     #[must_use]
@@ -529,6 +554,7 @@ impl<T: ResourceType> Owner<T> {
             && self.waiting.is_empty()
             && self.wants.is_empty()
             && self.debtors.is_empty()
+            && self.has_no_bytes()
     }
 
     /// What the root had to lend when it entered its epoch.
@@ -544,7 +570,9 @@ impl<T: ResourceType> Owner<T> {
     /// When [`on_deadline`](Self::on_deadline) has something to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
-        self.waiting.iter().filter_map(Waiting::due).min()
+        let requests = self.waiting.iter().filter_map(Waiting::due).min();
+        let holds = self.next_give_way();
+        requests.min(holds).or(requests).or(holds)
     }
 }
 

@@ -5,11 +5,11 @@
 
 use super::walk::{PendingGrant, Walk};
 use super::{Owner, Spare, StandingWant, Upstream, sum};
-use crate::credit::{Credit, Level};
-use crate::effect::Effects;
+use crate::credit::Credit;
+use crate::effect::{Effect, Effects};
 use crate::id::{Order, Version};
 use crate::message::{Grant, Message, Want};
-use crate::policy::Policy;
+use crate::policy::Decision;
 use crate::resource::{Lending, ResourceType};
 use crate::time::Time;
 
@@ -24,14 +24,14 @@ impl<T: ResourceType> Owner<T> {
         spare: Spare,
         fx: &mut Effects<T>,
     ) {
-        self.add_extra(&mut walk);
+        self.add_extra(&mut walk, fx);
         self.give_back(&mut walk, spare, fx);
         self.settle_wants(now, &walk, fx);
         self.tell_debtors(walk, fx);
     }
 
     /// The policy's extra on top of grants, out of what nothing waits for.
-    fn add_extra(&mut self, walk: &mut Walk<T::Credit, T::Level>) {
+    fn add_extra(&mut self, walk: &mut Walk<T::Credit, T::Level>, fx: &mut Effects<T>) {
         for index in 0..walk.grants.len() {
             let peer = walk.grants[index].peer;
             if walk.grants[index + 1..]
@@ -40,15 +40,11 @@ impl<T: ResourceType> Owner<T> {
             {
                 continue;
             }
-            let extra = match self.settings.policy {
-                Policy::Exact => return,
-                // Cut off, so that a type that slices badly makes no credit.
-                Policy::Slice(parts) => walk.free.slice(parts.get()).meet(&walk.free),
-                Policy::Max => walk.free.clone(),
-            };
+            let extra = self.extra_for(peer, &walk.free);
             if extra.is_empty() {
                 continue;
             }
+            fx.decided(Decision::ExtraGranted);
             walk.free = walk.free.less(&extra);
             let grant = &mut walk.grants[index];
             grant.delta = sum(&grant.delta, &extra);
@@ -85,28 +81,29 @@ impl<T: ResourceType> Owner<T> {
         else {
             return;
         };
-        let beside = match (spare, self.settings.policy) {
-            (Spare::Return, _) => walk.free.clone(),
-            (Spare::Keep, Policy::Slice(parts)) if !walk.give.is_empty() => {
-                // A former writer keeps a slice, not all but one share.
-                walk.free.less(&walk.free.slice(parts.get()))
-            }
-            (Spare::Keep, Policy::Exact | Policy::Max | Policy::Slice(_)) => T::Credit::empty(),
+        let beside = match spare {
+            Spare::Return => walk.free.clone(),
+            Spare::Keep => self.beside(walk, fx),
         };
         walk.free = walk.free.less(&beside);
         let give = sum(&walk.give, &beside);
         if !give.is_empty() {
             self.borrowed = self.borrowed.less(&give);
             self.cached = self.cached.less(&give);
-            let fence = self.fence.now();
+            fx.push(Effect::Leaving);
+            let (fence, value) = (self.fence.now(), self.take_news());
             fx.send(
                 creditor,
                 Message::Return {
                     loan,
                     delta: give,
                     fence,
+                    value,
                 },
             );
+            if self.borrowed.is_empty() {
+                self.forget_value();
+            }
         }
         // A step that is met asks for nothing: only a grant could undo that, and it replaces the register.
         let borrowed = &self.borrowed;
@@ -198,6 +195,7 @@ impl<T: ResourceType> Owner<T> {
             self.recalling -= u32::from(!debtor.sent.is_empty());
             self.recalling += u32::from(!plan.steps.is_empty());
             debtor.sent = plan.steps.clone();
+            self.learned.note_asked(&plan.steps);
             if mine.is_empty() {
                 fx.send(
                     peer,
@@ -215,9 +213,11 @@ impl<T: ResourceType> Owner<T> {
                 order,
                 version,
                 delta,
+                opens_loan,
                 ..
             } in mine
             {
+                let value = self.known.value.clone().filter(|_| opens_loan);
                 fx.send(
                     peer,
                     Message::Grant(Grant {
@@ -228,6 +228,7 @@ impl<T: ResourceType> Owner<T> {
                         steps: plan.steps.clone(),
                         fence,
                         limit: debtor.limit,
+                        value,
                     }),
                 );
             }
@@ -265,9 +266,8 @@ impl<T: ResourceType> Owner<T> {
                 || self.is_used_up())
     }
 
-    /// Whether half of what the root could give for good in this epoch is gone.
+    /// Whether the root needs a new epoch to have anything to give.
     fn is_used_up(&self) -> bool {
-        let half = || T::Level::of(&self.opening().slice(2));
-        T::LENDING == Lending::UsedUp && !T::Level::of(&self.borrowed).reaches(&half())
+        T::LENDING == Lending::UsedUp && T::runs_low(&self.cached, &self.opening())
     }
 }

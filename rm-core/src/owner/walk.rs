@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::notice::{MISSED_MAX, Missed};
 use super::{Owner, STEPS_MAX};
 use crate::credit::{Credit, Level};
 use crate::id::{Class, Note, Order, PeerId, Version};
@@ -33,6 +34,8 @@ pub(super) struct Walk<C, L> {
     pub(super) busy: Vec<(Order, Blockers)>,
     /// A granted conversion gave something back, which older items may want.
     pub(super) gave_back: bool,
+    /// What is missing, oldest first: holders are told.
+    pub(super) missed: Vec<Missed<L>>,
 }
 
 /// Where one debtor stands.
@@ -53,6 +56,8 @@ pub(super) struct PendingGrant<C> {
     pub(super) order: Order,
     pub(super) version: Version,
     pub(super) delta: C,
+    /// Its debtor had nothing before.
+    pub(super) opens_loan: bool,
 }
 
 /// For whom debtors are asked.
@@ -84,6 +89,14 @@ impl<C: Credit, L: Level<C>> Walk<C, L> {
             grants: Vec::new(),
             busy: Vec::new(),
             gave_back: false,
+            missed: Vec::new(),
+        }
+    }
+
+    /// Somebody still misses something.
+    pub(super) fn note_missed(&mut self, missed: Missed<L>) {
+        if self.missed.len() < MISSED_MAX {
+            self.missed.push(missed);
         }
     }
 

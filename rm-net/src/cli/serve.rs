@@ -16,6 +16,7 @@ use super::exit::{Exit, Failure};
 use super::output::{Output, hex, millis, readable, tame};
 use super::signals::Signals;
 use crate::Node;
+use crate::types::Types;
 
 /// What is printed when the server is ready, for all that was in the way of its end, and when it has stopped.
 #[derive(Serialize)]
@@ -51,7 +52,7 @@ enum Event {
     },
 }
 
-pub(crate) async fn run(args: &Rmd, output: Output) -> Result<Exit, Failure> {
+pub(crate) async fn run(args: &Rmd, types: Types, output: Output) -> Result<Exit, Failure> {
     log_to_stderr(&args.log)?;
     refuse_strangers(&args.listen, args.insecure)?;
     let data_dir = data_dir(args.data_dir.clone(), |name| env::var_os(name))?;
@@ -60,6 +61,7 @@ pub(crate) async fn run(args: &Rmd, output: Output) -> Result<Exit, Failure> {
     let mut signals =
         signals.map_err(|error| Failure::system("cannot listen for signals", &error))?;
     let mut builder = Node::builder()
+        .types(types)
         .listen(&args.listen)
         .data_dir(&data_dir)
         .lease(args.lease);

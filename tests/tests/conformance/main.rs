@@ -10,6 +10,7 @@ mod local;
 mod regressions;
 mod rw_lock;
 mod tree;
+mod values;
 mod wind_up;
 
 use rm_core::credit::Credit as _;

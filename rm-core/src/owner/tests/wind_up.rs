@@ -5,6 +5,7 @@ use crate::effect::Effect;
 use crate::error::{Denied, LostReason};
 use crate::id::{LoanId, PeerId, Version};
 use crate::message::{Blockers, Grant, Message, Refusal, Step, Steps, Want};
+use crate::owner::Conversion;
 use crate::policy::Policy;
 
 const DEBTOR: PeerId = PeerId(1);
@@ -22,6 +23,7 @@ fn grant(units: u64) -> Message<Units> {
         steps: Steps::new(),
         fence: 2,
         limit: 100,
+        value: None,
     })
 }
 
@@ -58,6 +60,7 @@ fn returned(units: u64) -> Message<Units> {
         loan: LOAN,
         delta: Units(units),
         fence: 2,
+        value: None,
     }
 }
 
@@ -86,6 +89,7 @@ fn returned_by_debtor(units: u64) -> Message<Units> {
         loan: LENT,
         delta: Units(units),
         fence: 2,
+        value: None,
     }
 }
 
@@ -163,7 +167,11 @@ fn what_waits_is_denied_and_a_conversion_keeps_its_hold() {
     owner.acquire(NOW, request(6, 1), &mut Fx::new());
     owner.acquire(NOW, request(2, ALL), &mut Fx::new());
     owner.acquire(NOW, request(3, 1), &mut Fx::new());
-    owner.convert(NOW, token(1), converting(4), Units(ALL), &mut Fx::new());
+    owner.convert(
+        NOW,
+        Conversion::new(token(1), converting(4), Units(ALL)),
+        &mut Fx::new(),
+    );
     let fx = wind_up(&mut owner, 5);
     assert_eq!(fx.as_slice(), [denied(1), denied(2), denied(3)]);
     assert_eq!(owner.hold(token(1)).map(|hold| hold.credit), Some(Units(2)));
@@ -175,10 +183,18 @@ fn a_holder_may_become_less_but_not_more() {
     owner.acquire(NOW, request(2, 3), &mut Fx::new());
     wind_up(&mut owner, 3);
     let mut fx = Fx::new();
-    owner.convert(NOW, token(2), converting(4), Units(4), &mut fx);
+    owner.convert(
+        NOW,
+        Conversion::new(token(2), converting(4), Units(4)),
+        &mut fx,
+    );
     assert_eq!(fx.as_slice(), [denied(2)]);
     let mut fx = Fx::new();
-    owner.convert(NOW, token(2), converting(5), Units(1), &mut fx);
+    owner.convert(
+        NOW,
+        Conversion::new(token(2), converting(5), Units(1)),
+        &mut fx,
+    );
     assert_eq!(mail(&fx), [(CREDITOR, returned(2))]);
     assert_eq!(grants(&fx), [2]);
 }

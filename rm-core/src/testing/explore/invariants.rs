@@ -27,6 +27,7 @@ impl<T: ResourceType> World<T> {
         }
         self.check_books(plan)?;
         self.check_exclusion(plan)?;
+        self.check_values(plan)?;
         if self.is_quiet() {
             let pending = self.pending_requests(plan);
             self.check_progress(plan, &pending)?;
@@ -99,6 +100,26 @@ impl<T: ResourceType> World<T> {
         Ok(())
     }
 
+    /// Whoever holds reads what was written last in the world: nobody else can have written since it began.
+    fn check_values(&self, plan: &Plan<T>) -> Result<(), Fault> {
+        for (index, client) in self.clients.iter().enumerate() {
+            if client.holds.is_empty() {
+                continue;
+            }
+            let known = self.owners[plan.clients[index].place].value();
+            let known = known.map(|value| (value.is_doubtful(), &value.bytes[..]));
+            let written = self.written.as_ref().map(|bytes| (false, &bytes[..]));
+            if known != written {
+                let client = plan.client_name(index);
+                return Err(Fault(format!(
+                    "client {client} holds, and reads {known:?} (doubtful, bytes) where {written:?} was \
+                     written last"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     fn pending_requests(&self, plan: &Plan<T>) -> Vec<Pending<T::Credit>> {
         let mut pending = Vec::new();
         for (index, client) in self.clients.iter().enumerate() {
@@ -113,7 +134,8 @@ impl<T: ResourceType> World<T> {
                 | Step::Reduce { .. }
                 | Step::Release
                 | Step::ReturnSpare
-                | Step::WindUp => continue,
+                | Step::WindUp
+                | Step::WriteValue => continue,
             };
             pending.push(Pending {
                 client: index,

@@ -103,7 +103,11 @@ impl<T: ResourceType> Plan<T> {
                 let client = self.client_name(place.client);
                 return format!("{client}'s wind-up (#{})", order.seq);
             }
-            Step::Cancel | Step::Reduce { .. } | Step::Release | Step::ReturnSpare => {
+            Step::Cancel
+            | Step::Reduce { .. }
+            | Step::Release
+            | Step::ReturnSpare
+            | Step::WriteValue => {
                 return format!("an unknown request {order}");
             }
         };
@@ -183,6 +187,7 @@ impl<T: ResourceType> Plan<T> {
                     Step::Release => "releases".into(),
                     Step::ReturnSpare => "has its node return what is spare".into(),
                     Step::WindUp => "has its node wind up".into(),
+                    Step::WriteValue => "writes the value".into(),
                 };
                 format!("{name} at {node} {what}")
             }
@@ -211,6 +216,7 @@ impl<T: ResourceType> Plan<T> {
             Effect::Grant { token, fence } => {
                 format!("{} is granted, token {fence:#x}", client(token.index))
             }
+            Effect::Leaving => "credit leaves".into(),
             Effect::Lost { token, why } => format!("{} loses its hold: {why}", client(token.index)),
             Effect::Send { to, message } => {
                 let to = to.0 as usize;
@@ -220,6 +226,10 @@ impl<T: ResourceType> Plan<T> {
                     "nobody"
                 };
                 format!("to {name}: {}", self.message_in_words(message))
+            }
+            Effect::Wanted { token, by } => {
+                let waiter = self.request_name(by.order);
+                format!("{} is told that {waiter} waits", client(token.index))
             }
         }
     }

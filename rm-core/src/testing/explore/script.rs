@@ -76,6 +76,7 @@ pub(super) enum Step<C> {
     Release,
     ReturnSpare,
     WindUp,
+    WriteValue,
 }
 
 /// A client: where it lives and what it does there.
@@ -152,6 +153,12 @@ impl<C> Client<C> {
         self.then(Step::WindUp)
     }
 
+    /// Then it writes the value, which takes a hold of everything. Every holder must then read it.
+    #[must_use]
+    pub fn write_value(self) -> Self {
+        self.then(Step::WriteValue)
+    }
+
     fn then(mut self, step: Step<C>) -> Self {
         self.steps.push(step);
         self
@@ -170,7 +177,8 @@ impl<C> Client<C> {
                 | Step::Convert { .. }
                 | Step::Reduce { .. }
                 | Step::ReturnSpare
-                | Step::WindUp => {}
+                | Step::WindUp
+                | Step::WriteValue => {}
             }
         }
         self.steps.len()
@@ -209,7 +217,7 @@ impl<C> Client<C> {
                 Step::Cancel if !after_request => return Some("cancels no request"),
                 Step::Cancel => holds = matches!(self.steps[index - 1], Step::Convert { .. }),
                 Step::Release => holds = false,
-                Step::Convert { .. } | Step::Reduce { .. } => {}
+                Step::Convert { .. } | Step::Reduce { .. } | Step::WriteValue => {}
             }
         }
         holds.then_some("does not release in the end")
@@ -232,7 +240,11 @@ pub(super) fn requests<C: Credit>(clients: &[Client<C>]) -> Vec<Place> {
             let class = match what {
                 Step::Acquire { .. } | Step::WindUp => Class::New,
                 Step::Convert { .. } => Class::Convert,
-                Step::Cancel | Step::Reduce { .. } | Step::Release | Step::ReturnSpare => continue,
+                Step::Cancel
+                | Step::Reduce { .. }
+                | Step::Release
+                | Step::ReturnSpare
+                | Step::WriteValue => continue,
             };
             places.push(Place {
                 client,

@@ -19,7 +19,7 @@ use crate::error::Denied;
 use crate::id::{LoanId, Order, PeerId, Token};
 use crate::message::Message;
 use crate::owner::view::Clocks;
-use crate::owner::{Owner, Request, Settings};
+use crate::owner::{Conversion, Owner, Request, Settings};
 use crate::resource::ResourceType;
 use crate::time::Time;
 
@@ -139,6 +139,8 @@ pub(super) struct World<T: ResourceType> {
     pub(super) clients: Vec<ClientState<T::Credit>>,
     /// The highest token of ended holds, by what they were asked as.
     pub(super) ended: Rc<Vec<(T::Credit, u64)>>,
+    /// The last value that anybody wrote: the client and the step.
+    pub(super) written: Option<[u8; 2]>,
 }
 
 impl<T: ResourceType> Clone for World<T> {
@@ -148,6 +150,7 @@ impl<T: ResourceType> Clone for World<T> {
             channels: self.channels.clone(),
             clients: self.clients.clone(),
             ended: Rc::clone(&self.ended),
+            written: self.written,
         }
     }
 }
@@ -183,6 +186,7 @@ impl<T: ResourceType> World<T> {
             clients: plan.clients.iter().map(client).collect(),
             owners,
             ended: Rc::default(),
+            written: None,
         }
     }
 
@@ -259,12 +263,8 @@ impl<T: ResourceType> World<T> {
             Step::Acquire { ask, try_only } => {
                 client.phase = Phase::Waiting;
                 let request = Request {
-                    token,
-                    order: plan.order(index, step),
-                    ask: T::Level::of(ask),
                     try_only: *try_only,
-                    deadline: None,
-                    note: None,
+                    ..Request::new(token, plan.order(index, step), T::Level::of(ask))
                 };
                 owner.acquire(Time::ZERO, request, fx);
             }
@@ -293,13 +293,9 @@ impl<T: ResourceType> World<T> {
             },
             Step::Convert { to } => {
                 client.phase = Phase::Converting;
-                owner.convert(
-                    Time::ZERO,
-                    token,
-                    plan.order(index, step),
-                    T::Level::of(to),
-                    fx,
-                );
+                let order = plan.order(index, step);
+                let conversion = Conversion::new(token, order, T::Level::of(to));
+                owner.convert(Time::ZERO, conversion, fx);
             }
             Step::Reduce { keep } => {
                 let fence = owner.reduce(Time::ZERO, token, keep, fx);
@@ -313,6 +309,12 @@ impl<T: ResourceType> World<T> {
             }
             Step::ReturnSpare => owner.return_spare(Time::ZERO, fx),
             Step::WindUp => owner.wind_up(Time::ZERO, plan.order(index, step), fx),
+            Step::WriteValue => {
+                let bytes = [index as u8, step as u8];
+                let wrote = owner.write_value(token, &bytes);
+                wrote.expect("a script writes while it holds everything");
+                self.written = Some(bytes);
+            }
         }
         script.place
     }
@@ -339,6 +341,7 @@ impl<T: ResourceType> World<T> {
             match effect {
                 Effect::Deny { token, why } => self.on_deny(plan, node, token, &why)?,
                 Effect::Grant { token, fence } => self.on_grant(plan, node, token, fence)?,
+                Effect::Leaving | Effect::Wanted { .. } => {}
                 Effect::Lost { .. } => {
                     return Err(Fault("a hold is lost though no session ended".into()));
                 }
@@ -375,7 +378,8 @@ impl<T: ResourceType> World<T> {
             | Step::Reduce { .. }
             | Step::Release
             | Step::ReturnSpare
-            | Step::WindUp => {
+            | Step::WindUp
+            | Step::WriteValue => {
                 unreachable!("a client waits only for what it asked")
             }
         };
