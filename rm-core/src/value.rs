@@ -24,7 +24,8 @@ pub const VALUE_BYTES_MAX: usize = 64 * 1024;
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_structs, reason = "the wire carries each field")]
 pub struct Value {
-    /// The fencing token of the hold that wrote the bytes, so a later write has a larger version. 0: no write is known.
+    /// The fencing token of the hold that wrote the bytes, so what a later hold writes has a larger version. 0: no write
+    /// is known.
     pub version: u64,
     /// Whether a later write may have been lost.
     pub state: ValueState,

@@ -2,5 +2,4 @@
 
 pub mod exploration;
 pub mod pump;
-pub mod semaphore;
 pub mod workload;

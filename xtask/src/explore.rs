@@ -1,4 +1,5 @@
-//! `cargo xtask explore`: the exhaustive exploration of small clusters, in the test `explore` of `rm-tests`.
+//! `cargo xtask explore`: the exhaustive exploration of small clusters, in the tests `explore` of `rm-tests` and
+//! `rm-types`.
 //!
 //! These tests visit millions of states. They have a profile of their own, optimised and with all assertions
 //! on, and are left out of a plain `cargo test`.
@@ -31,6 +32,8 @@ pub(crate) fn run(
         "explore",
         "--package",
         "rm-tests",
+        "--package",
+        "rm-types",
         "--test",
         "explore",
         "--no-fail-fast",

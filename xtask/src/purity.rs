@@ -25,7 +25,7 @@ const CORE: [&str; 9] = [
 ];
 
 /// The crates held to that list. A lock type knows the core and nothing of the network.
-const PURE: [&str; 2] = ["rm-core", "rm-rwlock"];
+const PURE: [&str; 3] = ["rm-core", "rm-rwlock", "rm-types"];
 
 /// Fails, naming what is too much, when a pure crate links something else than it may.
 pub(crate) fn run(workspace: &Workspace) -> Result<(), String> {
@@ -92,5 +92,7 @@ mod tests {
     fn a_lock_type_may_link_the_core_but_not_the_network() {
         let tree = "rm-rwlock v0.1.0\nrm-core v0.1.0\nsmallvec v1.16.5\nrm-net v0.1.0\n";
         assert_eq!(excess("rm-rwlock", tree), ["rm-net"]);
+        let tree = tree.replace("rm-rwlock", "rm-types");
+        assert_eq!(excess("rm-types", &tree), ["rm-net"]);
     }
 }

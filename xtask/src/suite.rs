@@ -81,7 +81,7 @@ fn clippy(workspace: &Workspace, what: &[&str], report: &mut Report) -> Result<(
 /// In a build of the whole workspace every crate gets the features that any other asks for. That can hide a feature
 /// that a crate forgot to ask for itself, so each one is built once as its users build it.
 fn alone(workspace: &Workspace, report: &mut Report) -> Result<(), String> {
-    for package in ["rm-core", "rm-rwlock", "rm-net"] {
+    for package in ["rm-core", "rm-rwlock", "rm-types", "rm-net"] {
         clippy(workspace, &["--package", package], report)?;
     }
     Ok(())

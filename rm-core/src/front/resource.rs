@@ -2,6 +2,7 @@
 
 mod holds;
 mod notices;
+mod value;
 
 use core::convert::Infallible;
 use core::fmt;
@@ -28,7 +29,6 @@ use crate::resource::ResourceType;
 use crate::session::packet::Item;
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 use crate::time::Time;
-use crate::value::{Value, WriteError};
 
 /// One resource at this node.
 pub struct Resource<T: ResourceType> {
@@ -269,33 +269,6 @@ impl<T: ResourceType> Resource<T> {
         };
         self.leave(turn);
         poll
-    }
-
-    /// The value, as a holder may rely on it.
-    pub(super) fn value(&self, token: Token) -> Result<Option<Arc<Value>>, LostReason> {
-        let turn = self.enter(Clock::Recent);
-        let value = match turn.inner.why_lost(token) {
-            Some(why) => Err(why),
-            None => Ok(turn.inner.owner.value().cloned()),
-        };
-        self.leave(turn);
-        value
-    }
-
-    /// Writes the value for a holder of everything.
-    pub(super) fn set_value(&self, token: Token, bytes: &[u8]) -> Result<(), WriteError> {
-        let mut turn = self.enter(Clock::Recent);
-        let written = match turn.inner.why_lost(token) {
-            Some(why) => Err(why.into()),
-            None => turn.inner.owner.write_value(token, bytes),
-        };
-        self.leave(turn);
-        written
-    }
-
-    /// How many bytes the value has, if the creditor would doubt it without this node and can be told.
-    pub(super) fn unreturned_bytes(&self) -> Option<usize> {
-        self.with_owner(|owner| owner.unreturned_value().map(|value| value.bytes.len()))
     }
 
     /// Whoever asked for the loss no longer waits for it.

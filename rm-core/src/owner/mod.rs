@@ -67,8 +67,6 @@ use crate::message::{Blockers, Step, Steps};
 use crate::policy::Policy;
 use crate::resource::{Lending, ResourceType};
 use crate::time::Time;
-#[cfg(doc)]
-use crate::value::VALUE_BYTES_MAX;
 
 /// The most steps a recall register carries. The first one alone would do; more save round trips.
 pub const STEPS_MAX: usize = 64;
@@ -87,8 +85,8 @@ pub struct Settings {
     pub try_limit: Duration,
     /// How many wants of one debtor may wait here; more are refused. 4,096 by default.
     pub wants_per_debtor_max: usize,
-    /// The most bytes of a value that is written here or comes from a debtor; no more than [`VALUE_BYTES_MAX`] count.
-    /// The same at all nodes. 1,024 by default.
+    /// The most bytes of a value, written here or by a debtor: the same at all nodes, 1,024 by default. No more count
+    /// than [`VALUE_BYTES_MAX`](crate::value::VALUE_BYTES_MAX).
     pub value_bytes_max: usize,
 }
 

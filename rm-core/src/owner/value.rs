@@ -51,7 +51,9 @@ impl<T: ResourceType> Owner<T> {
             let bytes = bytes.len();
             return Err(WriteError::TooLarge { bytes, max });
         }
-        let version = hold.fence;
+        // Another member of its group may have written, with a larger token.
+        let before = self.value().map_or(0, |value| value.version);
+        let version = hold.fence.max(before);
         self.learn(Arc::new(Value {
             version,
             state: ValueState::Sure,

@@ -1,9 +1,10 @@
 //! What an exploration sees of an owner: its registers, and what tells one state from another.
 //!
 //! Two owners are in the same state if they will do the same from now on. So some of what an owner knows is left out
-//! here: what is for people, and fencing numbers where nobody asks about them. Others are hashed as *ranks*:
+//! here: what is for people, and fencing numbers where nobody asks about them. Others count only by *rank*:
 //! versions of wants and names of loans are only compared with those on the same link, so a state in which
 //! they are all ten higher is the same state. Without that a livelock would never come back to where it was.
+//! They are noted apart from the hash, for the explorer to compare them over all of a link.
 //!
 //! Every struct is taken apart field by field, so that a new field must be thought about here.
 
@@ -16,44 +17,57 @@ use crate::policy::Policy;
 use crate::resource::ResourceType;
 use crate::value::Value;
 
-/// The numbers in use on one link between a debtor and its creditor: in both books and under way.
+/// A number that is only compared with others of its kind on the same link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LinkNumber {
+    /// The debtor of the link, by its index in the tree, which is its [`PeerId`] too; [`OWN_LINK`] for the link
+    /// to the creditor of whoever has the number.
+    pub(crate) link: u8,
+    pub(crate) kind: NumberKind,
+    pub(crate) value: u64,
+}
+
+/// The link between an owner, or a channel, and the creditor above it. The root is nobody's debtor.
+pub(crate) const OWN_LINK: u8 = 0;
+
+/// What a number names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NumberKind {
+    Loan,
+    Version,
+}
+
+/// The numbers that an owner or a message has, in the sequence in which they stand in it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LinkNumbers {
-    versions: Vec<Version>,
-    loans: Vec<LoanId>,
+    list: Vec<LinkNumber>,
 }
 
 impl LinkNumbers {
-    pub(crate) fn clear(&mut self) {
-        self.versions.clear();
-        self.loans.clear();
+    pub(crate) fn note_version(&mut self, link: u8, version: Version) {
+        self.list.push(LinkNumber {
+            link,
+            kind: NumberKind::Version,
+            value: version.0,
+        });
     }
 
-    pub(crate) fn note_version(&mut self, version: Version) {
-        if let Err(index) = self.versions.binary_search(&version) {
-            self.versions.insert(index, version);
-        }
+    pub(crate) fn note_loan(&mut self, link: u8, loan: LoanId) {
+        self.list.push(LinkNumber {
+            link,
+            kind: NumberKind::Loan,
+            value: u64::from(loan.epoch) << 32 | u64::from(loan.counter),
+        });
     }
 
-    pub(crate) fn note_loan(&mut self, loan: LoanId) {
-        if let Err(index) = self.loans.binary_search(&loan) {
-            self.loans.insert(index, loan);
-        }
+    pub(crate) fn extend(&mut self, other: &Self) {
+        self.list.extend_from_slice(&other.list);
     }
 
-    /// How many smaller versions are in use.
-    pub(crate) fn rank_of_version(&self, version: Version) -> u8 {
-        self.versions.partition_point(|&other| other < version) as u8
-    }
-
-    /// How many smaller names of loans are in use.
-    pub(crate) fn rank_of_loan(&self, loan: LoanId) -> u8 {
-        self.loans.partition_point(|&other| other < loan) as u8
+    pub(crate) fn iter(&self) -> impl Iterator<Item = LinkNumber> {
+        self.list.iter().copied()
     }
 }
-
-/// The numbers of every link: by the index of its debtor in the tree, which is its [`PeerId`] too.
-pub(crate) type Links = [LinkNumbers];
 
 /// Whether fencing numbers are part of a state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,36 +114,12 @@ impl<T: ResourceType> Owner<T> {
             .flat_map(|(&peer, d)| d.sent.iter().map(move |step| (peer, step)))
     }
 
-    /// Notes the numbers this owner, of index `own` in the tree, has of its links.
-    pub(crate) fn note_numbers(&self, own: usize, links: &mut Links) {
-        if let Upstream::Debtor {
-            peer: _,
-            loan,
-            dead,
-        } = self.upstream
-        {
-            links[own].note_loan(loan);
-            links[own].note_loan(dead);
-            for want in &self.wants {
-                links[own].note_version(want.version);
-            }
-        }
-        for (peer, _, version) in self.debtors_wants() {
-            links[peer.0 as usize].note_version(version);
-        }
-        for (peer, debtor) in &self.debtors {
-            if let Some(loan) = debtor.id {
-                links[peer.0 as usize].note_loan(loan);
-            }
-        }
-    }
-
-    /// Hashes what tells this state of the owner, of index `own` in the tree, from another one.
+    /// Hashes what tells this state of the owner from another one, but for the numbers of its links: they are
+    /// noted.
     pub(crate) fn hash_state<H: Hasher>(
         &self,
-        own: usize,
-        links: &Links,
         clocks: Clocks,
+        numbers: &mut LinkNumbers,
         state: &mut H,
     ) {
         let Self {
@@ -167,8 +157,8 @@ impl<T: ResourceType> Owner<T> {
         }
         if let Upstream::Debtor { peer, loan, dead } = upstream {
             peer.is_some().hash(state);
-            state.write_u8(links[own].rank_of_loan(*loan));
-            state.write_u8(links[own].rank_of_loan(*dead));
+            numbers.note_loan(OWN_LINK, *loan);
+            numbers.note_loan(OWN_LINK, *dead);
         }
         if clocks == Clocks::Kept {
             state.write_u64(fence.now());
@@ -178,7 +168,7 @@ impl<T: ResourceType> Owner<T> {
         state.write_u8(debtors.len() as u8);
         for (peer, debtor) in debtors {
             state.write_u8(peer.0 as u8);
-            hash_debtor(debtor, &links[peer.0 as usize], state);
+            hash_debtor(*peer, debtor, numbers, state);
         }
         for (token, hold) in holds.iter() {
             state.write_u8(1);
@@ -190,7 +180,7 @@ impl<T: ResourceType> Owner<T> {
         }
         state.write_u8(0);
         for item in waiting {
-            hash_waiting(item, links, state);
+            hash_waiting(item, numbers, state);
         }
         state.write_u8(0);
         for recalled in recall {
@@ -198,7 +188,7 @@ impl<T: ResourceType> Owner<T> {
         }
         state.write_u8(0);
         for want in wants {
-            hash_standing(want, &links[own], state);
+            hash_standing(want, numbers, state);
         }
     }
 }
@@ -214,7 +204,11 @@ fn hash_recall<C: Hash, H: Hasher>(recalled: &RecallStep<C>, state: &mut H) {
     (busy_sent, busy).hash(state);
 }
 
-fn hash_standing<L: Hash, H: Hasher>(want: &StandingWant<L>, link: &LinkNumbers, state: &mut H) {
+fn hash_standing<L: Hash, H: Hasher>(
+    want: &StandingWant<L>,
+    numbers: &mut LinkNumbers,
+    state: &mut H,
+) {
     let StandingWant {
         order,
         version,
@@ -222,11 +216,16 @@ fn hash_standing<L: Hash, H: Hasher>(want: &StandingWant<L>, link: &LinkNumbers,
     } = want;
     state.write_u8(1);
     hash_order(order, state);
-    state.write_u8(link.rank_of_version(*version));
+    numbers.note_version(OWN_LINK, *version);
     level.hash(state);
 }
 
-fn hash_debtor<C: Hash, H: Hasher>(debtor: &Debtor<C>, link: &LinkNumbers, state: &mut H) {
+fn hash_debtor<C: Hash, H: Hasher>(
+    peer: PeerId,
+    debtor: &Debtor<C>,
+    numbers: &mut LinkNumbers,
+    state: &mut H,
+) {
     // Limits matter only after thousands of exclusive holds, and no time passes.
     let Debtor {
         loan,
@@ -239,7 +238,10 @@ fn hash_debtor<C: Hash, H: Hasher>(debtor: &Debtor<C>, link: &LinkNumbers, state
         silent,
     } = debtor;
     loan.hash(state);
-    id.map(|id| link.rank_of_loan(id)).hash(state);
+    id.is_some().hash(state);
+    if let Some(id) = id {
+        numbers.note_loan(peer.0 as u8, *id);
+    }
     (limit_owed, silent).hash(state);
     for step in sent {
         hash_step(step, state);
@@ -247,7 +249,7 @@ fn hash_debtor<C: Hash, H: Hasher>(debtor: &Debtor<C>, link: &LinkNumbers, state
     state.write_u8(0);
 }
 
-fn hash_waiting<L: Hash, H: Hasher>(item: &Waiting<L>, links: &Links, state: &mut H) {
+fn hash_waiting<L: Hash, H: Hasher>(item: &Waiting<L>, numbers: &mut LinkNumbers, state: &mut H) {
     let Waiting {
         order,
         asker,
@@ -267,8 +269,8 @@ fn hash_waiting<L: Hash, H: Hasher>(item: &Waiting<L>, links: &Links, state: &mu
     match asker {
         Asker::Convert(token) => (1_u8, token).hash(state),
         Asker::Debtor(peer, version) => {
-            let rank = links[peer.0 as usize].rank_of_version(*version);
-            (2_u8, peer, rank).hash(state);
+            numbers.note_version(peer.0 as u8, *version);
+            (2_u8, peer).hash(state);
         }
         Asker::Local(token) => (3_u8, token).hash(state),
     }

@@ -2,6 +2,7 @@
 //!
 //! * [`laws`] checks the algebra of a credit, and what its resource type says of it.
 //! * [`explore`] visits every interleaving of a small world of owners and clients.
+//! * [`verify`] does all of it for a type of yours, in one call.
 //!
 //! Feature `testing`. It is for tests only: it asserts, panics and takes its time.
 
@@ -13,6 +14,7 @@
 
 pub mod explore;
 pub mod laws;
+pub mod verify;
 
 use std::hash::{BuildHasher, RandomState};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rm_core::error::Denied;
 use rm_rwlock::credit::RwLockType;
 use rm_tests::pump::{Cluster, Outcome};
-use rm_tests::semaphore::{Semaphore, Units};
+use rm_types::{SemaphoreType, Units};
 
 use crate::{
     ALL, D2, D3, D4, L, M, NONE, READ, T, all_but, assert_books, cache, chain, shares, star,
@@ -112,8 +112,8 @@ fn k7_what_is_held_is_not_given_back() {
 }
 
 /// Two units and three, borrowed one after the other.
-fn five_cached_units() -> Cluster<Semaphore> {
-    let mut units = Cluster::star(&Semaphore(8), 2);
+fn five_cached_units() -> Cluster<SemaphoreType> {
+    let mut units = Cluster::star(&SemaphoreType::with_units(8), 2);
     let parts = [2, 3].map(|count| units.acquire(D2, Units(count)));
     assert_eq!(units.settle(), 4);
     for part in parts {

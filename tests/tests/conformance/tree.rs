@@ -4,7 +4,7 @@ use rm_core::credit::Credit as _;
 use rm_core::error::Denied;
 use rm_rwlock::credit::RwLockType;
 use rm_tests::pump::{Cluster, Outcome};
-use rm_tests::semaphore::{Semaphore, Units};
+use rm_types::{SemaphoreType, Units};
 
 use crate::{ALL, L, M, NONE, READ, T, all_but, assert_books, cache, chain, shares};
 
@@ -112,7 +112,7 @@ fn h9_h10_a_held_share_is_not_recalled_for_a_reader() {
 
 #[test]
 fn h9_units_that_conflict_with_nothing_are_returned_only_when_their_holder_is_done() {
-    let mut units = Cluster::chain(&Semaphore(4), 2);
+    let mut units = Cluster::chain(&SemaphoreType::with_units(4), 2);
     let below = units.acquire(M, Units(2));
     units.settle();
     let above = units.acquire(T, Units(3));
@@ -127,7 +127,7 @@ fn h9_units_that_conflict_with_nothing_are_returned_only_when_their_holder_is_do
 
 #[test]
 fn h10_a_try_for_units_that_are_held_below_is_busy() {
-    let mut units = Cluster::chain(&Semaphore(4), 2);
+    let mut units = Cluster::chain(&SemaphoreType::with_units(4), 2);
     let below = units.acquire(M, Units(2));
     units.settle();
     let above = units.try_acquire(T, Units(3));

@@ -4,7 +4,7 @@
 use rm_core::error::Denied;
 use rm_rwlock::credit::RwLockType;
 use rm_tests::pump::{Cluster, Outcome};
-use rm_tests::semaphore::{Semaphore, Units};
+use rm_types::{SemaphoreType, Units};
 
 use crate::{
     ALL, D2, D3, D4, L, Lock, M, NONE, READ, T, all_but, assert_books, cache, chain, shares, star,
@@ -176,7 +176,7 @@ fn k9_a_recall_of_a_holder_that_winds_up_is_met_when_it_releases() {
 /// wind-up were younger than all of its requests.
 #[test]
 fn k6_a_debtor_in_constant_use_lets_go_of_its_credit() {
-    let mut units = Cluster::chain(&Semaphore(4), 1);
+    let mut units = Cluster::chain(&SemaphoreType::with_units(4), 1);
     let first = units.acquire(M, Units(4));
     units.settle();
     units.wind_up(T);

@@ -6,7 +6,7 @@
 
 use rm_core::testing::explore::{Client, Tree};
 use rm_rwlock::credit::{RwCredit, RwLockType};
-use rm_tests::exploration::{Fences, explore, many_orders, scenario};
+use rm_tests::exploration::{Family, many_orders, scenario};
 
 use crate::{L1, L2, L3, ROOT, tree};
 
@@ -62,13 +62,7 @@ fn habits_of_two_leaves() {
             ],
         ),
     ];
-    explore(
-        "RW, habits, root + 2",
-        &LOCK,
-        &many_orders(),
-        Fences::Forgotten,
-        &scenarios,
-    );
+    Family::new("RW, habits, root + 2", &LOCK).explore(&scenarios);
 }
 
 #[test]
@@ -95,11 +89,5 @@ fn habits_in_a_tree() {
             [again(L1, READ, 4), again(L3, WRITE, 4)],
         ),
     ];
-    explore(
-        "RW, habits, tree",
-        &LOCK,
-        &many_orders(),
-        Fences::Forgotten,
-        &scenarios,
-    );
+    Family::new("RW, habits, tree", &LOCK).explore(&scenarios);
 }

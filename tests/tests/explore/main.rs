@@ -4,13 +4,16 @@
 //! Each test is a family of scenarios. Most scenarios are the smallest world in which some simpler rule of
 //! the protocol fails (docs/PROTOCOL.md lists them); their names say what happens in them.
 //!
-//! `RM_EXPLORE=long` tries more orders and larger worlds. Run with `--nocapture` to see the table. A violation
-//! prints the order of the requests and the shortest run that leads to it.
+//! `RM_EXPLORE=long` tries more orders and larger worlds, `RM_REDUCTION=none` every interleaving where some are
+//! left out otherwise. Run with `--nocapture` to see the table. A violation prints the order of the requests and the
+//! shortest run that leads to it.
 
 mod adaptive;
 mod rw_lock;
+mod rw_variants;
 mod semaphore;
 mod values;
+mod verified;
 mod wind_up;
 
 use rm_core::testing::explore::Tree;

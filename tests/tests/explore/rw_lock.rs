@@ -1,42 +1,42 @@
 //! The RW lock: readers, writers, upgrades, downgrades, tries, cancellations and voluntary returns.
 
-use rm_core::testing::explore::{Client, Orders, Tree};
+use rm_core::testing::explore::{Client, Tree};
 use rm_rwlock::credit::{RwCredit, RwLockType};
-use rm_tests::exploration::{Fences, explore, is_long, many_orders, scenario, some_orders};
+use rm_tests::exploration::{Family, is_long, scenario, some_orders};
 
 use crate::{L1, L2, L3, M, ROOT, deep_tree, tree};
 
-const READ: RwCredit = RwCredit::READ;
-const UPGRADABLE: RwCredit = RwCredit::UPGRADABLE;
+pub(crate) const READ: RwCredit = RwCredit::READ;
+pub(crate) const UPGRADABLE: RwCredit = RwCredit::UPGRADABLE;
 /// The lock under exploration has four shares: enough for one too many readers, and few states.
-const LOCK: RwLockType = RwLockType::with_shares(4);
-const WRITE: RwCredit = LOCK.write();
+pub(crate) const LOCK: RwLockType = RwLockType::with_shares(4);
+pub(crate) const WRITE: RwCredit = LOCK.write();
 
-fn at(node: usize) -> Client<RwCredit> {
+pub(crate) fn at(node: usize) -> Client<RwCredit> {
     Client::at(node)
 }
 
-fn reads(node: usize) -> Client<RwCredit> {
+pub(crate) fn reads(node: usize) -> Client<RwCredit> {
     at(node).acquire(READ).release()
 }
 
-fn writes(node: usize) -> Client<RwCredit> {
+pub(crate) fn writes(node: usize) -> Client<RwCredit> {
     at(node).acquire(WRITE).release()
 }
 
-fn tries_to_write(node: usize) -> Client<RwCredit> {
+pub(crate) fn tries_to_write(node: usize) -> Client<RwCredit> {
     at(node).try_acquire(WRITE).release()
 }
 
-fn upgrades(node: usize) -> Client<RwCredit> {
+pub(crate) fn upgrades(node: usize) -> Client<RwCredit> {
     at(node).acquire(UPGRADABLE).convert(WRITE).release()
 }
 
-fn downgrades(node: usize) -> Client<RwCredit> {
+pub(crate) fn downgrades(node: usize) -> Client<RwCredit> {
     at(node).acquire(WRITE).reduce(READ).release()
 }
 
-fn cancels_a_write(node: usize) -> Client<RwCredit> {
+pub(crate) fn cancels_a_write(node: usize) -> Client<RwCredit> {
     at(node).acquire(WRITE).cancel()
 }
 
@@ -91,13 +91,7 @@ fn root_and_two_leaves() {
             ],
         ),
     ];
-    explore(
-        "RW, root + 2",
-        &LOCK,
-        &Orders::All,
-        Fences::Forgotten,
-        &scenarios,
-    );
+    Family::new("RW, root + 2", &LOCK).explore(&scenarios);
 }
 
 /// The same world with requests that do not wait, or not to the end.
@@ -152,13 +146,7 @@ fn tries_and_cancels_at_two_leaves() {
             ],
         ),
     ];
-    explore(
-        "RW, root + 2, tries and cancels",
-        &LOCK,
-        &Orders::All,
-        Fences::Forgotten,
-        &scenarios,
-    );
+    Family::new("RW, root + 2, tries and cancels", &LOCK).explore(&scenarios);
 }
 
 /// Four clients, or three of two operations each, at the root and two leaves: many orders.
@@ -193,13 +181,7 @@ fn more_clients_at_two_leaves() {
             ],
         ),
     ];
-    explore(
-        "RW, root + 2, more",
-        &LOCK,
-        &many_orders(),
-        Fences::Forgotten,
-        &scenarios,
-    );
+    Family::new("RW, root + 2, more", &LOCK).explore(&scenarios);
 }
 
 #[test]
@@ -252,13 +234,7 @@ fn root_and_three_leaves() {
             [upgrades(1), upgrades(2), upgrades(3)],
         ),
     ];
-    explore(
-        "RW, root + 3",
-        &LOCK,
-        &many_orders(),
-        Fences::Forgotten,
-        &scenarios,
-    );
+    Family::new("RW, root + 3", &LOCK).explore(&scenarios);
 }
 
 #[test]
@@ -315,13 +291,7 @@ fn a_tree_with_a_middle_owner() {
             [downgrades(L1), reads(L2), writes(L3)],
         ),
     ];
-    explore(
-        "RW, tree",
-        &LOCK,
-        &many_orders(),
-        Fences::Forgotten,
-        &scenarios,
-    );
+    Family::new("RW, tree", &LOCK).explore(&scenarios);
 }
 
 #[test]
@@ -357,13 +327,7 @@ fn tries_and_cancels_in_a_tree() {
             [cancels_a_write(L1), writes(L3), reads(M)],
         ),
     ];
-    explore(
-        "RW, tree, tries and cancels",
-        &LOCK,
-        &many_orders(),
-        Fences::Forgotten,
-        &scenarios,
-    );
+    Family::new("RW, tree, tries and cancels", &LOCK).explore(&scenarios);
 }
 
 #[test]
@@ -398,13 +362,9 @@ fn more_clients_in_a_tree() {
             ],
         ));
     }
-    explore(
-        "RW, tree, more",
-        &LOCK,
-        &some_orders(),
-        Fences::Forgotten,
-        &scenarios,
-    );
+    Family::new("RW, tree, more", &LOCK)
+        .orders(some_orders())
+        .explore(&scenarios);
 }
 
 #[test]
@@ -453,13 +413,7 @@ fn voluntary_returns() {
             [upgrades(3), reads(4), writes(ROOT)],
         ),
     ];
-    explore(
-        "RW, voluntary returns",
-        &LOCK,
-        &many_orders(),
-        Fences::Forgotten,
-        &scenarios,
-    );
+    Family::new("RW, voluntary returns", &LOCK).explore(&scenarios);
 }
 
 #[test]
@@ -489,11 +443,7 @@ fn fencing_numbers() {
             [upgrades(L1), reads(L2), reads(L3)],
         ),
     ];
-    explore(
-        "RW, fences in the state",
-        &LOCK,
-        &many_orders(),
-        Fences::Kept,
-        &scenarios,
-    );
+    Family::new("RW, fences in the state", &LOCK)
+        .with_fences()
+        .explore(&scenarios);
 }

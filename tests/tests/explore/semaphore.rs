@@ -1,8 +1,8 @@
 //! A semaphore: any number of units, so that levels rise and fall by less than everything.
 
 use rm_core::testing::explore::{Client, Tree};
-use rm_tests::exploration::{Fences, explore, many_orders, scenario};
-use rm_tests::semaphore::{Semaphore, Units};
+use rm_tests::exploration::{Family, scenario};
+use rm_types::{SemaphoreType, Units};
 
 use crate::{L1, L2, L3, M, tree};
 
@@ -68,13 +68,7 @@ fn semaphores_in_a_star() {
             [tries(1, 2), takes(2, 2), tries(3, 1)],
         ),
     ];
-    explore(
-        "semaphore of 3",
-        &Semaphore(3),
-        &many_orders(),
-        Fences::Forgotten,
-        &scenarios,
-    );
+    Family::new("semaphore of 3", &SemaphoreType::with_units(3)).explore(&scenarios);
 }
 
 #[test]
@@ -99,11 +93,72 @@ fn semaphores_in_a_tree() {
             [tries(L1, 2), tries(L3, 3), takes(M, 1)],
         ),
     ];
-    explore(
-        "semaphore of 3, tree",
-        &Semaphore(3),
-        &many_orders(),
-        Fences::Forgotten,
-        &scenarios,
-    );
+    Family::new("semaphore of 3, tree", &SemaphoreType::with_units(3)).explore(&scenarios);
+}
+
+#[test]
+fn semaphores_with_merged_registers() {
+    let takes = |node, units| Client::at(node).acquire(Units(units)).release();
+    let tries = |node, units| Client::at(node).try_acquire(Units(units)).release();
+    let (two, tree) = (&Tree::star(2), &tree());
+    let scenarios = [
+        scenario(
+            "a level that falls by a local release",
+            two,
+            [takes(1, 1), takes(1, 2), takes(2, 1)],
+        ),
+        scenario(
+            "levels of two requests",
+            two,
+            [takes(1, 2), takes(1, 1), takes(2, 3), takes(2, 1)],
+        ),
+        scenario(
+            "tries and cancels",
+            two,
+            [
+                tries(1, 2),
+                tries(2, 2),
+                Client::at(1).acquire(Units(3)).cancel(),
+            ],
+        ),
+        scenario(
+            "older and younger collect in different places",
+            tree,
+            [takes(L1, 2), takes(L3, 3), takes(M, 1)],
+        ),
+    ];
+    Family::new(
+        "semaphore of 3, merged registers",
+        &SemaphoreType::with_units(3),
+    )
+    .with_merged_registers()
+    .explore(&scenarios);
+}
+
+#[test]
+fn semaphores_with_fences() {
+    let takes = |node, units| Client::at(node).acquire(Units(units)).release();
+    let scenarios = [
+        scenario(
+            "parts and wholes",
+            &Tree::star(2),
+            [takes(1, 2), takes(2, 2), takes(0, 3)],
+        ),
+        scenario(
+            "all of them in turn, and one beside",
+            &Tree::star(2),
+            [takes(1, 3), takes(2, 3), takes(1, 1)],
+        ),
+        scenario(
+            "above, below and beside",
+            &tree(),
+            [takes(L1, 2), takes(M, 3), takes(L3, 2)],
+        ),
+    ];
+    Family::new(
+        "semaphore of 3, fences in the state",
+        &SemaphoreType::with_units(3),
+    )
+    .with_fences()
+    .explore(&scenarios);
 }

@@ -5,7 +5,7 @@
 
 use rm_core::testing::explore::{Client, Orders, Tree};
 use rm_rwlock::credit::{RwCredit, RwLockType};
-use rm_tests::exploration::{Fences, explore, many_orders, scenario};
+use rm_tests::exploration::{Family, many_orders, scenario};
 
 use crate::{L1, L2, L3, M, ROOT, deep_tree, tree};
 
@@ -87,13 +87,9 @@ fn values_in_a_star() {
             [reads(1).acquire(READ).release(), writes(2)],
         ),
     ];
-    explore(
-        "values, root + 2",
-        &LOCK,
-        &Orders::All,
-        Fences::Forgotten,
-        &scenarios,
-    );
+    Family::new("values, root + 2", &LOCK)
+        .orders(Orders::All)
+        .explore(&scenarios);
 }
 
 #[test]
@@ -122,13 +118,7 @@ fn values_in_a_tree() {
         ),
         scenario("three levels", deep, [writes(3), reads(4), reads(ROOT)]),
     ];
-    explore(
-        "values, tree",
-        &LOCK,
-        &many_orders(),
-        Fences::Forgotten,
-        &scenarios,
-    );
+    Family::new("values, tree", &LOCK).explore(&scenarios);
 }
 
 #[test]
@@ -146,11 +136,7 @@ fn versions_of_values() {
             [writes(L1), writes(M), reads(L3)],
         ),
     ];
-    explore(
-        "values, fences in the state",
-        &LOCK,
-        &many_orders(),
-        Fences::Kept,
-        &scenarios,
-    );
+    Family::new("values, fences in the state", &LOCK)
+        .with_fences()
+        .explore(&scenarios);
 }

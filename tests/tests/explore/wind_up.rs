@@ -4,8 +4,8 @@
 
 use rm_core::testing::explore::{Client, Orders, Tree};
 use rm_rwlock::credit::{RwCredit, RwLockType};
-use rm_tests::exploration::{Fences, explore, scenario, some_orders};
-use rm_tests::semaphore::{Semaphore, Units};
+use rm_tests::exploration::{Family, scenario, some_orders};
+use rm_types::{SemaphoreType, Units};
 
 use crate::{L1, L2, L3, M, ROOT, deep_tree, tree};
 
@@ -92,13 +92,9 @@ fn wind_up_of_a_leaf_and_of_the_root() {
             [reads(1), tries_to_write(2), winds_up(1), winds_up(ROOT)],
         ),
     ];
-    explore(
-        "RW, root + 2, wind-up",
-        &LOCK,
-        &Orders::All,
-        Fences::Forgotten,
-        &scenarios,
-    );
+    Family::new("RW, root + 2, wind-up", &LOCK)
+        .orders(Orders::All)
+        .explore(&scenarios);
 }
 
 #[test]
@@ -145,13 +141,9 @@ fn wind_up_in_the_middle() {
             [reads(3), writes(4), winds_up(1)],
         ),
     ];
-    explore(
-        "RW, trees, wind-up",
-        &LOCK,
-        &some_orders(),
-        Fences::Forgotten,
-        &scenarios,
-    );
+    Family::new("RW, trees, wind-up", &LOCK)
+        .orders(some_orders())
+        .explore(&scenarios);
 }
 
 #[test]
@@ -161,13 +153,10 @@ fn wind_up_keeps_tokens_rising() {
         &Tree::star(2),
         [writes(1), writes(2), winds_up(1)],
     )];
-    explore(
-        "RW, wind-up, fences",
-        &LOCK,
-        &Orders::All,
-        Fences::Kept,
-        &scenarios,
-    );
+    Family::new("RW, wind-up, fences", &LOCK)
+        .orders(Orders::All)
+        .with_fences()
+        .explore(&scenarios);
 }
 
 #[test]
@@ -193,11 +182,7 @@ fn wind_up_of_semaphores() {
             [takes(L1, 1), tries(L3, 3), takes(M, 1), winds_up(M)],
         ),
     ];
-    explore(
-        "semaphore of 3, wind-up",
-        &Semaphore(3),
-        &some_orders(),
-        Fences::Forgotten,
-        &scenarios,
-    );
+    Family::new("semaphore of 3, wind-up", &SemaphoreType::with_units(3))
+        .orders(some_orders())
+        .explore(&scenarios);
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::units::*;
 use crate::error::{LostReason, PeerMisbehaved};
-use crate::id::{LoanId, PeerId};
+use crate::id::{GroupId, LoanId, PeerId};
 use crate::message::{Grant, Message, Steps};
 use crate::owner::Conversion;
+use crate::owner::Request;
 use crate::policy::Policy;
 use crate::value::{VALUE_BYTES_MAX, Value, ValueState, WriteError};
 
@@ -106,6 +107,23 @@ fn its_version_is_the_token_of_the_hold_that_wrote_it() {
     let (_, leaf) = written();
     let fence = leaf.hold(token(1)).expect("held").fence;
     assert_eq!(leaf.value().map(|value| value.version), Some(fence));
+}
+
+#[test]
+fn members_of_a_group_write_in_turn_and_no_version_is_below_the_one_before() {
+    let mut top = root(Policy::Exact);
+    for index in [1, 2] {
+        let member = Request {
+            group: Some(GroupId(1)),
+            ..request(index, ALL)
+        };
+        top.acquire(NOW, member, &mut Fx::new());
+    }
+    write(&mut top, 2, b"b");
+    let version = top.value().expect("written").version;
+    write(&mut top, 1, b"a");
+    assert_eq!(known(&top), SURE_A);
+    assert!(top.value().expect("written").version >= version);
 }
 
 #[test]

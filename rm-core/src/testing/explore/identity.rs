@@ -2,84 +2,123 @@
 //!
 //! Two states with the same future count as one. What that leaves out is said in `owner::view`.
 
-use core::hash::Hash;
+use core::hash::{Hash, Hasher};
 
-use xxhash_rust::xxh3::Xxh3;
+use smallvec::SmallVec;
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
+use super::store::Store;
 use super::world::{Channel, Phase, Plan, World};
 use crate::credit::Credit;
 use crate::message::{Grant, Message, Steps, Want};
-use crate::owner::view::{Clocks, LinkNumbers, hash_order, hash_step, hash_value};
+use crate::owner::view::{
+    Clocks, LinkNumbers, NumberKind, OWN_LINK, hash_order, hash_step, hash_value,
+};
 use crate::resource::ResourceType;
 
-impl<T: ResourceType> World<T> {
+/// Buffers that are used again for each state.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    /// For each link, the names of its loans and the versions of its wants, wherever they are.
+    links: Vec<[SmallVec<[u64; 8]>; 2]>,
+    bytes: Vec<u8>,
+}
+
+impl Scratch {
+    /// Notes the numbers that an owner of that node has, or a message between that node and its creditor.
+    fn note(&mut self, node: usize, numbers: &LinkNumbers) {
+        for number in numbers.iter() {
+            let link = match number.link {
+                OWN_LINK => node,
+                link => usize::from(link),
+            };
+            let kind = usize::from(number.kind == NumberKind::Version);
+            self.links[link][kind].push(number.value);
+        }
+    }
+
+    /// Adds of each noted number how many are smaller: all that matters of it.
+    fn add_ranks(&mut self) {
+        for numbers in self.links.iter_mut().flatten() {
+            for number in numbers.iter() {
+                let smaller = numbers.iter().filter(|&other| other < number);
+                self.bytes.push(smaller.count() as u8);
+            }
+            numbers.clear();
+        }
+    }
+
+    fn add(&mut self, number: u32) {
+        self.bytes.extend_from_slice(&number.to_le_bytes());
+    }
+
+    fn add_long(&mut self, number: u64) {
+        self.bytes.extend_from_slice(&number.to_le_bytes());
+    }
+}
+
+impl World {
     /// What tells this state from others, in 128 bits.
-    pub(super) fn identity(&self, plan: &Plan<T>, links: &mut Vec<LinkNumbers>) -> u128 {
-        links.resize_with(self.owners.len(), LinkNumbers::default);
-        links.iter_mut().for_each(LinkNumbers::clear);
-        for (node, owner) in self.owners.iter().enumerate() {
-            owner.note_numbers(node, links);
+    pub(super) fn identity<T: ResourceType>(
+        &self,
+        plan: &Plan<T>,
+        store: &Store<T>,
+        scratch: &mut Scratch,
+    ) -> u128 {
+        scratch
+            .links
+            .resize_with(self.owners.len(), <[SmallVec<_>; 2]>::default);
+        scratch.bytes.clear();
+        for (node, &owner) in self.owners.iter().enumerate() {
+            let owner = store.known_owner(owner);
+            scratch.add(owner.shape);
+            scratch.note(node, &owner.numbers);
         }
-        for (index, channel) in self.channels.iter().enumerate() {
-            for message in channel.iter() {
-                note_numbers(message, &mut links[Channel::of(index).debtor]);
-            }
+        for (index, &queue) in self.queues.iter().enumerate() {
+            let queue = store.known_queue(queue);
+            scratch.add(queue.shape);
+            scratch.note(Channel::of(index).debtor, &queue.numbers);
         }
-        let mut state = Xxh3::new();
-        self.written.hash(&mut state);
-        for (node, owner) in self.owners.iter().enumerate() {
-            owner.hash_state(node, links, plan.clocks, &mut state);
-        }
-        for (index, channel) in self.channels.iter().enumerate() {
-            for message in channel.iter() {
-                let link = &links[Channel::of(index).debtor];
-                hash_message(message, link, plan.clocks, &mut state);
-            }
-            (0_u8).hash(&mut state);
-        }
+        scratch.add_ranks();
+        let written = self.written.map_or(0, |[client, step]| {
+            1 << 16 | u32::from(client) << 8 | u32::from(step)
+        });
+        scratch.add(written);
         for client in &self.clients {
             let is_alone = client.phase == Phase::Waiting && client.is_alone;
-            (client.next as u8, client.phase, &client.holds, is_alone).hash(&mut state);
+            scratch.add(
+                u32::from(client.next) << 16 | (client.phase as u32) << 1 | u32::from(is_alone),
+            );
+            scratch.add(client.holds.number());
             if plan.clocks == Clocks::Kept {
-                client.fence.hash(&mut state);
+                scratch.add_long(client.fence);
             }
         }
         if plan.clocks == Clocks::Kept {
-            self.ended.hash(&mut state);
+            for &(mode, fence) in &self.ended {
+                scratch.add(mode.number());
+                scratch.add_long(fence);
+            }
         }
-        state.digest128()
+        xxh3_128(&scratch.bytes)
     }
 }
 
-fn note_numbers<C, L>(message: &Message<C, L>, link: &mut LinkNumbers) {
-    match message {
-        Message::AskLimit { loan }
-        | Message::Limit { loan, .. }
-        | Message::Recall { loan, .. }
-        | Message::Return { loan, .. } => link.note_loan(*loan),
-        Message::Busy { .. } | Message::Unwant { .. } => {}
-        Message::Deny { version, .. } => link.note_version(*version),
-        Message::Grant(grant) => {
-            link.note_loan(grant.loan);
-            link.note_version(grant.version);
-        }
-        Message::Want(want) => link.note_version(want.version),
-    }
-}
-
-/// Hashes a message, told from the end of its channel by its first byte. Like an owner, it is taken apart field by
-/// field.
-fn hash_message<C: Credit, L: Hash>(
+/// Hashes a message, all but the numbers of its link: they are noted. Like an owner, it is taken apart field by field.
+pub(super) fn hash_message<C: Credit, L: Hash>(
     message: &Message<C, L>,
-    link: &LinkNumbers,
     clocks: Clocks,
+    numbers: &mut LinkNumbers,
     state: &mut Xxh3,
 ) {
     let fenced = |fence: &u64| if clocks == Clocks::Kept { *fence } else { 0 };
     match message {
-        Message::AskLimit { loan } => (1_u8, link.rank_of_loan(*loan)).hash(state),
+        Message::AskLimit { loan } => {
+            numbers.note_loan(OWN_LINK, *loan);
+            state.write_u8(1);
+        }
         Message::Busy { order, blockers: _ } => {
-            (2_u8).hash(state);
+            state.write_u8(2);
             hash_order(order, state);
         }
         Message::Deny {
@@ -88,7 +127,8 @@ fn hash_message<C: Credit, L: Hash>(
             why,
             blockers: _,
         } => {
-            (3_u8, link.rank_of_version(*version), why).hash(state);
+            numbers.note_version(OWN_LINK, *version);
+            (3_u8, why).hash(state);
             hash_order(order, state);
         }
         Message::Grant(grant) => {
@@ -102,20 +142,20 @@ fn hash_message<C: Credit, L: Hash>(
                 limit: _,
                 value,
             } = grant;
-            (
-                4_u8,
-                link.rank_of_loan(*loan),
-                link.rank_of_version(*version),
-            )
-                .hash(state);
+            numbers.note_loan(OWN_LINK, *loan);
+            numbers.note_version(OWN_LINK, *version);
+            (4_u8, delta, fenced(fence)).hash(state);
             hash_order(order, state);
-            (delta, fenced(fence)).hash(state);
             hash_value(value.as_ref(), clocks, state);
             hash_steps(steps, state);
         }
-        Message::Limit { loan, limit: _ } => (5_u8, link.rank_of_loan(*loan)).hash(state),
+        Message::Limit { loan, limit: _ } => {
+            numbers.note_loan(OWN_LINK, *loan);
+            state.write_u8(5);
+        }
         Message::Recall { loan, steps } => {
-            (6_u8, link.rank_of_loan(*loan)).hash(state);
+            numbers.note_loan(OWN_LINK, *loan);
+            state.write_u8(6);
             hash_steps(steps, state);
         }
         Message::Return {
@@ -124,18 +164,19 @@ fn hash_message<C: Credit, L: Hash>(
             fence,
             value,
         } => {
-            (7_u8, link.rank_of_loan(*loan), delta, fenced(fence)).hash(state);
+            numbers.note_loan(OWN_LINK, *loan);
+            (7_u8, delta, fenced(fence)).hash(state);
             hash_value(value.as_ref(), clocks, state);
         }
         Message::Unwant { order } => {
-            (8_u8).hash(state);
+            state.write_u8(8);
             hash_order(order, state);
         }
-        Message::Want(want) => hash_want(want, link, state),
+        Message::Want(want) => hash_want(want, numbers, state),
     }
 }
 
-fn hash_want<L: Hash>(want: &Want<L>, link: &LinkNumbers, state: &mut Xxh3) {
+fn hash_want<L: Hash>(want: &Want<L>, numbers: &mut LinkNumbers, state: &mut Xxh3) {
     let Want {
         order,
         version,
@@ -144,7 +185,8 @@ fn hash_want<L: Hash>(want: &Want<L>, link: &LinkNumbers, state: &mut Xxh3) {
         deadline,
         note: _,
     } = want;
-    (9_u8, link.rank_of_version(*version)).hash(state);
+    numbers.note_version(OWN_LINK, *version);
+    state.write_u8(9);
     hash_order(order, state);
     (level, try_only, deadline).hash(state);
 }
@@ -153,5 +195,5 @@ fn hash_steps<C: Credit>(steps: &Steps<C>, state: &mut Xxh3) {
     for step in steps {
         hash_step(step, state);
     }
-    (0_u8).hash(state);
+    state.write_u8(0);
 }

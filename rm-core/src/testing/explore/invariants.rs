@@ -3,45 +3,66 @@
 //! A state is *quiet* when no message is under way. Then whatever could be decided must have been.
 
 use super::script::Step;
+use super::store::{CreditId, Store};
 use super::world::{Channel, ClientState, Fault, Phase, Plan, World, mode};
-use crate::credit::Credit;
+use crate::credit::{Credit, Level};
 use crate::id::{Order, PeerId};
 use crate::message::{Grant, Message};
-use crate::resource::ResourceType;
+use crate::owner::Owner;
+use crate::resource::{Lending, ResourceType};
 
 /// A request that has no outcome.
-struct Pending<C> {
+struct Pending<L> {
     client: usize,
     order: Order,
     /// What it needs beyond what its client holds.
-    need: C,
+    need: L,
     try_only: bool,
 }
 
-impl<T: ResourceType> World<T> {
-    /// Checks a state that is new; `node` is the one that acted last.
-    pub(super) fn check(&self, plan: &Plan<T>, node: usize) -> Result<(), Fault> {
-        // With debug assertions every input ends in this anyway.
-        if !cfg!(debug_assertions) {
-            self.owners[node].check();
+/// A state, with what it is checked against.
+pub(super) struct Checked<'a, T: ResourceType> {
+    pub(super) world: &'a World,
+    pub(super) plan: &'a Plan<T>,
+    pub(super) store: &'a Store<T>,
+}
+
+impl<'a, T: ResourceType> Checked<'a, T> {
+    /// Checks a state that is new.
+    pub(super) fn check(&self) -> Result<(), Fault> {
+        match T::LENDING {
+            Lending::Loaned => self.check_books()?,
+            Lending::UsedUp => self.check_total()?,
         }
-        self.check_books(plan)?;
-        self.check_exclusion(plan)?;
-        self.check_values(plan)?;
-        if self.is_quiet() {
-            let pending = self.pending_requests(plan);
-            self.check_progress(plan, &pending)?;
-            self.check_nothing_left_over(plan, &pending)?;
-            self.check_both_books_of_wants(plan)?;
-            self.check_wind_ups(plan)?;
+        self.check_exclusion()?;
+        self.check_values()?;
+        if self.world.is_quiet() {
+            let pending = self.pending_requests();
+            self.check_progress(&pending)?;
+            self.check_nothing_left_over(&pending)?;
+            self.check_both_books_of_wants()?;
+            self.check_wind_ups()?;
         }
         Ok(())
     }
 
+    fn owner(&self, node: usize) -> &'a Owner<T> {
+        self.store.owner(self.world.owners[node])
+    }
+
+    fn owners(&self) -> impl Iterator<Item = &'a Owner<T>> {
+        (0..self.world.owners.len()).map(|node| self.owner(node))
+    }
+
+    fn messages(&self, channel: usize) -> impl Iterator<Item = &'a super::store::MessageOf<T>> {
+        self.store.messages(self.world.queues[channel])
+    }
+
     /// Checks a state in which nothing more can happen.
-    pub(super) fn check_end(&self, plan: &Plan<T>) -> Result<(), Fault> {
-        match (0..self.clients.len()).find(|&c| self.clients[c].next < plan.clients[c].steps.len())
-        {
+    pub(super) fn check_end(&self) -> Result<(), Fault> {
+        let Self { world, plan, .. } = self;
+        let is_unfinished = |&c: &usize| world.clients[c].step() < plan.clients[c].steps.len();
+        match (0..world.clients.len()).find(is_unfinished) {
             None => Ok(()),
             Some(client) => Err(Fault(format!(
                 "deadlock: nothing can happen, and client {} has not done its script",
@@ -51,29 +72,25 @@ impl<T: ResourceType> World<T> {
     }
 
     /// What a creditor thinks it lent is at the debtor or under way.
-    fn check_books(&self, plan: &Plan<T>) -> Result<(), Fault> {
-        for debtor in 1..self.owners.len() {
-            let creditor = plan.tree.creditor(debtor);
-            let grants = self.channels[Channel::down(debtor)]
-                .iter()
-                .filter_map(|m| match m {
-                    Message::Grant(Grant { delta, .. }) => Some(delta),
-                    _ => None,
-                });
-            let returns = self.channels[Channel::up(debtor)]
-                .iter()
-                .filter_map(|m| match m {
-                    Message::Return { delta, .. } => Some(delta),
-                    _ => None,
-                });
-            let there = self.owners[debtor].borrowed().clone();
-            let all = grants
-                .chain(returns)
+    fn check_books(&self) -> Result<(), Fault> {
+        for debtor in 1..self.world.owners.len() {
+            let creditor = self.plan.tree.creditor(debtor);
+            let under_way = self
+                .under_way(Channel::down(debtor))
+                .chain(self.under_way(Channel::up(debtor)));
+            let there = self.owner(debtor).borrowed().clone();
+            let all = under_way
+                .into_iter()
                 .try_fold(there, |sum, delta| sum.join(delta));
-            let lent = self.owners[creditor].loan(PeerId(debtor as u64));
-            let lent = lent.cloned().unwrap_or_else(T::Credit::empty);
-            if all.as_ref() != Some(&lent) {
-                let (creditor, debtor) = (plan.tree.name(creditor), plan.tree.name(debtor));
+            let lent = self.owner(creditor).loan(PeerId(debtor as u64));
+            let is_right = match lent {
+                Some(lent) => all.as_ref() == Some(lent),
+                None => all.as_ref().is_some_and(T::Credit::is_empty),
+            };
+            if !is_right {
+                let lent = lent.cloned().unwrap_or_else(T::Credit::empty);
+                let (creditor, debtor) =
+                    (self.plan.tree.name(creditor), self.plan.tree.name(debtor));
                 return Err(Fault(format!(
                     "the books disagree: {creditor} has lent {debtor} {lent:?}, but {all:?} is there or \
                      under way"
@@ -83,15 +100,47 @@ impl<T: ResourceType> World<T> {
         Ok(())
     }
 
-    fn check_exclusion(&self, plan: &Plan<T>) -> Result<(), Fault> {
-        for (index, one) in self.clients.iter().enumerate() {
-            for (other_index, other) in self.clients.iter().enumerate().skip(index + 1) {
-                if one.holds.conflicts(&other.holds, &plan.capital) {
+    /// Of credit that is given for good, no unit is in two places.
+    fn check_total(&self) -> Result<(), Fault> {
+        let here = self.owners().map(|owner| owner.borrowed());
+        let under_way = (0..self.world.queues.len()).flat_map(|channel| self.under_way(channel));
+        let total = here
+            .chain(under_way)
+            .try_fold(T::Credit::empty(), |sum, credit| sum.join(credit));
+        match total {
+            Some(total) if self.plan.capital.covers(&total) => Ok(()),
+            _ => Err(Fault("some credit is in two places at once".into())),
+        }
+    }
+
+    /// The credit that is under way on a channel.
+    fn under_way(&self, channel: usize) -> impl Iterator<Item = &'a T::Credit> {
+        self.messages(channel).filter_map(|message| match message {
+            Message::Grant(Grant { delta, .. }) | Message::Return { delta, .. } => Some(delta),
+            Message::AskLimit { .. }
+            | Message::Busy { .. }
+            | Message::Deny { .. }
+            | Message::Limit { .. }
+            | Message::Recall { .. }
+            | Message::Unwant { .. }
+            | Message::Want(_) => None,
+        })
+    }
+
+    fn check_exclusion(&self) -> Result<(), Fault> {
+        let Self { world, plan, store } = self;
+        for (index, one) in world.clients.iter().enumerate() {
+            if one.holds == CreditId::EMPTY {
+                continue;
+            }
+            for (other_index, other) in world.clients.iter().enumerate().skip(index + 1) {
+                let (one, other) = (store.credit(one.holds), store.credit(other.holds));
+                if one.conflicts(other, &plan.capital) {
                     return Err(Fault(format!(
                         "two conflicting holds at once: {} of client {} and {} of client {}",
-                        mode::<T>(&one.holds, plan),
+                        mode::<T>(one, plan),
                         plan.client_name(index),
-                        mode::<T>(&other.holds, plan),
+                        mode::<T>(other, plan),
                         plan.client_name(other_index),
                     )));
                 }
@@ -101,14 +150,15 @@ impl<T: ResourceType> World<T> {
     }
 
     /// Whoever holds reads what was written last in the world: nobody else can have written since it began.
-    fn check_values(&self, plan: &Plan<T>) -> Result<(), Fault> {
-        for (index, client) in self.clients.iter().enumerate() {
-            if client.holds.is_empty() {
+    fn check_values(&self) -> Result<(), Fault> {
+        let Self { world, plan, store } = self;
+        for (index, client) in world.clients.iter().enumerate() {
+            if client.holds == CreditId::EMPTY {
                 continue;
             }
-            let known = self.owners[plan.clients[index].place].value();
+            let known = store.owner(world.owners[plan.clients[index].place]).value();
             let known = known.map(|value| (value.is_doubtful(), &value.bytes[..]));
-            let written = self.written.as_ref().map(|bytes| (false, &bytes[..]));
+            let written = world.written.as_ref().map(|bytes| (false, &bytes[..]));
             if known != written {
                 let client = plan.client_name(index);
                 return Err(Fault(format!(
@@ -120,16 +170,20 @@ impl<T: ResourceType> World<T> {
         Ok(())
     }
 
-    fn pending_requests(&self, plan: &Plan<T>) -> Vec<Pending<T::Credit>> {
+    fn pending_requests(&self) -> Vec<Pending<T::Level>> {
+        let Self { world, plan, store } = self;
         let mut pending = Vec::new();
-        for (index, client) in self.clients.iter().enumerate() {
+        for (index, client) in world.clients.iter().enumerate() {
             if !matches!(client.phase, Phase::Converting | Phase::Waiting) {
                 continue;
             }
-            let step = client.next - 1;
+            let step = client.step() - 1;
             let (need, try_only) = match &plan.clients[index].steps[step] {
-                Step::Acquire { ask, try_only } => (ask.clone(), *try_only),
-                Step::Convert { to } => (to.less(&client.holds), false),
+                Step::Acquire { ask, try_only } => (T::Level::of(ask), *try_only),
+                Step::Convert { to } => {
+                    let has = T::Level::of(store.credit(client.holds));
+                    (T::Level::of(to).beyond(&has), false)
+                }
                 Step::Cancel
                 | Step::Reduce { .. }
                 | Step::Release
@@ -149,11 +203,13 @@ impl<T: ResourceType> World<T> {
     }
 
     /// Quiet: no request waits that the free credit of the world, taken in order, would cover; no `try` waits.
-    fn check_progress(&self, plan: &Plan<T>, pending: &[Pending<T::Credit>]) -> Result<(), Fault> {
-        let held = |free: T::Credit, owner: &std::rc::Rc<_>| hold_total::<T>(free, owner);
-        let mut free = plan
-            .capital
-            .less(&self.owners.iter().fold(T::Credit::empty(), held));
+    fn check_progress(&self, pending: &[Pending<T::Level>]) -> Result<(), Fault> {
+        let plan = self.plan;
+        let mut free = match T::LENDING {
+            Lending::Loaned => plan.capital.less(&self.held()),
+            // What is elsewhere stays there.
+            Lending::UsedUp => self.owner(0).cached().clone(),
+        };
         for request in pending {
             let client = plan.client_name(request.client);
             if request.try_only {
@@ -161,24 +217,22 @@ impl<T: ResourceType> World<T> {
                     "all is quiet, and the try of client {client} is undecided"
                 )));
             }
-            if free.covers(&request.need) {
+            let part = request.need.draw(&free);
+            if T::Level::of(&part).reaches(&request.need) {
                 return Err(Fault(format!(
                     "all is quiet, and client {client} waits for {:?} though {free:?} is free in the \
                      world",
                     request.need
                 )));
             }
-            free = free.less(&request.need);
+            free = free.less(&part);
         }
         Ok(())
     }
 
     /// Quiet: no want, reservation or recall of a request that is over.
-    fn check_nothing_left_over(
-        &self,
-        plan: &Plan<T>,
-        pending: &[Pending<T::Credit>],
-    ) -> Result<(), Fault> {
+    fn check_nothing_left_over(&self, pending: &[Pending<T::Level>]) -> Result<(), Fault> {
+        let plan = self.plan;
         let is_over = |order: &Order| {
             let is_pending = pending.iter().any(|request| request.order.seq == order.seq);
             // A wind-up is never over.
@@ -190,7 +244,7 @@ impl<T: ResourceType> World<T> {
                 "all is quiet, and {node} still {what} {request}, which is over"
             )))
         };
-        for (node, owner) in self.owners.iter().enumerate() {
+        for (node, owner) in self.owners().enumerate() {
             if let Some(waiting) = owner.waiting().find(|waiting| is_over(&waiting.order)) {
                 return fault(node, "collects for", waiting.order);
             }
@@ -209,8 +263,9 @@ impl<T: ResourceType> World<T> {
 
     /// Quiet: an owner that winds up has nothing but what is held there or below, and all of it only because a
     /// holder is in the way.
-    fn check_wind_ups(&self, plan: &Plan<T>) -> Result<(), Fault> {
-        for (node, owner) in self.owners.iter().enumerate() {
+    fn check_wind_ups(&self) -> Result<(), Fault> {
+        let plan = self.plan;
+        for (node, owner) in self.owners().enumerate() {
             if !owner.is_winding_up() || owner.is_wound_up() {
                 continue;
             }
@@ -220,11 +275,11 @@ impl<T: ResourceType> World<T> {
                 }
                 place == node
             };
-            let holds = |(index, client): (usize, &ClientState<_>)| {
+            let holds = |(index, client): (usize, &ClientState)| {
                 is_below(plan.clients[index].place)
                     && matches!(client.phase, Phase::Converting | Phase::Holding)
             };
-            let is_held = self.clients.iter().enumerate().any(holds);
+            let is_held = self.world.clients.iter().enumerate().any(holds);
             let is_kept = node != 0 && !owner.is_recalled() && !owner.cached().is_empty();
             if !is_held || is_kept {
                 let what = if is_held {
@@ -242,11 +297,13 @@ impl<T: ResourceType> World<T> {
     }
 
     /// Quiet: every want that waits at a creditor stands at its debtor, in the same version.
-    fn check_both_books_of_wants(&self, plan: &Plan<T>) -> Result<(), Fault> {
-        for (node, owner) in self.owners.iter().enumerate() {
+    fn check_both_books_of_wants(&self) -> Result<(), Fault> {
+        let plan = self.plan;
+        for (node, owner) in self.owners().enumerate() {
             for (peer, order, version) in owner.debtors_wants() {
                 let debtor = peer.0 as usize;
-                if !self.owners[debtor]
+                if !self
+                    .owner(debtor)
                     .standing_wants()
                     .any(|want| want == (order, version))
                 {
@@ -261,15 +318,13 @@ impl<T: ResourceType> World<T> {
         }
         Ok(())
     }
-}
 
-fn hold_total<T: ResourceType>(
-    total: T::Credit,
-    owner: &std::rc::Rc<crate::owner::Owner<T>>,
-) -> T::Credit {
-    owner.holds().fold(total, |total, (_, hold)| {
-        total
-            .join(&hold.credit)
-            .expect("holds are part of the capital")
-    })
+    fn held(&self) -> T::Credit {
+        let holds = self.owners().flat_map(Owner::holds);
+        holds.fold(T::Credit::empty(), |total, (_, hold)| {
+            total
+                .join(&hold.credit)
+                .expect("holds are part of the capital")
+        })
+    }
 }

@@ -72,11 +72,14 @@
 //! # Ok::<(), Violation>(())
 //! ```
 
+mod hash;
 mod identity;
 mod invariants;
+mod reduction;
 mod report;
 mod script;
 mod search;
+mod store;
 #[cfg(test)]
 mod tests;
 mod world;
@@ -87,7 +90,9 @@ use std::time::Instant;
 pub use self::report::{Report, Violation};
 pub use self::script::{Client, ORDERS_MAX, Orders, Tree};
 use self::search::Limits;
+use self::store::Registers;
 use self::world::Plan;
+pub use self::world::Reduction;
 use crate::owner::Settings;
 use crate::owner::view::Clocks;
 use crate::policy::Policy;
@@ -125,6 +130,8 @@ impl<T: ResourceType> Explorer<T> {
                 capital: resource_type.capital(&any_key()),
                 settings: Arc::new(Settings::default().with_policy(Policy::Exact)),
                 clocks: Clocks::Forgotten,
+                registers: Registers::AsTheyCome,
+                reduction: Reduction::PersistentSets,
             },
             orders: Orders::All,
             limits: Limits {
@@ -185,6 +192,24 @@ impl<T: ResourceType> Explorer<T> {
         self
     }
 
+    /// Merges registers while they wait to be sent: a new `Recall`, or a `Grant`, drops the `Recall`s that were not
+    /// delivered yet, a new `Want` or `Unwant` the `Want`s of its order. Then no interleaving is left out.
+    ///
+    /// What was delivered before the new one was sent is not merged, so every mixture is explored.
+    #[must_use]
+    pub fn with_merged_registers(mut self) -> Self {
+        self.plan.registers = Registers::Merged;
+        self
+    }
+
+    /// Which interleavings are visited. [`Reduction::PersistentSets`] unless set, which finds the same violations
+    /// in fewer states.
+    #[must_use]
+    pub fn reduction(mut self, reduction: Reduction) -> Self {
+        self.plan.reduction = reduction;
+        self
+    }
+
     /// The most states of one run; more are a violation, so that no part of a scenario is left out silently.
     #[must_use]
     pub fn states_max(mut self, states: usize) -> Self {
@@ -208,6 +233,7 @@ impl<T: ResourceType> Explorer<T> {
                 .map_err(|found| plan.violation(order, found))?;
             report.runs += 1;
             report.states += visited.states;
+            report.quiet += visited.quiet;
             report.transitions += visited.transitions;
             report.deepest = report.deepest.max(visited.deepest);
         }

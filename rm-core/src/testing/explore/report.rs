@@ -4,12 +4,13 @@ use core::fmt::{self, Write as _};
 use core::time::Duration;
 
 use super::script::Step;
-use super::search::{Found, without_panic};
+use super::search::Found;
+use super::store::{Store, Told};
 use super::world::{Action, Channel, Phase, Plan, World, mode};
-use crate::effect::{Effect, Effects};
 use crate::id::Order;
 use crate::message::{Message, Steps};
 use crate::resource::ResourceType;
+use crate::value::Value;
 
 /// How much was visited, and nothing was wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct Report {
     pub runs: u64,
     /// Distinct states, in all runs together.
     pub states: u64,
+    /// Those of them in which no message was under way. As many with a [`Reduction`](super::Reduction) as without.
+    pub quiet: u64,
     /// Actions that were tried.
     pub transitions: u64,
     /// The longest run from the start, in steps.
@@ -34,6 +37,7 @@ impl Report {
         Self {
             runs: self.runs + other.runs,
             states: self.states + other.states,
+            quiet: self.quiet + other.quiet,
             transitions: self.transitions + other.transitions,
             deepest: self.deepest.max(other.deepest),
             elapsed: self.elapsed + other.elapsed,
@@ -46,14 +50,15 @@ impl fmt::Display for Report {
         let Self {
             runs,
             states,
+            quiet,
             transitions,
             deepest,
             elapsed,
         } = self;
         write!(
             f,
-            "{runs:>5} runs {states:>10} states {transitions:>10} transitions, deepest {deepest:>3}, \
-             {:>6.1} s",
+            "{runs:>5} runs {states:>10} states ({quiet:>8} quiet) {transitions:>10} transitions, deepest \
+             {deepest:>3}, {:>6.1} s",
             elapsed.as_secs_f64()
         )
     }
@@ -122,8 +127,8 @@ impl<T: ResourceType> Plan<T> {
     /// Replays what was found, in words.
     pub(super) fn violation(&self, order: Vec<usize>, found: Found) -> Violation {
         let mut trace = String::new();
-        let mut world = World::new(self);
-        let mut fx = Effects::new();
+        let mut store = Store::new();
+        let mut world = World::new(self, &mut store);
         let mut last = None;
         for (index, &action) in found.path.iter().chain(&found.cycle).enumerate() {
             if index == found.path.len() {
@@ -133,26 +138,31 @@ impl<T: ResourceType> Plan<T> {
                 trace,
                 "{:>4}  {}",
                 index + 1,
-                self.action_in_words(&world, action)
+                self.action_in_words(&world, &store, action)
             );
-            // A panic is the fault that was found, and is told at the end.
-            let performed = without_panic(|| world.perform(self, action, &mut fx));
-            for effect in fx.as_slice() {
-                let _ = writeln!(trace, "        {}", self.effect_in_words(effect));
+            // A panic, or what must not be, is the fault that was found, and is told at the end.
+            let Ok((node, outcome)) = world.perform(self, &mut store, action) else {
+                break;
+            };
+            for told in &outcome.told {
+                let _ = writeln!(trace, "        {}", self.told_in_words(&store, told));
             }
-            let settled = performed.and_then(|node| {
-                without_panic(|| world.settle(self, node, &mut fx)).map(|()| node)
-            });
-            match settled {
-                Ok(node) => {
-                    let _ = writeln!(trace, "        {}", self.books_in_words(&world, node));
-                    last = Some(node);
-                }
-                Err(_) => break,
+            if world.settle(self, &mut store, node, &outcome).is_err() {
+                break;
             }
+            let _ = writeln!(
+                trace,
+                "        {}",
+                self.books_in_words(&world, &store, node)
+            );
+            last = Some(node);
         }
         for node in (0..self.tree.len()).filter(|&node| Some(node) != last) {
-            let _ = writeln!(trace, "  end:  {}", self.books_in_words(&world, node));
+            let _ = writeln!(
+                trace,
+                "  end:  {}",
+                self.books_in_words(&world, &store, node)
+            );
         }
         let _ = writeln!(trace, "  => {}", found.fault.0);
         let steps = found.path.len() + found.cycle.len();
@@ -164,14 +174,14 @@ impl<T: ResourceType> Plan<T> {
         }
     }
 
-    fn action_in_words(&self, world: &World<T>, action: Action) -> String {
+    fn action_in_words(&self, world: &World, store: &Store<T>, action: Action) -> String {
         match action {
             Action::Client(client) => {
                 let client = usize::from(client);
                 let node = self.tree.name(self.clients[client].place);
                 let name = self.client_name(client);
                 let state = &world.clients[client];
-                let what = match &self.clients[client].steps[state.next] {
+                let what = match &self.clients[client].steps[state.step()] {
                     Step::Acquire { ask, try_only } => {
                         let verb = if *try_only { "tries" } else { "asks for" };
                         format!("{verb} {} {ask:?}", mode::<T>(ask, self))
@@ -192,43 +202,39 @@ impl<T: ResourceType> Plan<T> {
                 format!("{name} at {node} {what}")
             }
             Action::Deliver(index) => {
-                let Channel { debtor, is_down } = Channel::of(usize::from(index));
-                let (debtor, creditor) = (
-                    self.tree.name(debtor),
-                    self.tree.name(self.tree.creditor(debtor)),
-                );
-                let (from, to) = if is_down {
-                    (creditor, debtor)
-                } else {
-                    (debtor, creditor)
-                };
-                let message = world.channels[usize::from(index)].front();
+                let index = usize::from(index);
+                let (from, to) = Channel::of(index).ends(&self.tree);
+                let (from, to) = (self.tree.name(from), self.tree.name(to));
+                let message = store.messages(world.queues[index]).next();
                 let message = message.map_or_else(String::new, |m| self.message_in_words(m));
                 format!("{to} takes from {from}: {message}")
             }
         }
     }
 
-    fn effect_in_words(&self, effect: &Effect<T>) -> String {
+    fn told_in_words(&self, store: &Store<T>, told: &Told) -> String {
         let client = |index: u32| self.client_name(index as usize);
-        match effect {
-            Effect::Deny { token, why } => format!("{} is denied: {why}", client(token.index)),
-            Effect::Grant { token, fence } => {
+        match told {
+            Told::Deny { token, why } => format!("{} is denied: {why}", client(token.index)),
+            Told::Grant { token, fence, .. } => {
                 format!("{} is granted, token {fence:#x}", client(token.index))
             }
-            Effect::Leaving => "credit leaves".into(),
-            Effect::Lost { token, why } => format!("{} loses its hold: {why}", client(token.index)),
-            Effect::Send { to, message } => {
+            Told::Leaving => "credit leaves".into(),
+            Told::Lost { token, why } => format!("{} loses its hold: {why}", client(token.index)),
+            Told::Send { to, message } => {
                 let to = to.0 as usize;
                 let name = if to < self.tree.len() {
                     self.tree.name(to)
                 } else {
                     "nobody"
                 };
-                format!("to {name}: {}", self.message_in_words(message))
+                format!(
+                    "to {name}: {}",
+                    self.message_in_words(store.message(*message))
+                )
             }
-            Effect::Wanted { token, by } => {
-                let waiter = self.request_name(by.order);
+            Told::Wanted { token, order } => {
+                let waiter = self.request_name(*order);
                 format!("{} is told that {waiter} waits", client(token.index))
             }
         }
@@ -248,15 +254,18 @@ impl<T: ResourceType> Plan<T> {
                 format!("Deny {} v{}: {why:?}", name(order), version.0)
             }
             Message::Grant(grant) => format!(
-                "Grant {:?} for {} v{}{}",
+                "Grant {:?} for {} v{}{}{}",
                 grant.delta,
                 name(&grant.order),
                 grant.version.0,
-                self.steps_in_words(&grant.steps)
+                self.steps_in_words(&grant.steps),
+                value_in_words(grant.value.as_deref())
             ),
             Message::Limit { limit, .. } => format!("Limit {limit:#x}"),
             Message::Recall { steps, .. } => format!("Recall{}", self.steps_in_words(steps)),
-            Message::Return { delta, .. } => format!("Return {delta:?}"),
+            Message::Return { delta, value, .. } => {
+                format!("Return {delta:?}{}", value_in_words(value.as_deref()))
+            }
             Message::Unwant { order } => format!("Unwant {}", name(order)),
             Message::Want(want) => format!(
                 "Want level {:?} for {} v{}{}",
@@ -285,8 +294,8 @@ impl<T: ResourceType> Plan<T> {
         })
     }
 
-    fn books_in_words(&self, world: &World<T>, node: usize) -> String {
-        let owner = &world.owners[node];
+    fn books_in_words(&self, world: &World, store: &Store<T>, node: usize) -> String {
+        let owner = store.owner(world.owners[node]);
         let mut text = format!(
             "[{}: borrowed {:?}, cached {:?}",
             self.tree.name(node),
@@ -331,4 +340,16 @@ impl<T: ResourceType> Plan<T> {
         text.push(']');
         text
     }
+}
+
+/// The value that a message carries, if it does.
+fn value_in_words(value: Option<&Value>) -> String {
+    value.map_or_else(String::new, |value| {
+        let doubtful = if value.is_doubtful() {
+            ", doubtful"
+        } else {
+            ""
+        };
+        format!(", value {:?}{doubtful}", value.bytes)
+    })
 }

@@ -7,11 +7,16 @@
 //! What becomes of a script when a request is denied: a denied acquire goes on behind the end of that hold, a
 //! denied conversion goes on at the release.
 
+use std::collections::BTreeSet;
+
 use crate::credit::Credit;
 use crate::id::{Class, NodeId, Order, Party, Stamp};
 
 /// The most orders of requests that one exploration tries.
 pub const ORDERS_MAX: usize = 10_000;
+
+/// The most steps of one client.
+pub(super) const STEPS_OF_CLIENT_MAX: usize = 200;
 
 /// The tree of owners: the root has the capital, every other owner borrows from the one above it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -200,8 +205,29 @@ impl<C> Client<C> {
         acquires.count() as u32
     }
 
+    /// How many requests it makes, conversions included.
+    pub(in crate::testing) fn requests(&self) -> usize {
+        let asks = |step: &&Step<C>| matches!(step, Step::Acquire { .. } | Step::Convert { .. });
+        self.steps.iter().filter(asks).count()
+    }
+
+    /// Everything it asks for.
+    pub(super) fn asks(&self) -> impl Iterator<Item = &C> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Acquire { ask, .. } => Some(ask),
+            Step::Convert { to } => Some(to),
+            Step::Reduce { keep } => Some(keep),
+            Step::Cancel | Step::Release | Step::ReturnSpare | Step::WindUp | Step::WriteValue => {
+                None
+            }
+        })
+    }
+
     /// What is wrong with a script, if anything.
     pub(super) fn fault(&self) -> Option<&'static str> {
+        if self.steps.len() > STEPS_OF_CLIENT_MAX {
+            return Some("has more than 200 steps");
+        }
         let mut holds = false;
         for (index, step) in self.steps.iter().enumerate() {
             let after_request = index > 0
@@ -270,7 +296,8 @@ pub enum Orders {
     /// These: each a list of all request numbers, the oldest first. Requests are numbered from 0 by client and
     /// step.
     Listed(Vec<Vec<usize>>),
-    /// So many orders drawn by lot, the same for the same seed.
+    /// So many different orders of [`All`](Self::All), drawn by lot, the same for the same seed; all, if there are no
+    /// more.
     Sampled {
         /// How many.
         count: usize,
@@ -320,13 +347,28 @@ impl Orders {
                 orders.clone()
             }
             Self::Sampled { count, seed } => {
+                let (converts, news) = (numbers(Class::Convert), numbers(Class::New));
+                let all = orders_of(converts.len()).saturating_mul(orders_of(news.len()));
+                if all <= *count {
+                    return Self::All.expand(requests, clients);
+                }
+                assert!(*count <= ORDERS_MAX, "{TOO_MANY}");
                 let mut lots = *seed;
-                (0..*count)
-                    .map(|_| shuffled(requests.len(), &mut lots))
-                    .collect()
+                let mut drawn = BTreeSet::new();
+                while drawn.len() < *count {
+                    let news = shuffled(&news, &mut lots);
+                    let converts = shuffled(&converts, &mut lots);
+                    drawn.insert([news, converts].concat());
+                }
+                drawn.into_iter().collect()
             }
         }
     }
+}
+
+/// In how many orders so many can be.
+fn orders_of(requests: usize) -> usize {
+    (1..=requests).fold(1, usize::saturating_mul)
 }
 
 const TOO_MANY: &str = "too many orders to try them all: use Orders::ByClient or Orders::Sampled";
@@ -358,9 +400,9 @@ fn permutations(items: &[usize]) -> Vec<Vec<usize>> {
     all
 }
 
-fn shuffled(len: usize, lots: &mut u64) -> Vec<usize> {
-    let mut order = (0..len).collect::<Vec<_>>();
-    for last in (1..len).rev() {
+fn shuffled(items: &[usize], lots: &mut u64) -> Vec<usize> {
+    let mut order = items.to_vec();
+    for last in (1..order.len()).rev() {
         *lots = lots.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let drawn = xxhash_rust::xxh3::xxh3_64(&lots.to_le_bytes());
         order.swap(last, (drawn % (last as u64 + 1)) as usize);
@@ -441,5 +483,17 @@ mod tests {
         let orders = |seed| Orders::Sampled { count: 4, seed }.expand(&requests, 1);
         assert_eq!(orders(7), orders(7));
         assert_ne!(orders(7), orders(8));
+        assert_eq!(orders(7).len(), 4);
+    }
+
+    #[test]
+    fn no_more_orders_are_sampled_than_there_are() {
+        let requests = [Place {
+            client: 0,
+            step: 0,
+            class: Class::New,
+        }; 3];
+        let sampled = Orders::Sampled { count: 6, seed: 7 }.expand(&requests, 1);
+        assert_eq!(sampled, Orders::All.expand(&requests, 1));
     }
 }

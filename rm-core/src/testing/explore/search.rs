@@ -7,13 +7,14 @@
 //! A depth-first walk finds long counterexamples. So when it finds one, a breadth-first walk looks for the
 //! shortest.
 
-use std::collections::{HashSet, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::world::{Action, Actions, Fault, Plan, World};
-use crate::effect::Effects;
-use crate::owner::view::LinkNumbers;
+use super::hash::Identities;
+use super::identity::Scratch;
+use super::invariants::Checked;
+use super::store::Store;
+use super::world::{Action, Actions, Fault, Plan, Reduction, World};
 use crate::resource::ResourceType;
 
 /// How far a search goes.
@@ -49,6 +50,7 @@ impl Limits {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Visited {
     pub(super) states: u64,
+    pub(super) quiet: u64,
     pub(super) transitions: u64,
     pub(super) deepest: usize,
 }
@@ -66,19 +68,18 @@ pub(super) struct Found {
 const SHORTEST_STATES_MAX: usize = 1_000_000;
 
 /// One state of the path of the depth-first walk.
-struct Frame<T: ResourceType> {
-    /// Taken by the last of its actions.
-    world: Option<World<T>>,
+struct Frame {
+    world: World,
     identity: u128,
     actions: Actions,
     /// How many of them were done.
     done: usize,
 }
 
-impl<T: ResourceType> Frame<T> {
-    const fn new(world: World<T>, identity: u128, actions: Actions) -> Self {
+impl Frame {
+    const fn new(world: World, identity: u128, actions: Actions) -> Self {
         Self {
-            world: Some(world),
+            world,
             identity,
             actions,
             done: 0,
@@ -86,16 +87,10 @@ impl<T: ResourceType> Frame<T> {
     }
 
     /// The next action and the world in which to do it.
-    fn next(&mut self) -> Option<(Action, World<T>)> {
+    fn next(&mut self) -> Option<(Action, World)> {
         let action = *self.actions.get(self.done)?;
         self.done += 1;
-        let is_last = self.done == self.actions.len();
-        let world = if is_last {
-            self.world.take()
-        } else {
-            self.world.clone()
-        };
-        Some((action, world.expect("only the last action takes the world")))
+        Some((action, self.world.clone()))
     }
 }
 
@@ -112,19 +107,29 @@ fn depth_first<T: ResourceType>(plan: &Plan<T>, limits: Limits) -> Result<Visite
     let mut mover = Mover::new(plan);
     let mut seen = Identities::default();
     let mut on_path = Identities::default();
-    let mut stack: Vec<Frame<T>> = Vec::new();
-    let mut visited = Visited::default();
-    let fail = |stack: &[Frame<T>], fault| Found {
+    let mut stack: Vec<Frame> = Vec::new();
+    // No word is under way at the start.
+    let mut visited = Visited {
+        quiet: 1,
+        ..Visited::default()
+    };
+    let fail = |stack: &[Frame], fault| Found {
         path: path_of(stack),
         cycle: Vec::new(),
         fault,
     };
 
-    let world = World::new(plan);
+    let reduction = plan.sound_reduction();
+    let tried = |world: &World| match reduction {
+        Reduction::None => world.actions(plan),
+        Reduction::PersistentSets => plan.reduced(world, world.actions(plan)),
+    };
+
+    let world = mover.start();
     let identity = mover.identity(&world);
     seen.insert(identity);
     on_path.insert(identity);
-    let actions = world.actions(plan);
+    let actions = tried(&world);
     stack.push(Frame::new(world, identity, actions));
     while let Some(top) = stack.last_mut() {
         let Some((action, mut world)) = top.next() else {
@@ -133,7 +138,7 @@ fn depth_first<T: ResourceType>(plan: &Plan<T>, limits: Limits) -> Result<Visite
             continue;
         };
         visited.transitions += 1;
-        let node = mover
+        mover
             .go(&mut world, action)
             .map_err(|fault| fail(&stack, fault))?;
         let identity = mover.identity(&world);
@@ -143,11 +148,12 @@ fn depth_first<T: ResourceType>(plan: &Plan<T>, limits: Limits) -> Result<Visite
             }
             continue;
         }
-        let actions = world.actions(plan);
+        let actions = tried(&world);
         mover
-            .check(&world, node, &actions)
+            .check(&world, &actions)
             .map_err(|fault| fail(&stack, fault))?;
         visited.deepest = visited.deepest.max(stack.len());
+        visited.quiet += u64::from(world.is_quiet());
         if let Err(fault) = limits.check(seen.len(), stack.len()) {
             return Err(fail(&stack, fault));
         }
@@ -159,14 +165,14 @@ fn depth_first<T: ResourceType>(plan: &Plan<T>, limits: Limits) -> Result<Visite
 }
 
 /// The actions that led to the last one tried.
-fn path_of<T: ResourceType>(stack: &[Frame<T>]) -> Vec<Action> {
+fn path_of(stack: &[Frame]) -> Vec<Action> {
     stack
         .iter()
         .map(|frame| frame.actions[frame.done - 1])
         .collect()
 }
 
-fn cycle_of<T: ResourceType>(stack: &[Frame<T>], identity: u128) -> Found {
+fn cycle_of(stack: &[Frame], identity: u128) -> Found {
     let start = stack.iter().position(|frame| frame.identity == identity);
     let start = start.expect("a state on the path is on the stack");
     let mut path = path_of(stack);
@@ -180,8 +186,9 @@ fn cycle_of<T: ResourceType>(stack: &[Frame<T>], identity: u128) -> Found {
 
 /// The shortest run to any fault; the one that was found if there are too many states before it.
 fn shorter<T: ResourceType>(plan: &Plan<T>, found: Found) -> Found {
-    let start = World::new(plan);
-    match breadth_first(plan, &start, &Identities::default()) {
+    let mut mover = Mover::new(plan);
+    let start = mover.start();
+    match breadth_first(&mut mover, &start, &Identities::default()) {
         Some((path, Some(fault))) => Found {
             path,
             cycle: Vec::new(),
@@ -194,15 +201,15 @@ fn shorter<T: ResourceType>(plan: &Plan<T>, found: Found) -> Found {
 /// The shortest run to any state of the cycle, and the shortest way back to it from there.
 fn shorter_cycle<T: ResourceType>(plan: &Plan<T>, found: Found) -> Found {
     let mut mover = Mover::new(plan);
-    let mut world = World::new(plan);
+    let mut world = mover.start();
     let mut on_cycle = Identities::default();
     let steps = found.path.iter().chain(&found.cycle).enumerate();
     on_cycle.extend(steps.filter_map(|(index, &action)| {
         mover.go(&mut world, action).ok()?;
         (index >= found.path.len()).then(|| mover.identity(&world))
     }));
-    let start = World::new(plan);
-    let path = match breadth_first(plan, &start, &on_cycle) {
+    let start = mover.start();
+    let path = match breadth_first(&mut mover, &start, &on_cycle) {
         Some((path, Some(fault))) => {
             return Found {
                 path,
@@ -220,7 +227,7 @@ fn shorter_cycle<T: ResourceType>(plan: &Plan<T>, found: Found) -> Found {
         }
     }
     let back = Identities::from_iter([mover.identity(&entry)]);
-    match breadth_first(plan, &entry, &back) {
+    match breadth_first(&mut mover, &entry, &back) {
         Some((cycle, None)) => Found {
             path,
             cycle,
@@ -230,13 +237,14 @@ fn shorter_cycle<T: ResourceType>(plan: &Plan<T>, found: Found) -> Found {
     }
 }
 
-/// The shortest way from `start` to a fault or, in at least one step, to one of the `goals`.
+/// The shortest way from `start` to a fault or, in at least one step, to one of the `goals`. It leaves nothing out: a
+/// reduced search would find longer ones.
 fn breadth_first<T: ResourceType>(
-    plan: &Plan<T>,
-    start: &World<T>,
+    mover: &mut Mover<'_, T>,
+    start: &World,
     goals: &Identities,
 ) -> Option<(Vec<Action>, Option<Fault>)> {
-    let mut mover = Mover::new(plan);
+    let plan = mover.plan;
     let mut seen = Identities::default();
     // How each state was reached: from which other one, and how.
     let mut reached: Vec<(usize, Action)> = Vec::new();
@@ -254,10 +262,9 @@ fn breadth_first<T: ResourceType>(
     while let Some((world, number)) = queue.pop_front() {
         for action in world.actions(plan) {
             let mut next = world.clone();
-            let node = match mover.go(&mut next, action) {
-                Ok(node) => node,
-                Err(fault) => return Some((path_to(&reached, number, action), Some(fault))),
-            };
+            if let Err(fault) = mover.go(&mut next, action) {
+                return Some((path_to(&reached, number, action), Some(fault)));
+            }
             let identity = mover.identity(&next);
             if goals.contains(&identity) {
                 return Some((path_to(&reached, number, action), None));
@@ -265,7 +272,7 @@ fn breadth_first<T: ResourceType>(
             if !seen.insert(identity) {
                 continue;
             }
-            if let Err(fault) = mover.check(&next, node, &next.actions(plan)) {
+            if let Err(fault) = mover.check(&next, &next.actions(plan)) {
                 return Some((path_to(&reached, number, action), Some(fault)));
             }
             reached.push((number, action));
@@ -278,45 +285,45 @@ fn breadth_first<T: ResourceType>(
     None
 }
 
-/// Does actions, with buffers that are used again. A panic of the owner is a fault like others.
+/// Does actions, and remembers what came of them. A panic of the owner is a fault like others.
 struct Mover<'a, T: ResourceType> {
     plan: &'a Plan<T>,
-    fx: Effects<T>,
-    links: Vec<LinkNumbers>,
+    store: Store<T>,
+    scratch: Scratch,
 }
 
 impl<'a, T: ResourceType> Mover<'a, T> {
     fn new(plan: &'a Plan<T>) -> Self {
         Self {
             plan,
-            fx: Effects::new(),
-            links: Vec::new(),
+            store: Store::new(),
+            scratch: Scratch::default(),
         }
     }
 
-    /// Returns the node that acted.
-    fn go(&mut self, world: &mut World<T>, action: Action) -> Result<usize, Fault> {
-        let (plan, fx) = (self.plan, &mut self.fx);
-        without_panic(|| {
-            let node = world.perform(plan, action, fx)?;
-            world.settle(plan, node, fx)?;
-            Ok(node)
-        })
+    fn start(&mut self) -> World {
+        World::new(self.plan, &mut self.store)
     }
 
-    fn check(&self, world: &World<T>, node: usize, actions: &Actions) -> Result<(), Fault> {
+    fn go(&mut self, world: &mut World, action: Action) -> Result<(), Fault> {
+        world.go(self.plan, &mut self.store, action).map(|_| ())
+    }
+
+    fn check(&self, world: &World, actions: &Actions) -> Result<(), Fault> {
+        let (plan, store) = (self.plan, &self.store);
+        let checked = Checked { world, plan, store };
         without_panic(|| {
-            world.check(self.plan, node)?;
+            checked.check()?;
             if actions.is_empty() {
-                world.check_end(self.plan)
+                checked.check_end()
             } else {
                 Ok(())
             }
         })
     }
 
-    fn identity(&mut self, world: &World<T>) -> u128 {
-        world.identity(self.plan, &mut self.links)
+    fn identity(&mut self, world: &World) -> u128 {
+        world.identity(self.plan, &self.store, &mut self.scratch)
     }
 }
 
@@ -329,27 +336,4 @@ pub(super) fn without_panic<R>(act: impl FnOnce() -> Result<R, Fault>) -> Result
             .unwrap_or("no text");
         Err(Fault(format!("panic: {text}")))
     })
-}
-
-/// A set of states. They are hashes already.
-type Identities = HashSet<u128, BuildHasherDefault<LowHalf>>;
-
-/// The low half of a number that is a hash.
-#[derive(Default)]
-struct LowHalf(u64);
-
-impl Hasher for LowHalf {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
-        }
-    }
-
-    fn write_u128(&mut self, number: u128) {
-        self.0 = number as u64;
-    }
 }

@@ -136,3 +136,70 @@ fn a_listed_order_must_name_every_request() {
         .orders(Orders::Listed(vec![vec![0, 0]]))
         .run();
 }
+
+/// Worlds in which owners are busy at the same time.
+fn busy_worlds() -> [Explorer<Semaphore<false>>; 4] {
+    let takes = |node, units| Client::at(node).acquire(Units(units)).release();
+    let tries = |node, units| Client::at(node).try_acquire(Units(units)).release();
+    let tree = Tree::root()
+        .with("M", 0)
+        .with("L1", 1)
+        .with("L2", 1)
+        .with("L3", 0);
+    let three = Tree::star(3);
+    let world = |tree: &Tree| Explorer::new(&Semaphore, tree.clone());
+    [
+        world(&three).clients([takes(1, 1), takes(2, 2), takes(3, 1)]),
+        world(&three).clients([tries(1, 2), takes(2, 1).return_spare(), takes(0, 2)]),
+        world(&tree).clients([takes(2, 2), takes(3, 1), takes(4, 1)]),
+        world(&tree).clients([
+            Client::at(2).acquire(Units(2)).cancel(),
+            Client::at(1).acquire(Units(1)).convert(Units(2)).release(),
+            tries(4, 1),
+        ]),
+    ]
+}
+
+#[test]
+fn a_reduced_exploration_visits_every_quiet_state_in_fewer_states() -> Result<(), Violation> {
+    for world in busy_worlds() {
+        for policy in [Policy::Exact, Policy::Max] {
+            let world = world.clone().policy(policy);
+            let full = world.clone().reduction(Reduction::None).run()?;
+            let reduced = world.run()?;
+            assert_eq!(full.quiet, reduced.quiet, "{full}\n{reduced}");
+            assert!(reduced.states < full.states, "{full}\n{reduced}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_reduced_exploration_visits_every_quiet_state_with_its_fences() -> Result<(), Violation> {
+    for world in busy_worlds() {
+        let world = world.with_fences();
+        let full = world.clone().reduction(Reduction::None).run()?;
+        let reduced = world.run()?;
+        assert_eq!(full.quiet, reduced.quiet, "{full}\n{reduced}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_an_unlawful_type_lets_happen_is_found_by_the_same_run() {
+    let found = |reduction| {
+        let explorer = two_takers::<true>().reduction(reduction);
+        explorer.run().expect_err("both units are held at once")
+    };
+    assert_eq!(found(Reduction::None), found(Reduction::PersistentSets));
+}
+
+#[test]
+fn merged_registers_leave_fewer_messages_and_break_nothing() -> Result<(), Violation> {
+    for world in busy_worlds() {
+        let full = world.clone().reduction(Reduction::None).run()?;
+        let merged = world.with_merged_registers().run()?;
+        assert_ne!(full.states, merged.states);
+    }
+    Ok(())
+}

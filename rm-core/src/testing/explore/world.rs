@@ -3,21 +3,18 @@
 //! Channels deliver in order and exactly once, as sessions do. Everything else is open: any client that can
 //! take its next step may be next, and so may any channel that has a message.
 //!
-//! Owners and channels are shared between states and copied when they change, since one action changes
-//! one owner and a channel or two.
+//! A state is a short list of numbers; what they stand for is in the [`Store`].
 
-use std::collections::VecDeque;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use super::script::{self, Client, Place, Step, Tree};
+use super::store::{CreditId, MessageId, Outcome, OwnerId, QueueId, Registers, Store, Told};
 use crate::credit::{Credit, Level};
-use crate::effect::{Effect, Effects};
+use crate::effect::Effects;
 use crate::error::Denied;
 use crate::id::{LoanId, Order, PeerId, Token};
-use crate::message::Message;
 use crate::owner::view::Clocks;
 use crate::owner::{Conversion, Owner, Request, Settings};
 use crate::resource::ResourceType;
@@ -34,6 +31,8 @@ pub(super) struct Plan<T: ResourceType> {
     pub(super) capital: T::Credit,
     pub(super) settings: Arc<Settings>,
     pub(super) clocks: Clocks,
+    pub(super) registers: Registers,
+    pub(super) reduction: Reduction,
 }
 
 impl<T: ResourceType> Plan<T> {
@@ -62,6 +61,84 @@ impl<T: ResourceType> Plan<T> {
             generation: self.clients[client].hold_of(step),
         }
     }
+
+    /// What a client asks for at `step`.
+    fn asked(&self, client: usize, step: usize) -> &T::Credit {
+        match &self.clients[client].steps[step] {
+            Step::Acquire { ask, .. } => ask,
+            Step::Convert { to } => to,
+            Step::Cancel
+            | Step::Reduce { .. }
+            | Step::Release
+            | Step::ReturnSpare
+            | Step::WindUp
+            | Step::WriteValue => unreachable!("a client waits only for what it asked"),
+        }
+    }
+
+    /// Hands an input to an owner. Returns the token of a hold that was reduced.
+    pub(super) fn apply(
+        &self,
+        store: &Store<T>,
+        owner: &mut Owner<T>,
+        input: Input,
+        fx: &mut Effects<T>,
+    ) -> Result<u64, Fault> {
+        let now = Time::ZERO;
+        let (client, step) = match input {
+            Input::Deliver { from, message } => {
+                let message = store.message(message).clone();
+                let taken = owner.on_message(now, PeerId(u64::from(from)), message, fx);
+                return taken.map(|()| 0).map_err(|why| {
+                    let from = self.tree.name(usize::from(from));
+                    Fault(format!("{from} is said to misbehave: it {why}"))
+                });
+            }
+            Input::End { client, step } => {
+                let (client, step) = (usize::from(client), usize::from(step));
+                owner.release(now, self.token(client, step), fx);
+                return Ok(0);
+            }
+            Input::Step { client, step } => (usize::from(client), usize::from(step)),
+        };
+        let token = self.token(client, step);
+        match &self.clients[client].steps[step] {
+            Step::Acquire { ask, try_only } => {
+                let request = Request {
+                    try_only: *try_only,
+                    ..Request::new(token, self.order(client, step), T::Level::of(ask))
+                };
+                owner.acquire(now, request, fx);
+            }
+            Step::Cancel => {
+                let is_there = owner.cancel(now, token, fx);
+                assert!(is_there, "a request or conversion that waits is there");
+            }
+            Step::Convert { to } => {
+                let order = self.order(client, step);
+                owner.convert(now, Conversion::new(token, order, T::Level::of(to)), fx);
+            }
+            Step::Reduce { keep } => return Ok(owner.reduce(now, token, keep, fx)),
+            Step::Release => owner.release(now, token, fx),
+            Step::ReturnSpare => owner.return_spare(now, fx),
+            Step::WindUp => owner.wind_up(now, self.order(client, step), fx),
+            Step::WriteValue => {
+                let wrote = owner.write_value(token, &[client as u8, step as u8]);
+                wrote.expect("a script writes while it holds everything");
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// Which interleavings are visited. See [`reduction`](super::reduction).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reduction {
+    /// All of them.
+    None,
+    /// Persistent sets: of steps at different nodes that do not concern each other, one sequence.
+    PersistentSets,
 }
 
 /// How far a client is.
@@ -74,17 +151,23 @@ pub(super) enum Phase {
 }
 
 /// One client.
-#[derive(Clone, Debug)]
-pub(super) struct ClientState<C> {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ClientState {
     /// Its next step.
-    pub(super) next: usize,
+    pub(super) next: u16,
     pub(super) phase: Phase,
-    /// What it holds, as asked for; empty if nothing.
-    pub(super) holds: C,
-    /// The fencing token of its hold.
-    pub(super) fence: u64,
     /// Since it asked for what it waits for, nobody else held or asked for anything.
     pub(super) is_alone: bool,
+    /// What it holds.
+    pub(super) holds: CreditId,
+    /// The fencing token of its hold.
+    pub(super) fence: u64,
+}
+
+impl ClientState {
+    pub(super) fn step(&self) -> usize {
+        usize::from(self.next)
+    }
 }
 
 /// Something that may happen next.
@@ -93,11 +176,35 @@ pub(super) enum Action {
     /// A client takes its next step.
     Client(u8),
     /// The first message of a channel arrives.
-    Deliver(u8),
+    Deliver(u16),
 }
 
 /// What can happen in a state.
 pub(super) type Actions = SmallVec<[Action; 16]>;
+
+/// What an owner is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Input {
+    /// A message of a neighbour, which is node `from`.
+    Deliver { from: u8, message: MessageId },
+    /// A client releases what it has, though its step there says to cancel.
+    End { client: u8, step: u8 },
+    /// What a client does in that step.
+    Step { client: u8, step: u8 },
+}
+
+impl Input {
+    /// No other input has this number.
+    pub(super) fn number(self) -> u64 {
+        let made_of =
+            |kind: u64, place: u8, rest: u32| kind << 40 | u64::from(place) << 32 | u64::from(rest);
+        match self {
+            Self::Deliver { from, message } => made_of(1, from, message.number()),
+            Self::End { client, step } => made_of(2, client, u32::from(step)),
+            Self::Step { client, step } => made_of(3, client, u32::from(step)),
+        }
+    }
+}
 
 /// What must not happen and did, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,81 +232,77 @@ impl Channel {
     pub(super) const fn down(debtor: usize) -> usize {
         2 * (debtor - 1) + 1
     }
-}
 
-/// The messages under way in one direction, in the order in which they were sent.
-pub(super) type Queue<T> =
-    VecDeque<Message<<T as ResourceType>::Credit, <T as ResourceType>::Level>>;
-
-/// One state.
-#[derive(Debug)]
-pub(super) struct World<T: ResourceType> {
-    pub(super) owners: Vec<Rc<Owner<T>>>,
-    pub(super) channels: Vec<Rc<Queue<T>>>,
-    pub(super) clients: Vec<ClientState<T::Credit>>,
-    /// The highest token of ended holds, by what they were asked as.
-    pub(super) ended: Rc<Vec<(T::Credit, u64)>>,
-    /// The last value that anybody wrote: the client and the step.
-    pub(super) written: Option<[u8; 2]>,
-}
-
-impl<T: ResourceType> Clone for World<T> {
-    fn clone(&self) -> Self {
-        Self {
-            owners: self.owners.clone(),
-            channels: self.channels.clone(),
-            clients: self.clients.clone(),
-            ended: Rc::clone(&self.ended),
-            written: self.written,
+    /// Who sends on it, and who receives.
+    pub(super) fn ends(self, tree: &Tree) -> (usize, usize) {
+        let creditor = tree.creditor(self.debtor);
+        if self.is_down {
+            (creditor, self.debtor)
+        } else {
+            (self.debtor, creditor)
         }
     }
 }
 
-impl<T: ResourceType> World<T> {
+/// One state.
+#[derive(Clone, Debug)]
+pub(super) struct World {
+    pub(super) owners: SmallVec<[OwnerId; 5]>,
+    /// By the index of their channel.
+    pub(super) queues: SmallVec<[QueueId; 8]>,
+    pub(super) clients: SmallVec<[ClientState; 4]>,
+    /// The highest token of ended holds, by what they held.
+    pub(super) ended: SmallVec<[(CreditId, u64); 2]>,
+    /// The last value that anybody wrote: the client and the step.
+    pub(super) written: Option<[u8; 2]>,
+}
+
+impl World {
     /// The world before anything happened: the root has everything, nothing is lent.
-    pub(super) fn new(plan: &Plan<T>) -> Self {
+    pub(super) fn new<T: ResourceType>(plan: &Plan<T>, store: &mut Store<T>) -> Self {
         let (settings, capital) = (&plan.settings, &plan.capital);
-        let mut owners = Vec::with_capacity(plan.tree.len());
-        owners.push(Rc::new(Owner::root(
+        let root = Owner::root(
             Arc::clone(settings),
             capital.clone(),
             1,
             0,
             LoanId::default(),
-        )));
+        );
+        let mut owners = SmallVec::new();
+        owners.push(store.keep_owner(plan, root));
         for node in 1..plan.tree.len() {
             let mut owner =
                 Owner::debtor(Arc::clone(settings), capital.clone(), 0, LoanId::default());
             let creditor = PeerId(plan.tree.creditor(node) as u64);
             owner.on_creditor_up(Time::ZERO, creditor, &mut Effects::new());
-            owners.push(Rc::new(owner));
+            owners.push(store.keep_owner(plan, owner));
         }
         let client = |_: &Client<_>| ClientState {
             next: 0,
             phase: Phase::Idle,
-            holds: T::Credit::empty(),
-            fence: 0,
             is_alone: false,
+            holds: CreditId::EMPTY,
+            fence: 0,
         };
         Self {
-            channels: vec![Rc::default(); 2 * (plan.tree.len() - 1)],
+            queues: SmallVec::from_elem(QueueId::EMPTY, 2 * (plan.tree.len() - 1)),
             clients: plan.clients.iter().map(client).collect(),
             owners,
-            ended: Rc::default(),
+            ended: SmallVec::new(),
             written: None,
         }
     }
 
     /// Whether no message is under way.
     pub(super) fn is_quiet(&self) -> bool {
-        self.channels.iter().all(|channel| channel.is_empty())
+        self.queues.iter().all(|&queue| queue == QueueId::EMPTY)
     }
 
     /// Everything that can happen now.
-    pub(super) fn actions(&self, plan: &Plan<T>) -> Actions {
+    pub(super) fn actions<T: ResourceType>(&self, plan: &Plan<T>) -> Actions {
         let mut actions = Actions::new();
         for (index, client) in self.clients.iter().enumerate() {
-            let may_step = match (plan.clients[index].steps.get(client.next), client.phase) {
+            let may_step = match (plan.clients[index].steps.get(client.step()), client.phase) {
                 (None, _) => false,
                 (Some(Step::Cancel), _) | (Some(_), Phase::Holding | Phase::Idle) => true,
                 (Some(_), Phase::Converting | Phase::Waiting) => false,
@@ -208,121 +311,105 @@ impl<T: ResourceType> World<T> {
                 actions.push(Action::Client(index as u8));
             }
         }
-        for (index, channel) in self.channels.iter().enumerate() {
-            if !channel.is_empty() {
-                actions.push(Action::Deliver(index as u8));
+        for (index, &queue) in self.queues.iter().enumerate() {
+            if queue != QueueId::EMPTY {
+                actions.push(Action::Deliver(index as u16));
             }
         }
         actions
     }
 
-    /// Does one action. What its owner wants done is left in `fx`, for [`settle`](Self::settle). Returns the
-    /// node of the owner.
-    pub(super) fn perform(
+    /// Does one action, and what the owner wants done then. Returns the node of the owner.
+    pub(super) fn go<T: ResourceType>(
         &mut self,
         plan: &Plan<T>,
+        store: &mut Store<T>,
         action: Action,
-        fx: &mut Effects<T>,
     ) -> Result<usize, Fault> {
-        let index = match action {
-            Action::Client(client) => return Ok(self.step(plan, usize::from(client), fx)),
-            Action::Deliver(channel) => usize::from(channel),
-        };
-        let Channel { debtor, is_down } = Channel::of(index);
-        let creditor = plan.tree.creditor(debtor);
-        let (from, to) = if is_down {
-            (creditor, debtor)
-        } else {
-            (debtor, creditor)
-        };
-        let channel = Rc::make_mut(&mut self.channels[index]);
-        let message = channel.pop_front().expect("only what was sent arrives");
-        let owner = Rc::make_mut(&mut self.owners[to]);
-        owner
-            .on_message(Time::ZERO, PeerId(from as u64), message, fx)
-            .map_err(|why| {
-                let (to, from) = (plan.tree.name(to), plan.tree.name(from));
-                Fault(format!("{to} says that {from} misbehaved: it {why}"))
-            })?;
-        Ok(to)
+        let (node, outcome) = self.perform(plan, store, action)?;
+        self.settle(plan, store, node, &outcome)?;
+        Ok(node)
     }
 
-    /// A client's next step. Returns its node.
-    fn step(&mut self, plan: &Plan<T>, index: usize, fx: &mut Effects<T>) -> usize {
+    /// Does one action. What its owner wants done is left to [`settle`](Self::settle). Returns its node.
+    pub(super) fn perform<T: ResourceType>(
+        &mut self,
+        plan: &Plan<T>,
+        store: &mut Store<T>,
+        action: Action,
+    ) -> Result<(usize, std::rc::Rc<Outcome>), Fault> {
+        let index = match action {
+            Action::Client(client) => return self.step(plan, store, usize::from(client)),
+            Action::Deliver(channel) => usize::from(channel),
+        };
+        let (from, to) = Channel::of(index).ends(&plan.tree);
+        let (message, rest) = store.pop(self.queues[index]);
+        self.queues[index] = rest;
+        let input = Input::Deliver {
+            from: from as u8,
+            message,
+        };
+        let outcome = store.outcome(plan, self.owners[to], input)?;
+        self.owners[to] = outcome.owner;
+        Ok((to, outcome))
+    }
+
+    /// A client's next step.
+    fn step<T: ResourceType>(
+        &mut self,
+        plan: &Plan<T>,
+        store: &mut Store<T>,
+        index: usize,
+    ) -> Result<(usize, std::rc::Rc<Outcome>), Fault> {
         let script = &plan.clients[index];
-        let client = &mut self.clients[index];
-        let step = client.next;
-        let token = plan.token(index, step);
-        client.next += 1;
-        if matches!(script.steps[step], Step::Acquire { .. }) {
+        let (step, phase) = (self.clients[index].step(), self.clients[index].phase);
+        let what = &script.steps[step];
+        let mut input = Input::Step {
+            client: index as u8,
+            step: step as u8,
+        };
+        if matches!(what, Step::Acquire { .. }) {
             self.note_company(index);
         }
         let client = &mut self.clients[index];
-        let owner = Rc::make_mut(&mut self.owners[script.place]);
-        match &script.steps[step] {
-            Step::Acquire { ask, try_only } => {
-                client.phase = Phase::Waiting;
-                let request = Request {
-                    try_only: *try_only,
-                    ..Request::new(token, plan.order(index, step), T::Level::of(ask))
+        client.next += 1;
+        match (what, phase) {
+            (Step::Acquire { .. }, _) => client.phase = Phase::Waiting,
+            (Step::Convert { .. }, _) => client.phase = Phase::Converting,
+            (Step::Cancel, Phase::Converting) => client.phase = Phase::Holding,
+            (Step::Cancel, Phase::Waiting) => {
+                client.phase = Phase::Idle;
+                client.next = script.end_of_hold(step) as u16;
+            }
+            (Step::Cancel, Phase::Holding) => {
+                client.next = script.end_of_hold(step) as u16;
+                input = Input::End {
+                    client: index as u8,
+                    step: step as u8,
                 };
-                owner.acquire(Time::ZERO, request, fx);
-            }
-            Step::Cancel => match client.phase {
-                Phase::Converting => {
-                    client.phase = Phase::Holding;
-                    assert!(
-                        owner.cancel(Time::ZERO, token, fx),
-                        "a conversion that waits is there"
-                    );
-                }
-                Phase::Waiting => {
-                    client.phase = Phase::Idle;
-                    client.next = script.end_of_hold(step);
-                    assert!(
-                        owner.cancel(Time::ZERO, token, fx),
-                        "a request that waits is there"
-                    );
-                }
-                Phase::Holding => {
-                    client.next = script.end_of_hold(step);
-                    owner.release(Time::ZERO, token, fx);
-                    self.end_hold(index, Phase::Idle);
-                }
-                Phase::Idle => unreachable!("a script cancels only after it asked"),
-            },
-            Step::Convert { to } => {
-                client.phase = Phase::Converting;
-                let order = plan.order(index, step);
-                let conversion = Conversion::new(token, order, T::Level::of(to));
-                owner.convert(Time::ZERO, conversion, fx);
-            }
-            Step::Reduce { keep } => {
-                let fence = owner.reduce(Time::ZERO, token, keep, fx);
-                self.end_hold(index, Phase::Holding);
-                let client = &mut self.clients[index];
-                (client.holds, client.fence) = (keep.clone(), fence);
-            }
-            Step::Release => {
-                owner.release(Time::ZERO, token, fx);
                 self.end_hold(index, Phase::Idle);
             }
-            Step::ReturnSpare => owner.return_spare(Time::ZERO, fx),
-            Step::WindUp => owner.wind_up(Time::ZERO, plan.order(index, step), fx),
-            Step::WriteValue => {
-                let bytes = [index as u8, step as u8];
-                let wrote = owner.write_value(token, &bytes);
-                wrote.expect("a script writes while it holds everything");
-                self.written = Some(bytes);
+            (Step::Cancel, Phase::Idle) => {
+                unreachable!("a script cancels only after it asked")
             }
+            (Step::Reduce { .. }, _) => self.end_hold(index, Phase::Holding),
+            (Step::Release, _) => self.end_hold(index, Phase::Idle),
+            (Step::ReturnSpare | Step::WindUp, _) => {}
+            (Step::WriteValue, _) => self.written = Some([index as u8, step as u8]),
         }
-        script.place
+        let outcome = store.outcome(plan, self.owners[script.place], input)?;
+        self.owners[script.place] = outcome.owner;
+        if let Step::Reduce { keep } = what {
+            let client = &mut self.clients[index];
+            (client.holds, client.fence) = (store.keep_credit(keep), outcome.fence);
+        }
+        Ok((script.place, outcome))
     }
 
     /// A client asks for something. It is alone if nobody else is there and no word of anybody is under way; who
     /// waited alone is so no more.
     fn note_company(&mut self, index: usize) {
-        let is_there = |client: &ClientState<_>| client.phase != Phase::Idle;
+        let is_there = |client: &ClientState| client.phase != Phase::Idle;
         let is_alone = self.is_quiet() && !self.clients.iter().any(is_there);
         for client in &mut self.clients {
             client.is_alone = false;
@@ -331,21 +418,26 @@ impl<T: ResourceType> World<T> {
     }
 
     /// Applies what the owner of `node` wants done.
-    pub(super) fn settle(
+    pub(super) fn settle<T: ResourceType>(
         &mut self,
         plan: &Plan<T>,
+        store: &mut Store<T>,
         node: usize,
-        fx: &mut Effects<T>,
+        outcome: &Outcome,
     ) -> Result<(), Fault> {
-        for effect in fx.drain() {
-            match effect {
-                Effect::Deny { token, why } => self.on_deny(plan, node, token, &why)?,
-                Effect::Grant { token, fence } => self.on_grant(plan, node, token, fence)?,
-                Effect::Leaving | Effect::Wanted { .. } => {}
-                Effect::Lost { .. } => {
+        for told in &outcome.told {
+            match told {
+                Told::Deny { token, why } => self.on_deny(plan, store, node, *token, why)?,
+                Told::Grant {
+                    token,
+                    fence,
+                    credit,
+                } => self.on_grant(plan, store, node, *token, (*credit, *fence))?,
+                Told::Leaving | Told::Wanted { .. } => {}
+                Told::Lost { .. } => {
                     return Err(Fault("a hold is lost though no session ended".into()));
                 }
-                Effect::Send { to, message } => {
+                Told::Send { to, message } => {
                     let to = to.0 as usize;
                     let index = if node != 0 && to == plan.tree.creditor(node) {
                         Channel::up(node)
@@ -356,55 +448,53 @@ impl<T: ResourceType> World<T> {
                             "a message to node {to}, which is no neighbour"
                         )));
                     };
-                    Rc::make_mut(&mut self.channels[index]).push_back(message);
+                    self.queues[index] = store.push(plan, self.queues[index], *message);
                 }
             }
         }
         Ok(())
     }
 
-    fn on_grant(
+    fn on_grant<T: ResourceType>(
         &mut self,
         plan: &Plan<T>,
+        store: &Store<T>,
         node: usize,
         token: Token,
-        fence: u64,
+        (granted, fence): (CreditId, u64),
     ) -> Result<(), Fault> {
         let (index, step) = self.pending(plan, node, token)?;
-        let asked = match &plan.clients[index].steps[step] {
-            Step::Acquire { ask, .. } => ask,
-            Step::Convert { to } => to,
-            Step::Cancel
-            | Step::Reduce { .. }
-            | Step::Release
-            | Step::ReturnSpare
-            | Step::WindUp
-            | Step::WriteValue => {
-                unreachable!("a client waits only for what it asked")
-            }
-        };
+        let (asked, credit) = (plan.asked(index, step), store.credit(granted));
+        if asked != credit && !T::Level::of(credit).reaches(&T::Level::of(asked)) {
+            return Err(Fault(format!(
+                "client {} asked for {asked:?} and is granted {credit:?}",
+                plan.client_name(index)
+            )));
+        }
         if self.clients[index].phase == Phase::Converting {
             self.end_hold(index, Phase::Holding);
         }
-        for (ended, ended_fence) in self.ended.iter() {
-            if ended.conflicts(asked, &plan.capital) && *ended_fence >= fence {
-                let (asked, ended) = (mode::<T>(asked, plan), mode::<T>(ended, plan));
+        for &(ended, ended_fence) in &self.ended {
+            let ended = store.credit(ended);
+            if ended_fence >= fence && ended.conflicts(credit, &plan.capital) {
+                let (begins, ended) = (mode::<T>(credit, plan), mode::<T>(ended, plan));
                 return Err(Fault(format!(
-                    "the token of this {asked}, {fence:#x}, is not above {ended_fence:#x}, that of a \
+                    "the token of this {begins}, {fence:#x}, is not above {ended_fence:#x}, that of a \
                      {ended} that ended before"
                 )));
             }
         }
         let client = &mut self.clients[index];
         client.phase = Phase::Holding;
-        client.holds = asked.clone();
+        client.holds = granted;
         client.fence = fence;
         Ok(())
     }
 
-    fn on_deny(
+    fn on_deny<T: ResourceType>(
         &mut self,
         plan: &Plan<T>,
+        store: &Store<T>,
         node: usize,
         token: Token,
         why: &Denied,
@@ -412,7 +502,7 @@ impl<T: ResourceType> World<T> {
         let (index, step) = self.pending(plan, node, token)?;
         let script = &plan.clients[index];
         let is_try = matches!(script.steps[step], Step::Acquire { try_only: true, .. });
-        let is_closing = *why == Denied::ShuttingDown && self.winds_up_above(plan, node);
+        let is_closing = *why == Denied::ShuttingDown && self.winds_up_above(plan, store, node);
         let client = &mut self.clients[index];
         // No deadline is set and nobody asks for more than the capital, so little is a reason.
         match (client.phase, why) {
@@ -420,14 +510,14 @@ impl<T: ResourceType> World<T> {
                 if is_closing || matches!(why, Denied::WouldDeadlock { .. }) =>
             {
                 client.phase = Phase::Holding;
-                client.next = script.next_release(step);
+                client.next = script.next_release(step) as u16;
             }
             (Phase::Waiting, why)
                 if is_closing
                     || is_try && !client.is_alone && matches!(why, Denied::Busy { .. }) =>
             {
                 client.phase = Phase::Idle;
-                client.next = script.end_of_hold(step + 1);
+                client.next = script.end_of_hold(step + 1) as u16;
             }
             _ => {
                 let alone = if client.is_alone {
@@ -443,20 +533,30 @@ impl<T: ResourceType> World<T> {
     }
 
     /// Whether a node, or one between it and the root, winds up.
-    fn winds_up_above(&self, plan: &Plan<T>, node: usize) -> bool {
-        self.owners[node].is_winding_up()
-            || node != 0 && self.winds_up_above(plan, plan.tree.creditor(node))
+    fn winds_up_above<T: ResourceType>(
+        &self,
+        plan: &Plan<T>,
+        store: &Store<T>,
+        node: usize,
+    ) -> bool {
+        store.owner(self.owners[node]).is_winding_up()
+            || node != 0 && self.winds_up_above(plan, store, plan.tree.creditor(node))
     }
 
     /// The client that waits for the outcome of `token`, and the step in which it asked.
-    fn pending(&self, plan: &Plan<T>, node: usize, token: Token) -> Result<(usize, usize), Fault> {
+    fn pending<T: ResourceType>(
+        &self,
+        plan: &Plan<T>,
+        node: usize,
+        token: Token,
+    ) -> Result<(usize, usize), Fault> {
         let index = token.index as usize;
         if let Some(client) = self.clients.get(index)
             && matches!(client.phase, Phase::Converting | Phase::Waiting)
             && plan.clients[index].place == node
-            && plan.token(index, client.next - 1) == token
+            && plan.token(index, client.step() - 1) == token
         {
-            return Ok((index, client.next - 1));
+            return Ok((index, client.step() - 1));
         }
         Err(Fault(format!(
             "an outcome for {token}, which waits for none"
@@ -466,12 +566,11 @@ impl<T: ResourceType> World<T> {
     fn end_hold(&mut self, index: usize, phase: Phase) {
         let client = &mut self.clients[index];
         client.phase = phase;
-        let mode = core::mem::replace(&mut client.holds, T::Credit::empty());
+        let mode = core::mem::replace(&mut client.holds, CreditId::EMPTY);
         let fence = core::mem::take(&mut client.fence);
-        let ended = Rc::make_mut(&mut self.ended);
-        match ended.iter_mut().find(|(ended, _)| *ended == mode) {
-            Some((_, highest)) => *highest = fence.max(*highest),
-            None => ended.push((mode, fence)),
+        match self.ended.binary_search_by_key(&mode, |&(mode, _)| mode) {
+            Ok(place) => self.ended[place].1 = fence.max(self.ended[place].1),
+            Err(place) => self.ended.insert(place, (mode, fence)),
         }
     }
 }

@@ -1,0 +1,15 @@
+//! What the examples of this crate run on: a domain in one process, without a network.
+
+pub use rm_core::doc::block_on;
+use rm_core::front::Domain;
+
+use crate::byte_range::ByteRangeType;
+use crate::semaphore::SemaphoreType;
+
+/// A domain that is the root of every semaphore and every range lock.
+#[must_use]
+pub fn domain() -> Domain {
+    rm_core::doc::domain()
+        .with_type(SemaphoreType::default())
+        .with_type(ByteRangeType::default())
+}

@@ -1,0 +1,152 @@
+//! A request of any type of this crate: set what it needs, then await it.
+//!
+//! **Cancellation.** A request is its future: dropping it withdraws the request. What was granted meanwhile stays
+//! cached here. Asking again means a new place in the order.
+
+use core::fmt;
+use core::future::{Future, IntoFuture};
+use core::marker::PhantomData;
+use core::ops::Deref;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+use core::time::Duration;
+
+use rm_core::front::{Acquire, AcquireError, Ask, Held, Patience, Resource};
+use rm_core::resource::ResourceType;
+
+/// What the types of this crate have in common.
+pub trait Kind: ResourceType<Level = <Self as ResourceType>::Credit> + sealed::Sealed {
+    /// Whether one more request may be made here; it is asked just before.
+    ///
+    /// # Errors
+    /// What is in the way.
+    fn admit(resource: &Resource<Self>) -> Result<(), AcquireError> {
+        let _ = resource;
+        Ok(())
+    }
+}
+
+/// What a granted request becomes.
+pub trait Outcome<T: Kind, R: Deref<Target = Resource<T>>>: Sized {
+    /// From the hold, and what was asked.
+    ///
+    /// # Errors
+    /// Where it was lost meanwhile.
+    fn granted(held: Held<T, R>, ask: T::Credit) -> Result<Self, AcquireError>;
+}
+
+pub(crate) mod sealed {
+    pub trait Sealed {}
+}
+
+/// A request that has not been made yet: set what it needs, then await it for an `O`.
+#[must_use = "a request does nothing unless awaited"]
+pub struct Request<T: Kind, R, O> {
+    wanted: Result<(R, T::Credit), AcquireError>,
+    /// The options; what it asks for stands above.
+    ask: Ask<()>,
+    outcome: PhantomData<fn() -> O>,
+}
+
+impl<T: Kind, R: Deref<Target = Resource<T>>, O: Outcome<T, R>> Request<T, R, O> {
+    pub(crate) fn new(wanted: Result<(R, T::Credit), AcquireError>, patience: Patience) -> Self {
+        Self {
+            wanted,
+            ask: Ask {
+                patience,
+                ..Ask::new(())
+            },
+            outcome: PhantomData,
+        }
+    }
+
+    /// Gives up after so long, counted from the first poll. A `try` does not wait anyway.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        if self.ask.patience != Patience::Try {
+            self.ask.patience = Patience::AtMost(timeout);
+        }
+        self
+    }
+
+    /// What the request is for, shown to people who ask who holds or waits. At most 128 bytes are kept.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.ask.label = Some(label.into());
+        self
+    }
+
+    /// Goes before requests that were made up to so long before it; at most as long as the node allows, 1 s unless set
+    /// otherwise. Nothing else changes the order, so nobody waits longer than that for others' priority.
+    pub fn priority(mut self, priority: Duration) -> Self {
+        self.ask.priority = priority;
+        self
+    }
+}
+
+impl<T: Kind, R, O> fmt::Debug for Request<T, R, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("wanted", &self.wanted.as_ref().map(|(_, credit)| credit))
+            .field("ask", &self.ask)
+            .finish()
+    }
+}
+
+impl<T: Kind, R: Deref<Target = Resource<T>>, O: Outcome<T, R>> IntoFuture for Request<T, R, O> {
+    type Output = Result<O, AcquireError>;
+    type IntoFuture = Acquiring<T, R, O>;
+
+    fn into_future(self) -> Acquiring<T, R, O> {
+        Acquiring {
+            progress: Progress::New(self),
+        }
+    }
+}
+
+/// The future of a [`Request`]. Cancel safe: dropping it withdraws the request.
+#[must_use = "futures do nothing unless polled"]
+pub struct Acquiring<T: Kind, R: Deref<Target = Resource<T>>, O: Outcome<T, R>> {
+    progress: Progress<T, R, O>,
+}
+
+enum Progress<T: Kind, R: Deref<Target = Resource<T>>, O: Outcome<T, R>> {
+    Done,
+    New(Request<T, R, O>),
+    Waiting(Acquire<T, R>, T::Credit),
+}
+
+impl<T: Kind, R: Deref<Target = Resource<T>>, O: Outcome<T, R>> Future for Acquiring<T, R, O> {
+    type Output = Result<O, AcquireError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Progress::New(_) = self.progress
+            && let Progress::New(request) = core::mem::replace(&mut self.progress, Progress::Done)
+        {
+            let (resource, credit) = request.wanted?;
+            T::admit(&resource)?;
+            let ask = request.ask.of(credit.clone());
+            self.progress = Progress::Waiting(Acquire::new(resource, ask), credit);
+        }
+        let Progress::Waiting(acquire, _) = &mut self.progress else {
+            panic!("a finished future is not polled again");
+        };
+        let held = ready!(Pin::new(acquire).poll(cx));
+        let Progress::Waiting(_, credit) = core::mem::replace(&mut self.progress, Progress::Done)
+        else {
+            unreachable!("it waited above");
+        };
+        Poll::Ready(held.and_then(|held| O::granted(held, credit)))
+    }
+}
+
+// Nothing in it is pinned.
+impl<T: Kind, R: Deref<Target = Resource<T>>, O: Outcome<T, R>> Unpin for Acquiring<T, R, O> {}
+
+impl<T: Kind, R: Deref<Target = Resource<T>>, O: Outcome<T, R>> fmt::Debug for Acquiring<T, R, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.progress {
+            Progress::Done => f.write_str("Done"),
+            Progress::New(request) => request.fmt(f),
+            Progress::Waiting(acquire, _) => acquire.fmt(f),
+        }
+    }
+}
