@@ -182,6 +182,8 @@ pub enum Refusal {
     Deadlock,
     /// It can never be granted, or may not: more than the capital, or over a limit.
     Refused,
+    /// The creditor is winding up, and lends nothing any more.
+    ShuttingDown,
 }
 
 impl<C, L> Message<C, L> {

@@ -243,6 +243,7 @@ impl World {
                     Refusal::Deadline,
                     Refusal::Deadlock,
                     Refusal::Refused,
+                    Refusal::ShuttingDown,
                 ]),
                 blockers: blockers(random),
             },
@@ -365,7 +366,7 @@ impl World {
     /// What a correct driver does.
     fn driver(&mut self) -> Event<RwLockType> {
         let peer = PeerId(self.random.below(DEBTORS));
-        match self.random.below(9) {
+        match self.random.below(10) {
             0 if self.owner.creditor().is_some() => Event::CreditorDown,
             1 => Event::DebtorDown { peer },
             2 => Event::DebtorSilent { peer },
@@ -381,6 +382,12 @@ impl World {
                     peer: PeerId(DEBTORS + u64::from(self.next)),
                 }
             }
+            8 if self.random.one_in(20) => Event::WindUp {
+                order: Order {
+                    class: Class::New,
+                    ..self.random.order()
+                },
+            },
             _ => {
                 self.now = self
                     .now

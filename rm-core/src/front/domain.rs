@@ -15,6 +15,7 @@ use super::resource::Resource;
 use super::table::Table;
 use super::timers::Timers;
 use super::trust::Trust;
+use super::windup::{Course, WindUpReport, WindUps};
 use crate::error::{LostReason, PeerMisbehaved};
 use crate::id::{Class, Order, PeerId, ResourceKey, Stamp, TypeId};
 use crate::inspect::{Answer, Query};
@@ -120,6 +121,7 @@ pub(super) struct Shared {
     stamps: Mutex<HybridClock>,
     seq: AtomicU64,
     is_shut: AtomicBool,
+    pub(super) wind_ups: WindUps,
     /// Messages of unknown types.
     unknown: AtomicU64,
     /// What the policies of its owners decided.
@@ -212,6 +214,12 @@ pub(super) trait AnyTable: AnyInspect + Send + Sync {
     fn needs_epoch(&self) -> bool;
     fn sweep(&self);
     fn totals(&self) -> Totals;
+    fn shards(&self) -> usize;
+    /// Winds up the resources of one shard. Returns how many had anything to say to anybody.
+    fn wind_up(&self, shard: usize, order: Order, course: &Arc<Course>) -> usize;
+    fn wind_up_one(&self, key: &ResourceKey, order: Order, course: &Arc<Course>);
+    /// Adds what keeps resources, or one, from being wound up.
+    fn list_in_the_way(&self, key: Option<&ResourceKey>, report: &mut WindUpReport);
 }
 
 /// Sums over all resources of a domain.
@@ -348,6 +356,7 @@ impl Domain {
             stamps: Mutex::new(HybridClock::default()),
             seq: AtomicU64::new(0),
             is_shut: AtomicBool::new(false),
+            wind_ups: WindUps::default(),
             unknown: AtomicU64::new(0),
             decided: Decision::ALL.map(|_| AtomicU64::new(0)),
         };
@@ -521,6 +530,7 @@ impl Domain {
         // Release pairs with the acquire in `is_shut`: a resource made after this is shut from the start.
         self.shared.is_shut.store(true, Ordering::Release);
         self.each(|table| table.shut_down());
+        self.shared.wind_ups.end_all();
     }
 
     /// Takes over another's highest stamp.
@@ -576,6 +586,18 @@ impl Domain {
             .tables
             .get(&type_id)
             .map_or_else(Vec::new, |table| table.debtors(key))
+    }
+
+    pub(super) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(super) fn type_ids(&self) -> impl Iterator<Item = TypeId> {
+        self.types.tables.keys().copied()
+    }
+
+    pub(super) fn table(&self, type_id: TypeId) -> Option<&dyn AnyTable> {
+        self.types.tables.get(&type_id).map(|table| &**table)
     }
 
     fn each(&self, mut f: impl FnMut(&dyn AnyTable)) {

@@ -19,10 +19,11 @@ use super::reclaim::Age;
 use super::slots::{Slots, State, Watch};
 use super::timers::{Due, Entry};
 use super::trust::Trust;
+use super::windup::Course;
 use crate::credit::Opaque;
 use crate::effect::{Effect, Effects};
 use crate::error::{Denied, LostReason, PeerMisbehaved};
-use crate::id::{Class, Note, PeerId, ResourceKey, Token};
+use crate::id::{Class, Note, Order, PeerId, ResourceKey, Token};
 use crate::message::Message;
 use crate::owner::{Owner, Request};
 use crate::resource::ResourceType;
@@ -52,6 +53,8 @@ struct Inner<T: ResourceType> {
     fx: Effects<T>,
     /// What the reclaimer remembers of it.
     age: Age,
+    /// Wind-ups that wait for it.
+    courses: Vec<Arc<Course>>,
     /// Holds that the node keeps without a caller.
     kept: SmallVec<[Token; 1]>,
     /// Local requests that the cache served.
@@ -77,6 +80,8 @@ struct Afterwards {
     spent: SmallVec<[Waker; 1]>,
     flush: SmallVec<[PeerId; 4]>,
     rearm: bool,
+    /// Wind-ups that waited for this resource.
+    wound_up: Vec<Arc<Course>>,
     /// A hold was lost: said in the log, since its holder may look late.
     lost: Option<LostReason>,
 }
@@ -91,6 +96,7 @@ impl<T: ResourceType> Resource<T> {
             armed: None,
             fx: Effects::new(),
             age: Age::default(),
+            courses: Vec::new(),
             kept: SmallVec::new(),
             cached_acquires: 0,
             visited_at: 0,
@@ -299,6 +305,23 @@ impl<T: ResourceType> Resource<T> {
         valid_for
     }
 
+    /// Refuses everything new from now on, and lets what is out come home; `course` is told when it has.
+    /// Returns whether it had anything to say to anybody.
+    pub(super) fn wind_up(&self, order: Order, course: Option<&Arc<Course>>) -> bool {
+        let mut is_busy = false;
+        self.input(|inner, now| {
+            inner.owner.wind_up(now, order, &mut inner.fx);
+            is_busy = !inner.fx.is_empty();
+            if let Some(course) = course
+                && !inner.owner.is_wound_up()
+            {
+                course.expect();
+                inner.courses.push(Arc::clone(course));
+            }
+        });
+        is_busy
+    }
+
     /// Sends back what is cached and nobody here waits for.
     pub fn return_spare(&self) {
         self.input(|inner, now| inner.owner.return_spare(now, &mut inner.fx));
@@ -434,6 +457,9 @@ impl<T: ResourceType> Resource<T> {
     fn leave(&self, mut turn: Turn<'_, T>) {
         self.apply(&mut turn);
         turn.after.spent = turn.inner.slots.take_spent();
+        if !turn.inner.courses.is_empty() && turn.inner.owner.is_wound_up() {
+            turn.after.wound_up = core::mem::take(&mut turn.inner.courses);
+        }
         let Turn { inner, after, .. } = turn;
         drop(inner);
         if let Some(why) = after.lost {
@@ -562,6 +588,9 @@ impl Afterwards {
         }
         if self.rearm {
             shared.host.rearm();
+        }
+        for course in self.wound_up {
+            course.on_wound_up();
         }
         for waker in self.wake {
             waker.wake();

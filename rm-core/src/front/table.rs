@@ -17,8 +17,9 @@ use crossbeam_utils::CachePadded;
 use super::domain::{AnyTable, Link, Role, Shared, Totals, UNKNOWN};
 use super::resource::Resource;
 use super::shard::{Numbers, Place, Shard, hash_of};
+use super::windup::{Course, WindUpReport};
 use crate::error::{LostReason, PeerMisbehaved};
-use crate::id::{LoanId, PeerId, ResourceKey};
+use crate::id::{LoanId, Order, PeerId, ResourceKey};
 use crate::message::Message;
 use crate::owner::Owner;
 use crate::policy::Policy;
@@ -89,6 +90,9 @@ impl<T: ResourceType> Table<T> {
         }
         if self.shared.is_shut() {
             resource.shut_down();
+        }
+        if let Some(order) = self.shared.wind_ups.of(T::ID) {
+            resource.wind_up(order, None);
         }
         resource
     }
@@ -205,6 +209,15 @@ impl<T: ResourceType> Table<T> {
         }
     }
 
+    /// Wakes all resources of one shard, and visits them, not under its lock.
+    fn each_of(&self, shard: usize, f: impl FnMut(&Arc<Resource<T>>)) {
+        let all: Vec<_> = {
+            let mut shard = self.shards[shard].lock();
+            shard.iter_mut().map(|place| self.wake(place)).collect()
+        };
+        all.iter().for_each(f);
+    }
+
     fn shard(&self, key: &ResourceKey) -> &Mutex<Shard<T>> {
         // Bits that place nothing within a shard.
         &self.shards[((hash_of(key) >> 32) % SHARDS as u64) as usize]
@@ -281,6 +294,35 @@ impl<T: ResourceType> AnyTable for Table<T> {
 
     fn shut_down(&self) {
         self.each_live(|resource| resource.shut_down());
+    }
+
+    fn shards(&self) -> usize {
+        SHARDS
+    }
+
+    fn wind_up(&self, shard: usize, order: Order, course: &Arc<Course>) -> usize {
+        let mut busy = 0;
+        self.each_of(shard, |resource| {
+            busy += usize::from(resource.wind_up(order, Some(course)));
+        });
+        busy
+    }
+
+    fn wind_up_one(&self, key: &ResourceKey, order: Order, course: &Arc<Course>) {
+        if let Some(resource) = self.find(key) {
+            resource.wind_up(order, Some(course));
+        }
+    }
+
+    fn list_in_the_way(&self, key: Option<&ResourceKey>, report: &mut WindUpReport) {
+        let mut add = |resource: &Arc<Resource<T>>| {
+            resource.with_owner(|owner| report.add(resource, owner));
+        };
+        match key {
+            Some(key) => self.find(key).iter().for_each(add),
+            // Nothing rests that was told to wind up.
+            None => self.each_live(&mut add),
+        }
     }
 
     fn on_epoch(&self, epoch: u32) {

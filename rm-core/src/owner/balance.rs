@@ -39,6 +39,7 @@ impl<T: ResourceType> Owner<T> {
         if self.is_shut {
             return;
         }
+        let spare = self.spare(spare);
         if !self.is_settled() || spare == Spare::Return {
             // Another pass happens only after a conversion was granted or a group came to hold something: each request
             // does either once.
@@ -104,6 +105,7 @@ impl<T: ResourceType> Owner<T> {
         for step in &mut steps[next_step..] {
             self.visit_step(&mut walk, step);
         }
+        self.visit_wind_up(&mut walk, &steps);
         self.recall = steps;
         walk
     }
@@ -452,6 +454,7 @@ impl<T: ResourceType> Owner<T> {
             },
             Refusal::Deadlock => Denied::WouldDeadlock { blockers },
             Refusal::Refused => Denied::Refused,
+            Refusal::ShuttingDown => Denied::ShuttingDown,
         };
         fx.push(Effect::Deny { token, why });
     }

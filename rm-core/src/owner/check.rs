@@ -58,6 +58,10 @@ impl<T: ResourceType> Owner<T> {
             .windows(2)
             .all(|pair| pair[0].order < pair[1].order);
         assert!(sorted, "requests wait in order");
+        assert!(
+            !self.is_winding_up() || self.waiting.is_empty(),
+            "nothing waits at an owner that winds up"
+        );
         for waiting in &self.waiting {
             match waiting.asker {
                 Asker::Convert(token) => {

@@ -245,8 +245,14 @@ impl<T: ResourceType> Owner<T> {
                 .count()
         };
         let is_over_limit = place.is_err() && waits() >= self.settings.wants_per_debtor_max;
-        if is_foreign || is_over_limit || level.is_zero() || !self.is_possible(&level) {
-            let (why, blockers) = (Refusal::Refused, Blockers::new());
+        let is_bad = is_foreign || is_over_limit || level.is_zero() || !self.is_possible(&level);
+        if is_bad || self.is_winding_up() {
+            let blockers = Blockers::new();
+            let why = if is_bad {
+                Refusal::Refused
+            } else {
+                Refusal::ShuttingDown
+            };
             fx.send(
                 from,
                 Message::Deny {

@@ -23,6 +23,9 @@
 //!
 //! **Cancellation.** A cancelled request is gone; what was collected for it is cached, and its wants and recalls
 //! are withdrawn by the same `balance`.
+//!
+//! **The end.** An owner is shut down at once ([`Owner::shut_down`]), or wound up in good order
+//! ([`Owner::wind_up`]).
 
 mod adaptive;
 mod balance;
@@ -41,6 +44,7 @@ mod value;
 #[cfg(feature = "testing")]
 pub(crate) mod view;
 mod walk;
+mod windup;
 
 use core::marker::PhantomData;
 use core::time::Duration;
@@ -160,6 +164,8 @@ pub struct Owner<T: ResourceType> {
     known: Known,
     /// It was shut down: nothing is decided any more.
     is_shut: bool,
+    /// It winds up, with that order: see `windup`.
+    winding_up: Option<Order>,
     /// The last loan opened.
     last_loan: LoanId,
     resource_type: PhantomData<T>,
@@ -373,6 +379,7 @@ impl<T: ResourceType> Owner<T> {
             fence,
             known: Known::default(),
             is_shut: false,
+            winding_up: None,
             last_loan,
             resource_type: PhantomData,
         }
@@ -425,6 +432,7 @@ impl<T: ResourceType> Owner<T> {
                 // An event has no answer: who may not write has changed nothing.
                 let _ = self.write_value(token, &bytes);
             }
+            Event::WindUp { order } => self.wind_up(now, order, fx),
         }
         Ok(())
     }

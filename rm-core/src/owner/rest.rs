@@ -147,6 +147,7 @@ impl<T: ResourceType> Owner<T> {
             fence,
             known,
             is_shut,
+            winding_up,
             last_loan,
         } = self;
         let is_owed = debtors.values().any(|debtor| debtor.limit_owed);
@@ -154,7 +155,8 @@ impl<T: ResourceType> Owner<T> {
         let asks = fence.is_asked() || fence.is_low();
         // What is used up outlives its session and its loan: its books are never only numbers.
         let is_lasting = T::LENDING == Lending::UsedUp;
-        if happens || asks || *is_shut || is_lasting || self.needs_epoch() || self.is_idle() {
+        let ends = *is_shut || winding_up.is_some();
+        if happens || asks || ends || is_lasting || self.needs_epoch() || self.is_idle() {
             return None;
         }
         let source = match *upstream {

@@ -67,6 +67,12 @@ impl<T: ResourceType> Owner<T> {
         spare: Spare,
         fx: &mut Effects<T>,
     ) {
+        if spare == Spare::Return && T::LENDING == Lending::UsedUp && !self.is_root() {
+            // Nobody takes it back: it leaves a hole.
+            self.borrowed = self.borrowed.less(&walk.free);
+            self.cached = self.cached.less(&walk.free);
+            walk.free = T::Credit::empty();
+        }
         let Upstream::Debtor {
             peer: Some(creditor),
             loan,
@@ -76,13 +82,6 @@ impl<T: ResourceType> Owner<T> {
             return;
         };
         let beside = match spare {
-            Spare::Return if T::LENDING == Lending::UsedUp => {
-                // Nobody takes it back: it leaves a hole.
-                self.borrowed = self.borrowed.less(&walk.free);
-                self.cached = self.cached.less(&walk.free);
-                walk.free = T::Credit::empty();
-                T::Credit::empty()
-            }
             Spare::Return => walk.free.clone(),
             Spare::Keep => self.beside(walk, fx),
         };

@@ -341,6 +341,24 @@ impl<T: ResourceType> Cluster<T> {
         self.input(node, |owner, _, fx| owner.shut_down(fx));
     }
 
+    /// A node winds up. Younger than every request before, and older than the next.
+    pub fn wind_up(&mut self, node: usize) {
+        let order = Order {
+            class: Class::New,
+            stamp: Stamp(self.ordered.len() as u64 * AGE_STEP + AGE_STEP / 2),
+            party: party(node),
+            // No request has it.
+            seq: u64::MAX,
+        };
+        self.input(node, |owner, now, fx| owner.wind_up(now, order, fx));
+    }
+
+    /// Whether a node has wound up: nothing is left there.
+    #[must_use]
+    pub fn is_wound_up(&self, node: usize) -> bool {
+        self.owners[node].is_wound_up()
+    }
+
     /// A holder of everything writes the value.
     ///
     /// # Errors

@@ -197,6 +197,7 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         Just(Refusal::Deadline),
         Just(Refusal::Deadlock),
         Just(Refusal::Refused),
+        Just(Refusal::ShuttingDown),
     ]
 }
 

@@ -22,6 +22,7 @@ mod rings;
 mod rw_lock;
 mod tree;
 mod values;
+mod wind_up;
 
 use rm_core::credit::Credit as _;
 use rm_core::testing::cluster::{Cluster, ROOT};

@@ -14,6 +14,7 @@ mod rw_variants;
 mod semaphore;
 mod values;
 mod verified;
+mod wind_up;
 
 use rm_core::testing::explore::Tree;
 

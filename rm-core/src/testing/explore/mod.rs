@@ -6,11 +6,12 @@
 //! and for a user's type it is one call.
 //!
 //! **In every state**: what a creditor has lent is at its debtor or under way; each owner's books add up; no two
-//! conflicting holds exist; tokens rise over conflicting holds; nobody is denied but a `try` that was not alone
-//! and a conversion that would deadlock.
+//! conflicting holds exist; tokens rise over conflicting holds; nobody is denied but a `try` that was not alone,
+//! a conversion that would deadlock, and whoever asks where the way to the root is winding up.
 //!
 //! **In every quiet state** (no message under way): no request waits that the free credit of the world, taken in
-//! order, would cover; no `try` is undecided; no want, reservation or recall of a request that is over is left.
+//! order, would cover; no `try` is undecided; no want, reservation or recall of a request that is over is left;
+//! an owner that winds up has nothing but what is held there or below.
 //!
 //! **Over all**: every run ends with all scripts done (no deadlock), and no state leads back to itself (no
 //! livelock).

@@ -104,6 +104,10 @@ impl<T: ResourceType> Plan<T> {
         let ask = match &self.clients[place.client].steps[place.step] {
             Step::Acquire { ask, .. } => ask,
             Step::Convert { to } => to,
+            Step::WindUp => {
+                let client = self.client_name(place.client);
+                return format!("{client}'s wind-up (#{})", order.seq);
+            }
             Step::Cancel
             | Step::Reduce { .. }
             | Step::Release
@@ -192,6 +196,7 @@ impl<T: ResourceType> Plan<T> {
                     }
                     Step::Release => "releases".into(),
                     Step::ReturnSpare => "has its node return what is spare".into(),
+                    Step::WindUp => "has its node wind up".into(),
                     Step::WriteValue => "writes the value".into(),
                 };
                 format!("{name} at {node} {what}")

@@ -102,6 +102,7 @@ pub(super) enum Step<C> {
     Reduce { keep: C },
     Release,
     ReturnSpare,
+    WindUp,
     WriteValue,
 }
 
@@ -172,6 +173,13 @@ impl<C> Client<C> {
         self.then(Step::ReturnSpare)
     }
 
+    /// Then its node winds up: it grants nothing any more, to anybody, and all it has goes home. Like a
+    /// request, the wind-up has an age.
+    #[must_use]
+    pub fn wind_up(self) -> Self {
+        self.then(Step::WindUp)
+    }
+
     /// Then it writes the value, which takes a hold of everything. Every holder must then read it.
     #[must_use]
     pub fn write_value(self) -> Self {
@@ -196,6 +204,7 @@ impl<C> Client<C> {
                 | Step::Convert { .. }
                 | Step::Reduce { .. }
                 | Step::ReturnSpare
+                | Step::WindUp
                 | Step::WriteValue => {}
             }
         }
@@ -230,7 +239,9 @@ impl<C> Client<C> {
             Step::Acquire { ask, .. } => Some(ask),
             Step::Convert { to } => Some(to),
             Step::Reduce { keep } => Some(keep),
-            Step::Cancel | Step::Release | Step::ReturnSpare | Step::WriteValue => None,
+            Step::Cancel | Step::Release | Step::ReturnSpare | Step::WindUp | Step::WriteValue => {
+                None
+            }
         })
     }
 
@@ -249,7 +260,7 @@ impl<C> Client<C> {
             match step {
                 Step::Acquire { .. } if holds => return Some("acquires while it holds"),
                 Step::Acquire { .. } => holds = true,
-                Step::ReturnSpare => {}
+                Step::ReturnSpare | Step::WindUp => {}
                 _ if !holds => return Some("releases, converts, reduces or cancels nothing"),
                 Step::Cancel if !after_request => return Some("cancels no request"),
                 Step::Cancel => holds = matches!(self.steps[index - 1], Step::Convert { .. }),
@@ -261,7 +272,7 @@ impl<C> Client<C> {
     }
 }
 
-/// A request of a scenario: an acquire or a conversion.
+/// A request of a scenario: an acquire, a conversion or a wind-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) client: usize,
@@ -275,7 +286,7 @@ pub(super) fn requests<C: Credit>(clients: &[Client<C>]) -> Vec<Place> {
     for (client, script) in clients.iter().enumerate() {
         for (step, what) in script.steps.iter().enumerate() {
             let class = match what {
-                Step::Acquire { .. } => Class::New,
+                Step::Acquire { .. } | Step::WindUp => Class::New,
                 Step::Convert { .. } => Class::Convert,
                 Step::Cancel
                 | Step::Reduce { .. }

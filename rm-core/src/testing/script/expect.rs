@@ -122,6 +122,16 @@ impl<T: ResourceType> Parser<'_, T> {
                 let was_told = false;
                 return Ok(Expectation::Leaving { node, was_told });
             }
+            Some("not") if tokens.take("wound") => {
+                tokens.expect("up")?;
+                let is_wound_up = false;
+                return Ok(Expectation::WoundUp { node, is_wound_up });
+            }
+            Some("wound") => {
+                tokens.expect("up")?;
+                let is_wound_up = true;
+                return Ok(Expectation::WoundUp { node, is_wound_up });
+            }
             Some("not") => {
                 tokens.expect("recalled")?;
                 let is_recalled = false;
@@ -136,7 +146,7 @@ impl<T: ResourceType> Parser<'_, T> {
                 return Ok(Expectation::Recalled { node, is_recalled });
             }
             _ => {
-                let verbs = "`borrows`, `caches`, `holds`, `lends`, `recalled`, `told`, or `not` one of the last two";
+                let verbs = "`borrows`, `caches`, `holds`, `lends`, `recalled`, `told`, `wound up`, or `not` one of the last three";
                 return Err(format!(
                     "of a node, or of several with `and`, is expected: {verbs}"
                 ));

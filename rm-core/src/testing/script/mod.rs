@@ -52,6 +52,7 @@
 //! | `A returns spare` | it sends back what is cached and nobody there waits for |
 //! | `A loses its session` | with its creditor, and with it all it borrowed, and the nodes below it theirs. The creditors take it back. A new session is there at once |
 //! | `A shuts down` | it decides nothing any more |
+//! | `A winds up` | it takes nothing new, waits for its holders, calls home what it lent, and returns what it borrowed |
 //! | `deliver A -> T` | the next message from `A` to `T` arrives |
 //! | `deliver all` | all that is under way arrives, what is sent because of it not |
 //! | `settle` | messages arrive until none is under way |
@@ -67,6 +68,7 @@
 //! | `R lost` | its hold ended before its time |
 //! | `A caches read`, `A holds ..`, `A lends ..`, `A borrows ..` | that much is there, and no more |
 //! | `A recalled`, `A not recalled` | its creditor asks it for something back that it still has |
+//! | `A wound up`, `A not wound up` | it winds up, and nothing is left there |
 //! | `A told`, `A not told` | since last asked, it was told that credit it had cached leaves |
 //! | `messages 4` | so many arrived since they were last counted |
 //! | `granted R then Q` | in this order, others between them or not; of a request that converted the last grant counts |

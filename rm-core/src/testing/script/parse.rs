@@ -329,8 +329,12 @@ impl<T: ResourceType> Parser<'_, T> {
                 tokens.expect("down")?;
                 self.push_each(nodes, Step::ShutDown)
             }
+            Some("wind") => {
+                tokens.expect("up")?;
+                self.push_each(nodes, Step::WindUp)
+            }
             _ => {
-                let verbs = "`caches`, `returns spare`, `loses its session`, `shuts down` or `<`";
+                let verbs = "`caches`, `returns spare`, `loses its session`, `shuts down`, `winds up` or `<`";
                 Err(format!("a node is followed by {verbs}"))
             }
         }

@@ -108,6 +108,7 @@ impl<T: ResourceType> Play<'_, T> {
             Step::ReturnSpare(node) => self.cluster.return_spare(*node),
             Step::Settle => self.arrived += self.cluster.settle(),
             Step::ShutDown(node) => self.cluster.shut_down(*node),
+            Step::WindUp(node) => self.cluster.wind_up(*node),
         }
         Ok(())
     }
@@ -243,6 +244,14 @@ impl<T: ResourceType> Play<'_, T> {
                 same(
                     &format!("whether {} is recalled is", self.node(*node)),
                     is_recalled,
+                    &found,
+                )
+            }
+            Expectation::WoundUp { node, is_wound_up } => {
+                let found = self.cluster.is_wound_up(*node);
+                same(
+                    &format!("whether {} has wound up is", self.node(*node)),
+                    is_wound_up,
                     &found,
                 )
             }

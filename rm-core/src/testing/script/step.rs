@@ -68,6 +68,7 @@ pub(super) enum Step<T: ResourceType> {
     ReturnSpare(usize),
     Settle,
     ShutDown(usize),
+    WindUp(usize),
 }
 
 /// What one node must have.
@@ -83,17 +84,29 @@ pub(super) struct Row<C> {
 #[derive(Clone, Debug)]
 pub(super) enum Expectation<C> {
     /// Among those that are in the way of a denied request is another one.
-    Behind { request: usize, other: usize },
+    Behind {
+        request: usize,
+        other: usize,
+    },
     /// A request or its last conversion was denied.
-    Denied { request: usize, why: Why },
+    Denied {
+        request: usize,
+        why: Why,
+    },
     /// These were granted in this order, others between them or not.
     Granted(Vec<usize>),
     /// A request holds something, or just that much.
-    Holds { request: usize, credit: Option<C> },
+    Holds {
+        request: usize,
+        credit: Option<C>,
+    },
     /// A hold is over before its time.
     Lost(usize),
     /// Whether a node was told that cached credit leaves, since that was last asked.
-    Leaving { node: usize, was_told: bool },
+    Leaving {
+        node: usize,
+        was_told: bool,
+    },
     /// So many messages arrived since they were last counted.
     Messages(usize),
     /// A node has that much in one place.
@@ -103,7 +116,14 @@ pub(super) enum Expectation<C> {
         credit: C,
     },
     /// Whether a node is asked for something back.
-    Recalled { node: usize, is_recalled: bool },
+    Recalled {
+        node: usize,
+        is_recalled: bool,
+    },
+    WoundUp {
+        node: usize,
+        is_wound_up: bool,
+    },
     /// The fencing token of one request compares so with that of another.
     Tokens {
         first: usize,
@@ -111,7 +131,10 @@ pub(super) enum Expectation<C> {
         second: usize,
     },
     /// Of these, in this order, a holder was told since that was last asked: they wait for what it holds.
-    Told { request: usize, of: Vec<usize> },
+    Told {
+        request: usize,
+        of: Vec<usize>,
+    },
     /// A request or its conversion waits.
     Waits(usize),
 }
