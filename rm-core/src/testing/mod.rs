@@ -2,6 +2,8 @@
 //!
 //! * [`laws`] checks the algebra of a credit, and what its resource type says of it.
 //! * [`explore`] visits every interleaving of a small world of owners and clients.
+//! * [`simulate`] runs a large one in simulated time, with faults of delay and order, from a seed.
+//! * [`history`] checks who held what and when, whoever recorded it.
 //!
 //! Feature `testing`. It is for tests only: it asserts, panics and takes its time.
 
@@ -12,8 +14,13 @@
 )]
 
 pub mod explore;
+pub mod history;
 pub mod laws;
+pub mod random;
+pub mod simulate;
+pub(crate) mod words;
 
+use std::any::Any;
 use std::hash::{BuildHasher, RandomState};
 
 use crate::id::ResourceKey;
@@ -32,7 +39,14 @@ pub fn fresh_seed() -> u64 {
     }
 }
 
-/// The resource whose capital is explored: a type under test answers the same for all.
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no text")
+}
+
+/// The resource whose capital is explored or simulated: a type under test answers the same for all.
 pub(crate) fn any_key() -> ResourceKey {
     ResourceKey::new(b"any").expect("a name of three bytes")
 }
