@@ -4,8 +4,8 @@
 //! cargo xtask scale
 //! ```
 //!
-//! The table stands in docs/SCALE.md, which says what the columns are. Nothing in it is measured in real time, so
-//! it is the same on every machine; the time that each row took to simulate goes to standard error.
+//! The tables stand in docs/SCALE.md, which says what the columns are. Nothing in the first is measured in real time,
+//! so it is the same on every machine. The second is: it shows how the work of one owner grows with its debtors.
 
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,9 @@ const ARITIES: [usize; 5] = [0, 2, 8, 32, 100];
 /// Rounds of each of two that take turns.
 const TURNS: u64 = 50;
 
+/// Requests that arrive while a write collects.
+const LATE: u32 = 100;
+
 /// Longer than any acquire takes.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -30,12 +33,28 @@ fn main() {
     println!("|---|---|---|---|---|---|---|");
     for nodes in SIZES {
         for arity in ARITIES.into_iter().filter(|&arity| arity < nodes) {
-            let started = Instant::now();
             println!("{}", row(nodes, arity));
-            let took = started.elapsed().as_secs_f64();
-            eprintln!("{nodes} nodes, arity {arity}: simulated in {took:.2} s");
         }
     }
+    println!();
+    println!("| debtors | write over caches, each debtor | request while a write collects |");
+    println!("|---|---|---|");
+    for debtors in [1_000, 10_000, 100_000] {
+        let tree = Tree::star(debtors);
+        let (alone, writes) = timed(|| over_caches(&tree, 0));
+        let (late, _) = timed(|| over_caches(&tree, LATE));
+        let (reads, _) = timed(|| run(&tree, [one_read_each()]));
+        let each = alone.saturating_sub(reads) / debtors as u32;
+        let request = late.saturating_sub(alone) / LATE;
+        assert_eq!(writes.group("last write").messages, 2 * debtors as u64);
+        println!("| {debtors} | {each:.1?} | {request:.1?} |");
+    }
+}
+
+fn timed<R>(work: impl FnOnce() -> R) -> (Duration, R) {
+    let started = Instant::now();
+    let result = work();
+    (started.elapsed(), result)
 }
 
 fn row(nodes: usize, arity: usize) -> String {
@@ -56,22 +75,39 @@ fn row(nodes: usize, arity: usize) -> String {
         tree.depth(far),
         cost(first_read.group("read")),
         cost(first_write.group("write")),
-        cost(over_caches(&tree).group("last write")),
+        cost(over_caches(&tree, 0).group("last write")),
         cost(taking_turns(&tree).group("turn")),
     )
 }
 
-/// Every node reads once, and keeps a share; then the last one writes.
-fn over_caches(tree: &Tree) -> Report<RwCredit> {
-    let reads = Clients::everywhere()
+fn one_read_each() -> Clients<RwLockType> {
+    Clients::everywhere()
         .asking(|_| RwCredit::READ)
         .starting(Span::between(Duration::ZERO, 10 * PAUSE))
-        .rounds(1);
+        .rounds(1)
+}
+
+/// Every node reads once, and keeps a share; then the last one writes. One reader holds for long, and meanwhile so
+/// many readers ask at a node that has given its share back.
+fn over_caches(tree: &Tree, late: u32) -> Report<RwCredit> {
     let write = Clients::at(tree.len() - 1)
         .called("last write")
         .starting(20 * PAUSE)
         .rounds(1);
-    run(tree, [reads, write])
+    let read = || {
+        Clients::at(1)
+            .called("late")
+            .asking(|_| RwCredit::READ)
+            .rounds(1)
+    };
+    let holder =
+        read()
+            .starting(15 * PAUSE)
+            .holding(if late > 0 { 15 * PAUSE } else { Duration::ZERO });
+    let readers = read()
+        .each(late)
+        .starting(Span::between(21 * PAUSE, 29 * PAUSE));
+    run(tree, [one_read_each(), write, holder, readers])
 }
 
 /// Two nodes in different branches write in turn, after each has written once.
