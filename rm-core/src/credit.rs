@@ -89,12 +89,116 @@ pub trait Credit: Clone + Debug + Eq + Hash + Send + Sync + 'static {
     fn decode(bytes: &[u8]) -> Result<Self, Malformed>;
 }
 
+/// How much a request asks for.
+///
+/// For nearly every type it is the credit itself: *this* share, *those* bytes. Where units have names and a request
+/// does not care which ones it gets, it is a size: "any five identifiers" is no credit, but every credit has a
+/// size. What is lent, held and recalled is credit; what is asked for is a level.
+///
+/// # Laws
+///
+/// * a level obeys the laws of [`Credit`], by other names: `reaches` is `covers`, `at_least` is `sup`, `beyond` is
+///   `less`, `plus` is `raise`, `only_where` is `restrict`;
+/// * `of` keeps the order and the sums: `of(a + b)` is `of(a)` plus `of(b)`, and `of(empty)` is zero;
+/// * `draw(c) <= c`, this level reaches `of(draw(c))`, and `draw(c)` is as much as there is: if `of(c)` reaches this
+///   level, so does `of(draw(c))`;
+/// * `read(write(a)) == a`, and `read` of any bytes is a value or an error.
+///
+/// Methods run under the lock of their resource: they must not block, and must not panic.
+pub trait Level<C: Credit>: Clone + Debug + Eq + Hash + Send + Sync + 'static {
+    /// How much a credit amounts to.
+    fn of(credit: &C) -> Self;
+
+    /// Whether it is nothing.
+    fn is_zero(&self) -> bool;
+
+    /// Whether `other` is no more than this.
+    fn reaches(&self, other: &Self) -> bool;
+
+    /// The least that reaches both.
+    fn at_least(&self, other: &Self) -> Self;
+
+    /// What this has beyond `other`.
+    fn beyond(&self, other: &Self) -> Self;
+
+    /// The sum, cut off at the capital.
+    fn plus(&self, other: &Self, capital: &C) -> Self;
+
+    /// What this has in the components in which `to` has anything.
+    fn only_where(&self, to: &Self) -> Self;
+
+    /// The part of `credit` that serves this level: as much of it as there is, and no more than it takes.
+    fn draw(&self, credit: &C) -> C;
+
+    /// The part of `credit` that serves this level, if it serves all of it.
+    fn draw_all(&self, credit: &C) -> Option<C> {
+        let drawn = self.draw(credit);
+        Self::of(&drawn).reaches(self).then_some(drawn)
+    }
+
+    /// Appends the bytes of this for the wire.
+    fn write(&self, out: &mut Vec<u8>);
+
+    /// Reads what [`write`](Self::write) wrote.
+    ///
+    /// # Errors
+    /// [`Malformed`] for bytes that are no level. Any bytes are answered so: they come from a peer.
+    fn read(bytes: &[u8]) -> Result<Self, Malformed>;
+}
+
+/// A credit asks for itself.
+impl<C: Credit> Level<C> for C {
+    fn of(credit: &C) -> Self {
+        credit.clone()
+    }
+
+    fn is_zero(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn reaches(&self, other: &Self) -> bool {
+        self.covers(other)
+    }
+
+    fn at_least(&self, other: &Self) -> Self {
+        self.sup(other)
+    }
+
+    fn beyond(&self, other: &Self) -> Self {
+        self.less(other)
+    }
+
+    fn plus(&self, other: &Self, capital: &C) -> Self {
+        self.raise(other, capital)
+    }
+
+    fn only_where(&self, to: &Self) -> Self {
+        self.restrict(to)
+    }
+
+    fn draw(&self, credit: &C) -> C {
+        credit.meet(self)
+    }
+
+    fn draw_all(&self, credit: &C) -> Option<C> {
+        credit.covers(self).then(|| self.clone())
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        self.encode(out);
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self, Malformed> {
+        Self::decode(bytes)
+    }
+}
+
 /// Bytes that are no credit of the type they were sent for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Error)]
 #[error("the bytes are no credit of this type")]
 pub struct Malformed;
 
-/// The bytes of a credit whose type is not known here.
+/// The bytes of a credit or a level whose type is not known here.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Opaque(pub smallvec::SmallVec<[u8; 16]>);
 
@@ -102,8 +206,18 @@ impl Opaque {
     /// The bytes of `credit`.
     #[must_use]
     pub fn of<C: Credit>(credit: &C) -> Self {
+        Self::written(|out| credit.encode(out))
+    }
+
+    /// The bytes of `level`, which measures credit of type `C`.
+    #[must_use]
+    pub fn of_level<C: Credit, L: Level<C>>(level: &L) -> Self {
+        Self::written(|out| level.write(out))
+    }
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> Self {
         let mut bytes = Vec::with_capacity(16);
-        credit.encode(&mut bytes);
+        write(&mut bytes);
         Self(bytes.into())
     }
 
@@ -113,5 +227,13 @@ impl Opaque {
     /// [`Malformed`] where there is none.
     pub fn read<C: Credit>(&self) -> Result<C, Malformed> {
         C::decode(&self.0)
+    }
+
+    /// The level with these bytes, which measures credit of type `C`.
+    ///
+    /// # Errors
+    /// [`Malformed`] where there is none.
+    pub fn read_level<C: Credit, L: Level<C>>(&self) -> Result<L, Malformed> {
+        L::read(&self.0)
     }
 }

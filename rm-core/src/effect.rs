@@ -3,14 +3,17 @@
 //! The caller owns the list, hands it to an input, and applies it before the next input to that owner.
 //! Messages to one peer must leave in the order in which they stand here.
 
+use std::sync::Arc;
+
 use crate::error::{Denied, LostReason};
-use crate::id::{PeerId, Token};
+use crate::id::{Note, Order, PeerId, Token};
 use crate::message::Message;
+use crate::resource::ResourceType;
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "a shell must handle every effect")]
-pub enum Effect<C> {
+pub enum Effect<T: ResourceType> {
     /// Tell the local request that it failed. It is over.
     Deny {
         /// Which request.
@@ -32,28 +35,48 @@ pub enum Effect<C> {
         /// The reason.
         why: LostReason,
     },
+    /// Credit that was cached here leaves: what was known under it may be out of date from now on. It comes before
+    /// the message that takes it away.
+    Leaving,
     /// Send a message to a neighbour.
     Send {
         /// To whom.
         to: PeerId,
         /// What.
-        message: Message<C>,
+        message: Message<T::Credit, T::Level>,
     },
+    /// Tell the local holder that somebody waits for what it holds.
+    Wanted {
+        /// Which hold.
+        token: Token,
+        /// Who waits.
+        by: Conflict,
+    },
+}
+
+/// Somebody who waits for what a holder has.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "a shell passes on each field")]
+pub struct Conflict {
+    /// Its place; the stamp in it says since when it waits.
+    pub order: Order,
+    /// What it said of itself.
+    pub note: Option<Arc<Note>>,
 }
 
 /// A list of effects that the caller owns.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Effects<C> {
-    list: Vec<Effect<C>>,
+pub struct Effects<T: ResourceType> {
+    list: Vec<Effect<T>>,
 }
 
-impl<C> Default for Effects<C> {
+impl<T: ResourceType> Default for Effects<T> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<C> Effects<C> {
+impl<T: ResourceType> Effects<T> {
     /// An empty list.
     #[must_use]
     pub const fn new() -> Self {
@@ -68,20 +91,20 @@ impl<C> Effects<C> {
 
     /// What there is to do, in order.
     #[must_use]
-    pub fn as_slice(&self) -> &[Effect<C>] {
+    pub fn as_slice(&self) -> &[Effect<T>] {
         &self.list
     }
 
     /// Takes all there is to do, in order.
-    pub fn drain(&mut self) -> impl Iterator<Item = Effect<C>> + '_ {
+    pub fn drain(&mut self) -> impl Iterator<Item = Effect<T>> + '_ {
         self.list.drain(..)
     }
 
-    pub(crate) fn push(&mut self, effect: Effect<C>) {
+    pub(crate) fn push(&mut self, effect: Effect<T>) {
         self.list.push(effect);
     }
 
-    pub(crate) fn send(&mut self, to: PeerId, message: Message<C>) {
+    pub(crate) fn send(&mut self, to: PeerId, message: Message<T::Credit, T::Level>) {
         self.list.push(Effect::Send { to, message });
     }
 }

@@ -46,6 +46,9 @@ pub enum LostReason {
     /// The lease of the session with the creditor ran out.
     #[error("the lease ran out")]
     LeaseExpired,
+    /// Somebody waited for it, and it was not given up within the time that its holder had promised.
+    #[error("it was not given up in time to somebody who waited for it")]
+    Overdue,
     /// The session with the creditor ended.
     #[error("the session with the server ended")]
     SessionEnded,

@@ -1,29 +1,23 @@
 //! The inputs of an owner as data: for logs, replay, fuzzing and exploration.
 
-use crate::id::{Order, PeerId, Token};
+use crate::id::{PeerId, Token};
 use crate::message::Message;
-use crate::owner::Request;
+use crate::owner::{Conversion, Request};
+use crate::resource::ResourceType;
 
 /// One input of an [`Owner`](crate::owner::Owner); [`Owner::apply`](crate::owner::Owner::apply) takes it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "mirrors the inputs one to one")]
-pub enum Event<C> {
+pub enum Event<T: ResourceType> {
     /// A local request.
-    Acquire(Request<C>),
+    Acquire(Request<T::Level>),
     /// The caller no longer wants it.
     Cancel {
         /// Which request.
         token: Token,
     },
     /// A holder asks for more, or for something else.
-    Convert {
-        /// Which hold.
-        token: Token,
-        /// The order of the conversion, of class `Convert`.
-        order: Order,
-        /// What it wants to hold.
-        to: C,
-    },
+    Convert(Conversion<T::Level>),
     /// The session with the creditor is over: what was borrowed over it is lost.
     CreditorDown,
     /// There is a session with the creditor.
@@ -53,19 +47,26 @@ pub enum Event<C> {
         /// Its number.
         epoch: u32,
     },
+    /// Two holds become one.
+    MergeHolds {
+        /// The hold that has all of it then.
+        into: Token,
+        /// The hold that is over then.
+        from: Token,
+    },
     /// A message from a neighbour.
     Message {
         /// From whom.
         from: PeerId,
         /// What.
-        message: Message<C>,
+        message: Message<T::Credit, T::Level>,
     },
     /// A hold becomes a part of what it was.
     Reduce {
         /// Which hold.
         token: Token,
         /// What it keeps.
-        keep: C,
+        keep: T::Credit,
     },
     /// A holder is done.
     Release {
@@ -76,4 +77,13 @@ pub enum Event<C> {
     ReturnSpare,
     /// The node stops.
     ShutDown,
+    /// A hold becomes two.
+    SplitHold {
+        /// Which hold.
+        token: Token,
+        /// What the new one has of it.
+        part: T::Credit,
+        /// The new one.
+        new: Token,
+    },
 }

@@ -134,6 +134,13 @@ pub struct LoanId {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(pub u64);
 
+/// A group of requests that do not conflict with each other where they meet: a transaction.
+///
+/// Members on one node share one hold, the least that covers what each of them asks. Over nodes it is only a label:
+/// credit is conserved, so nobody can have there what is held here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupId(pub u64);
+
 /// The cluster-wide number of a resource type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TypeId(pub u32);

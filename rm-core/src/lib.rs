@@ -6,6 +6,8 @@
 //! randomness or I/O.
 
 pub mod credit;
+#[doc(hidden)]
+pub mod doc;
 pub mod effect;
 pub mod error;
 pub mod event;
@@ -14,6 +16,7 @@ pub mod front;
 pub mod id;
 pub mod inspect;
 pub mod message;
+pub mod number;
 pub mod owner;
 pub mod policy;
 pub mod resource;

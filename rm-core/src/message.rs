@@ -4,7 +4,8 @@
 //! [`Message::Return`]). A session delivers them in order and once. Registers are levels: sending one
 //! again is harmless, and a late one is weighed anew.
 //!
-//! The messages are generic in the credit. On the wire it is [`Opaque`](crate::credit::Opaque); [`Message::try_map`] goes between.
+//! The messages are generic in the credit and in what wants ask for. On the wire both are
+//! [`Opaque`](crate::credit::Opaque); [`Message::try_map`] goes between.
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ pub const BLOCKERS_MAX: usize = 8;
     clippy::exhaustive_enums,
     reason = "an owner must handle every message"
 )]
-pub enum Message<C> {
+pub enum Message<C, L = C> {
     /// Debtor to creditor: how near is my fence to its limit? Give me room.
     AskLimit {
         /// The loan it is about.
@@ -77,19 +78,19 @@ pub enum Message<C> {
         order: Order,
     },
     /// Debtor to creditor: raise my loan to cover a level.
-    Want(Want<C>),
+    Want(Want<L>),
 }
 
 /// Debtor to creditor: raise my loan to cover `level`. Replaces the want of that order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_structs, reason = "the wire carries each field")]
-pub struct Want<C> {
+pub struct Want<L> {
     /// On whose behalf.
     pub order: Order,
     /// Which want of it.
     pub version: Version,
     /// A level, not a difference: crossing returns cannot spoil it.
-    pub level: C,
+    pub level: L,
     /// Do not wait for holders or older requests.
     pub try_only: bool,
     /// How long the request will still wait; `None`: for ever.
@@ -178,7 +179,7 @@ pub enum Refusal {
     Refused,
 }
 
-impl<C> Message<C> {
+impl<C, L> Message<C, L> {
     /// Whether a creditor sends it (to a debtor).
     #[must_use]
     pub const fn is_downward(&self) -> bool {
@@ -224,11 +225,15 @@ impl<C> Message<C> {
         }
     }
 
-    /// The same message with its credit in another form.
+    /// The same message with its credit and its level in another form.
     ///
     /// # Errors
-    /// The first one of `f`.
-    pub fn try_map<D, E>(self, mut f: impl FnMut(C) -> Result<D, E>) -> Result<Message<D>, E> {
+    /// The first one of `f` or `level`.
+    pub fn try_map<D, M, E>(
+        self,
+        mut f: impl FnMut(C) -> Result<D, E>,
+        level: impl FnOnce(L) -> Result<M, E>,
+    ) -> Result<Message<D, M>, E> {
         Ok(match self {
             Self::AskLimit { loan } => Message::AskLimit { loan },
             Self::Busy { order, blockers } => Message::Busy { order, blockers },
@@ -266,7 +271,7 @@ impl<C> Message<C> {
             Self::Want(want) => Message::Want(Want {
                 order: want.order,
                 version: want.version,
-                level: f(want.level)?,
+                level: level(want.level)?,
                 try_only: want.try_only,
                 deadline: want.deadline,
                 note: want.note,

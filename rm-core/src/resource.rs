@@ -3,7 +3,7 @@
 use core::fmt::Debug;
 use core::hash::Hash;
 
-use crate::credit::Credit;
+use crate::credit::{Credit, Level};
 use crate::id::{ResourceKey, TypeId};
 
 /// A kind of resource.
@@ -15,6 +15,12 @@ pub trait ResourceType: Clone + Debug + Eq + Hash + Send + Sync + 'static {
     /// Its credit.
     type Credit: Credit;
 
+    /// What its requests ask for: the credit itself, unless any so-and-so-much of it will do.
+    type Level: Level<Self::Credit>;
+
+    /// Whether what is lent comes back.
+    const LENDING: Lending = Lending::Loaned;
+
     /// The number of the type, the same on every node. 0 to 1023 are the project's own.
     const ID: TypeId;
 
@@ -24,11 +30,27 @@ pub trait ResourceType: Clone + Debug + Eq + Hash + Send + Sync + 'static {
     /// All the credit there is of the resource `key`: the same answer on every node, for ever.
     fn capital(&self, key: &ResourceKey) -> Self::Credit;
 
+    /// What a root has to lend that enters `epoch`.
+    ///
+    /// Credit that is [used up](Lending::UsedUp) must never be lent by two lives of a root: give each epoch a part
+    /// of the capital of its own. Of other types each epoch has all of it.
+    fn opening(capital: &Self::Credit, epoch: u32) -> Self::Credit {
+        let _ = epoch;
+        capital.clone()
+    }
+
+    /// Whether so little is `left` of what the root [had](Self::opening) to give for good in this epoch that it should
+    /// enter the next one.
+    fn runs_low(left: &Self::Credit, opening: &Self::Credit) -> bool {
+        let _ = opening;
+        left.is_empty()
+    }
+
     /// Whether a hold of what was asked moves the fencing clock: whether it conflicts with its own kind.
     ///
     /// Too often costs a number; too seldom lets two holders share a token.
-    fn ticks(ask: &Self::Credit, capital: &Self::Credit) -> bool {
-        ask.conflicts(ask, capital)
+    fn ticks(held: &Self::Credit, capital: &Self::Credit) -> bool {
+        held.conflicts(held, capital)
     }
 
     /// Whether a loan of this much could have served a hold that [`ticks`](Self::ticks).
@@ -40,8 +62,19 @@ pub trait ResourceType: Clone + Debug + Eq + Hash + Send + Sync + 'static {
     }
 
     /// What a person calls the mode that asks for this, such as `read`.
-    fn mode_name(ask: &Self::Credit, capital: &Self::Credit) -> &'static str {
+    fn mode_name(ask: &Self::Level, capital: &Self::Credit) -> &'static str {
         let _ = (ask, capital);
         Self::NAME
     }
+}
+
+/// What becomes of credit that was lent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "there is no third way")]
+pub enum Lending {
+    /// It is recalled when somebody else needs it, and comes back when its holder is lost.
+    Loaned,
+    /// It is given for good: never recalled, never returned, gone when its holder is done. What a lost debtor had
+    /// leaves a hole. For identifiers.
+    UsedUp,
 }

@@ -32,6 +32,7 @@ struct Mutual;
 
 impl ResourceType for Mutual {
     type Credit = RwCredit;
+    type Level = RwCredit;
     const ID: TypeId = TypeId(2001);
     const NAME: &'static str = "mutual";
 
@@ -93,7 +94,7 @@ fn ask(credit: RwCredit, patience: Patience) -> Ask<RwCredit> {
     }
 }
 
-fn now_or_never<T: ResourceType<Credit = RwCredit>>(
+fn now_or_never<T: ResourceType<Credit = RwCredit, Level = RwCredit>>(
     handle: Handle<T>,
     credit: RwCredit,
 ) -> Option<Held<T, Handle<T>>> {

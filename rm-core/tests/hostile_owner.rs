@@ -20,10 +20,10 @@ use rm_core::credit::Credit;
 use rm_core::effect::{Effect, Effects};
 use rm_core::event::Event;
 use rm_core::id::{
-    Boot, Class, LoanId, NodeId, Order, Party, PeerId, ResourceKey, Stamp, Token, Version,
+    Boot, Class, GroupId, LoanId, NodeId, Order, Party, PeerId, ResourceKey, Stamp, Token, Version,
 };
 use rm_core::message::{Blocker, BlockerKind, Grant, Message, Refusal, Step, Want};
-use rm_core::owner::{Owner, Request, STEPS_MAX, Settings};
+use rm_core::owner::{Conversion, Owner, Request, STEPS_MAX, Settings};
 use rm_core::policy::Policy;
 use rm_core::resource::ResourceType;
 use rm_core::time::Time;
@@ -200,7 +200,7 @@ impl World {
     }
 
     /// Anything a peer may say.
-    fn message(&mut self) -> Event<RwCredit> {
+    fn message(&mut self) -> Event<RwLockType> {
         let random = &mut self.random;
         let from = PeerId(random.below(DEBTORS));
         // Half of the time the loan there is.
@@ -270,7 +270,7 @@ impl World {
     }
 
     /// What a correct caller does.
-    fn local(&mut self) -> Option<Event<RwCredit>> {
+    fn local(&mut self) -> Option<Event<RwLockType>> {
         let index = self.random.below(u64::from(CALLERS)) as u32;
         match self.callers.get(&index).copied() {
             None => Some(self.acquire(index)),
@@ -287,10 +287,10 @@ impl World {
                     self.callers.insert(index, (token, Caller::Converts));
                     let to = self.random.ask();
                     let order = self.fresh_order(Class::Convert)?;
-                    Some(Event::Convert { token, order, to })
+                    Some(Event::Convert(Conversion::new(token, order, to)))
                 }
                 1 => {
-                    let held = &self.owner.hold(token).expect("it holds").credit;
+                    let held = self.owner.hold(token).expect("it holds").asked();
                     let keep = held.meet(&self.random.ask());
                     Some(Event::Reduce { token, keep })
                 }
@@ -302,7 +302,7 @@ impl World {
         }
     }
 
-    fn acquire(&mut self, index: u32) -> Event<RwCredit> {
+    fn acquire(&mut self, index: u32) -> Event<RwLockType> {
         self.next += 1;
         let token = Token {
             index,
@@ -310,16 +310,16 @@ impl World {
         };
         self.callers.insert(index, (token, Caller::Waits));
         let order = self.fresh_order(Class::New).expect("no caller has it");
+        let ask = self.random.ask();
         Event::Acquire(Request {
-            token,
-            order,
-            ask: self.random.ask(),
             try_only: self.random.one_in(3),
             deadline: self
                 .random
                 .one_in(3)
                 .then(|| self.now.after(self.random.span())),
-            note: None,
+            group: self.random.one_in(3).then(|| GroupId(self.random.below(2))),
+            gives_way: self.random.one_in(3).then(|| self.random.span()),
+            ..Request::new(token, order, ask)
         })
     }
 
@@ -338,7 +338,7 @@ impl World {
     }
 
     /// What a correct driver does.
-    fn driver(&mut self) -> Event<RwCredit> {
+    fn driver(&mut self) -> Event<RwLockType> {
         let peer = PeerId(self.random.below(DEBTORS));
         match self.random.below(9) {
             0 if self.owner.creditor().is_some() => Event::CreditorDown,
@@ -365,7 +365,7 @@ impl World {
         }
     }
 
-    fn on_effect(&mut self, effect: &Effect<RwCredit>) {
+    fn on_effect(&mut self, effect: &Effect<RwLockType>) {
         match effect {
             Effect::Deny { token, .. } => {
                 let caller = self.caller(*token);
@@ -384,6 +384,10 @@ impl World {
                 assert_ne!(caller, Caller::Holds, "granted twice");
                 self.callers.insert(token.index, (*token, Caller::Holds));
                 self.on_token(*fence, caller);
+            }
+            Effect::Leaving => {}
+            Effect::Wanted { token, .. } => {
+                assert_ne!(self.caller(*token), Caller::Waits, "only a holder is told");
             }
             Effect::Lost { token, .. } => {
                 assert_ne!(

@@ -7,7 +7,8 @@ use rm_core::front::{Domain, DomainSettings, Role, Totals};
 use rm_core::id::BadName;
 use rm_core::inspect::{Answer, Query};
 use rm_core::owner::Settings;
-use rm_rwlock::{RwLock, RwLockType};
+use rm_core::resource::ResourceType;
+use rm_rwlock::RwLock;
 use tokio::sync::watch;
 
 use crate::error::{ConnectError, InspectError};
@@ -15,6 +16,7 @@ use crate::house;
 use crate::hub::Hub;
 use crate::node::host_name;
 use crate::supervisor::{Phase, Supervisor};
+use crate::types::Types;
 
 /// Connecting gives up after so long, unless configured.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -48,6 +50,7 @@ pub struct ClientBuilder {
     name: Option<String>,
     endpoints: Vec<String>,
     connect_timeout: Duration,
+    types: Types,
 }
 
 impl Client {
@@ -63,11 +66,12 @@ impl Client {
 
     /// A client with a name or several endpoints.
     #[must_use]
-    pub const fn builder() -> ClientBuilder {
+    pub fn builder() -> ClientBuilder {
         ClientBuilder {
             name: None,
             endpoints: Vec::new(),
             connect_timeout: CONNECT_TIMEOUT,
+            types: Types::default(),
         }
     }
 
@@ -161,6 +165,17 @@ impl ClientBuilder {
         self
     }
 
+    /// One more resource type, beside those that this project brings. The server must know it too: see
+    /// [`NodeBuilder::register`](crate::NodeBuilder::register) and [`Daemon`](crate::Daemon).
+    ///
+    /// # Panics
+    /// If a registered type has the same number.
+    #[must_use]
+    pub fn register<T: ResourceType>(mut self, resource_type: T) -> Self {
+        self.types.register(resource_type);
+        self
+    }
+
     /// Connects. Cancel safe: a connection that is not used ends.
     ///
     /// # Errors
@@ -175,8 +190,8 @@ impl ClientBuilder {
         let hub = Hub::new(&name);
         let owner = Settings::default().with_party(hub.party, &name);
         let host: Arc<Hub> = Arc::clone(&hub);
-        let domain = Domain::new(DomainSettings::new(&name, owner), Role::Debtor, host)
-            .with_type(RwLockType::default());
+        let settings = DomainSettings::new(&name, owner);
+        let domain = self.types.equip(Domain::new(settings, Role::Debtor, host));
         hub.serve(&domain);
         let endpoints = self.endpoints.join(",");
         let (supervisor, mut phase) = Supervisor::new(Arc::clone(&hub), self.endpoints);

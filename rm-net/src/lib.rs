@@ -41,7 +41,10 @@ mod server;
 mod session;
 mod store;
 mod supervisor;
+mod types;
 
+#[cfg(all(feature = "cli", unix))]
+pub use self::cli::Daemon;
 pub use self::client::{Client, ClientBuilder, DEFAULT_ENDPOINT};
 pub use self::error::{ConnectError, InspectError, StartError};
 pub use self::node::{Node, NodeBuilder, StopReport};

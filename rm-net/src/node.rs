@@ -9,9 +9,10 @@ use rm_core::front::{Domain, DomainSettings, Host as _, Role, Totals};
 use rm_core::id::BadName;
 use rm_core::inspect::StatusView;
 use rm_core::owner::Settings;
+use rm_core::resource::ResourceType;
 use rm_core::session::lease::{LEASE_DEFAULT, LEASE_MAX, LEASE_MIN};
 use rm_core::session::{CreditorConfig, LeaseTerms, Window};
-use rm_rwlock::{RwLock, RwLockType};
+use rm_rwlock::RwLock;
 use tokio::net::TcpListener;
 
 use crate::error::StartError;
@@ -20,6 +21,7 @@ use crate::hub::Hub;
 use crate::peer::WINDOW;
 use crate::server::Server;
 use crate::store::Store;
+use crate::types::Types;
 
 /// A `try` waits for peers at most this long, and at most an eighth of the lease.
 const TRY_LIMIT: Duration = Duration::from_secs(1);
@@ -59,6 +61,7 @@ pub struct NodeBuilder {
     resources_max: Option<usize>,
     hello_patience: Option<Duration>,
     window_items: Option<usize>,
+    types: Types,
 }
 
 /// How a node stopped.
@@ -80,16 +83,17 @@ impl Node {
     /// Outside of a tokio runtime.
     #[must_use]
     pub fn standalone() -> Self {
-        let hub = Hub::new(&host_name());
+        Self::builder().standalone()
+    }
+
+    fn alone(types: &Types, name: &str) -> Self {
+        let hub = Hub::new(name);
         hub.set_epoch(1);
-        let domain = domain(
-            &hub,
-            domain_settings(&hub, TRY_LIMIT),
-            Role::Root {
-                epoch: 1,
-                grace: false,
-            },
-        );
+        let role = Role::Root {
+            epoch: 1,
+            grace: false,
+        };
+        let domain = domain(&hub, domain_settings(&hub, TRY_LIMIT), role, types);
         let keeper = Arc::clone(&hub);
         tokio::spawn(house::keep(Arc::clone(&hub), move || {
             if let Some(domain) = keeper.domain().filter(Domain::needs_epoch) {
@@ -230,6 +234,31 @@ impl NodeBuilder {
         self
     }
 
+    /// One more resource type, beside those that this project brings.
+    ///
+    /// # Panics
+    /// If a registered type has the same number.
+    #[must_use]
+    pub fn register<T: ResourceType>(mut self, resource_type: T) -> Self {
+        self.types.register(resource_type);
+        self
+    }
+
+    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "for the daemon"))]
+    pub(crate) fn types(mut self, types: Types) -> Self {
+        self.types = types;
+        self
+    }
+
+    /// A node of this process alone: no network, no files, no lease. What says how to listen is not used.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    #[must_use]
+    pub fn standalone(self) -> Node {
+        Node::alone(&self.types, &self.name.unwrap_or_else(host_name))
+    }
+
     /// Starts.
     ///
     /// # Errors
@@ -262,7 +291,7 @@ impl NodeBuilder {
             epoch,
             grace: grace.is_some(),
         };
-        let domain = domain(&hub, settings, role);
+        let domain = domain(&hub, settings, role, &self.types);
         let config = CreditorConfig {
             name: name.into_bytes(),
             boot: hub.party.boot,
@@ -302,10 +331,10 @@ fn spawn_keeper(server: &Arc<Server>, mut in_grace: bool) {
     }));
 }
 
-/// A root's domain with the types that every node knows.
-fn domain(hub: &Arc<Hub>, settings: DomainSettings, role: Role) -> Domain {
+/// A root's domain with all its types.
+fn domain(hub: &Arc<Hub>, settings: DomainSettings, role: Role, types: &Types) -> Domain {
     let host: Arc<Hub> = Arc::clone(hub);
-    let domain = Domain::new(settings, role, host).with_type(RwLockType::default());
+    let domain = types.equip(Domain::new(settings, role, host));
     hub.serve(&domain);
     domain
 }

@@ -17,6 +17,7 @@ use core::fmt;
 
 use rm_core::credit::{Credit, Malformed};
 use rm_core::id::{ResourceKey, TypeId};
+use rm_core::number;
 use rm_core::resource::ResourceType;
 
 /// How many shares a lock has, unless its type says otherwise: the most readers at once.
@@ -127,13 +128,13 @@ impl Credit for RwCredit {
 
     /// Two numbers in LEB128: shares, then intent.
     fn encode(&self, out: &mut Vec<u8>) {
-        encode_number(self.shares, out);
-        encode_number(self.intent, out);
+        number::encode(self.shares, out);
+        number::encode(self.intent, out);
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        let (shares, rest) = decode_number(bytes)?;
-        let (intent, rest) = decode_number(rest)?;
+        let (shares, rest) = number::decode(bytes)?;
+        let (intent, rest) = number::decode(rest)?;
         if rest.is_empty() {
             Ok(Self { shares, intent })
         } else {
@@ -176,6 +177,7 @@ impl Default for RwLockType {
 
 impl ResourceType for RwLockType {
     type Credit = RwCredit;
+    type Level = RwCredit;
 
     const ID: TypeId = TypeId(1);
 
@@ -199,38 +201,6 @@ impl ResourceType for RwLockType {
             "read"
         }
     }
-}
-
-/// Appends `number`, seven bits a byte, the lowest first.
-fn encode_number(mut number: u64, out: &mut Vec<u8>) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
-/// The number at the start of `bytes`, and what follows it. A number has one encoding only.
-fn decode_number(bytes: &[u8]) -> Result<(u64, &[u8]), Malformed> {
-    let mut number = 0_u64;
-    for (index, &byte) in bytes.iter().enumerate() {
-        let bits = u64::from(byte & 0x7f);
-        let shift = 7 * index as u32;
-        // Bits that would be shifted out: the number is above 64 bits.
-        if shift >= u64::BITS || bits << shift >> shift != bits {
-            return Err(Malformed);
-        }
-        number |= bits << shift;
-        if byte & 0x80 == 0 {
-            let overlong = byte == 0 && index > 0;
-            return if overlong {
-                Err(Malformed)
-            } else {
-                Ok((number, &bytes[index + 1..]))
-            };
-        }
-    }
-    Err(Malformed)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use core::ops::Deref;
 use core::time::Duration;
 
 use rm_core::error::LostReason;
-use rm_core::front::{Handle, Held, Resource};
+use rm_core::front::{Handle, Held, Resource, Waiter};
 
 use crate::credit::RwLockType;
 use crate::lock::{Mode, Read, Write};
@@ -58,6 +58,23 @@ impl<M: Mode, R: Deref<Target = Resource<RwLockType>>> Guard<M, R> {
     #[must_use]
     pub fn valid_for(&self) -> Option<Duration> {
         self.held.valid_for()
+    }
+
+    /// Whether somebody waits for the lock because of this guard, as far as this node knows.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.held.is_wanted()
+    }
+
+    /// Waits until somebody waits for the lock because of this guard, and says who. Each is told once; the next call
+    /// waits for the next.
+    ///
+    /// Cancel safe: dropping the future loses no notice.
+    ///
+    /// # Errors
+    /// Why the guard was lost, if it is.
+    pub async fn wanted(&self) -> Result<Waiter, LostReason> {
+        self.held.wanted().await
     }
 
     /// Waits until the guard is lost, and says why. Never ends while it is valid.

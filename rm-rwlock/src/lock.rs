@@ -14,7 +14,7 @@ use core::task::{Context, Poll, ready};
 use core::time::Duration;
 
 use rm_core::front::{Acquire, AcquireError, Ask, Domain, Handle, Held, Patience, Resource};
-use rm_core::id::ResourceKey;
+use rm_core::id::{GroupId, ResourceKey};
 
 use crate::credit::{RwCredit, RwLockType};
 use crate::guard::{Guard, ReadGuard, WriteGuard};
@@ -178,32 +178,58 @@ impl RwLock {
 #[must_use = "a request does nothing unless awaited"]
 pub struct Request<M: Mode, R: Deref<Target = Resource<RwLockType>>> {
     resource: Result<R, AcquireError>,
-    patience: Patience,
-    label: Option<String>,
+    /// The options; what it asks for follows from the mode and the lock.
+    ask: Ask<()>,
     mode: PhantomData<M>,
 }
 
 impl<M: Mode, R: Deref<Target = Resource<RwLockType>>> Request<M, R> {
-    const fn new(resource: Result<R, AcquireError>, patience: Patience) -> Self {
+    fn new(resource: Result<R, AcquireError>, patience: Patience) -> Self {
         Self {
             resource,
-            patience,
-            label: None,
+            ask: Ask {
+                patience,
+                ..Ask::new(())
+            },
             mode: PhantomData,
         }
     }
 
     /// Gives up after so long, counted from the first poll. A `try` does not wait anyway.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        if self.patience != Patience::Try {
-            self.patience = Patience::AtMost(timeout);
+        if self.ask.patience != Patience::Try {
+            self.ask.patience = Patience::AtMost(timeout);
         }
         self
     }
 
     /// What the request is for, shown to people who ask who holds or waits. At most 128 bytes are kept.
     pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = Some(label.into());
+        self.ask.label = Some(label.into());
+        self
+    }
+
+    /// Goes before requests that were made up to so long before it; at most as long as the node allows, 1 s unless set
+    /// otherwise. Nothing else changes the order, so nobody waits longer than that for others' priority.
+    pub fn priority(mut self, priority: Duration) -> Self {
+        self.ask.priority = priority;
+        self
+    }
+
+    /// Makes it a member of a group: members on this node share one hold, and do not wait for each other. Members on
+    /// different nodes do; for them the group is a name and nothing more.
+    ///
+    /// Members read and write side by side, so what keeps them apart is up to the transaction that they are part
+    /// of. A member that asks for more than the group has goes before new requests.
+    pub fn group(mut self, group: GroupId) -> Self {
+        self.ask.group = Some(group);
+        self
+    }
+
+    /// Promises to give up the guard within this time after somebody waits for the lock: see
+    /// [`Guard::wanted`](crate::guard::Guard::wanted). If it is not given up by then, the guard is lost.
+    pub fn gives_way(mut self, within: Duration) -> Self {
+        self.ask.gives_way = Some(within);
         self
     }
 }
@@ -215,20 +241,12 @@ impl<M: Mode, R: Deref<Target = Resource<RwLockType>>> IntoFuture for Request<M,
     fn into_future(self) -> Acquiring<M, R> {
         let Self {
             resource,
-            patience,
-            label,
+            ask,
             mode,
         } = self;
         let acquire = resource.map(|resource| {
-            let credit = M::ask(resource.capital());
-            Acquire::new(
-                resource,
-                Ask {
-                    credit,
-                    patience,
-                    label,
-                },
-            )
+            let level = M::ask(resource.capital());
+            Acquire::new(resource, ask.of(level))
         });
         Acquiring {
             acquire: acquire.map_err(Some),

@@ -14,7 +14,7 @@ use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rm_core::credit::Credit;
+use rm_core::credit::{Credit, Level as _};
 use rm_core::effect::{Effect, Effects};
 use rm_core::error::Denied;
 use rm_core::id::{Boot, Class, LoanId, NodeId, Order, Party, PeerId, ResourceKey, Stamp, Token};
@@ -64,10 +64,10 @@ pub struct Books<C> {
 
 /// A message under way.
 #[derive(Debug)]
-struct Mail<C> {
+struct Mail<T: ResourceType> {
     from: usize,
     to: usize,
-    message: Message<C>,
+    message: Message<T::Credit, T::Level>,
 }
 
 /// A request, and where it was made.
@@ -84,7 +84,7 @@ pub struct Cluster<T: ResourceType> {
     /// The creditor of each node but the root.
     creditors: Vec<usize>,
     capital: T::Credit,
-    under_way: VecDeque<Mail<T::Credit>>,
+    under_way: VecDeque<Mail<T>>,
     asks: Vec<Ask>,
     granted: Vec<Asked>,
     now: Time,
@@ -127,12 +127,12 @@ impl<T: ResourceType> Cluster<T> {
     }
 
     /// Asks for credit at a node, and waits as long as it takes. Younger than every request before.
-    pub fn acquire(&mut self, node: usize, ask: T::Credit) -> Asked {
+    pub fn acquire(&mut self, node: usize, ask: T::Level) -> Asked {
         self.ask(node, |request| request.ask = ask)
     }
 
     /// The same without waiting for holders and older requests.
-    pub fn try_acquire(&mut self, node: usize, ask: T::Credit) -> Asked {
+    pub fn try_acquire(&mut self, node: usize, ask: T::Level) -> Asked {
         self.ask(node, |request| {
             request.ask = ask;
             request.try_only = true;
@@ -140,7 +140,7 @@ impl<T: ResourceType> Cluster<T> {
     }
 
     /// The same for so long at most.
-    pub fn acquire_within(&mut self, node: usize, ask: T::Credit, patience: Duration) -> Asked {
+    pub fn acquire_within(&mut self, node: usize, ask: T::Level, patience: Duration) -> Asked {
         let deadline = self.now.after(patience);
         self.ask(node, |request| {
             request.ask = ask;
@@ -148,25 +148,20 @@ impl<T: ResourceType> Cluster<T> {
         })
     }
 
-    fn ask(&mut self, node: usize, shape: impl FnOnce(&mut Request<T::Credit>)) -> Asked {
+    fn ask(&mut self, node: usize, shape: impl FnOnce(&mut Request<T::Level>)) -> Asked {
         let number = u32::try_from(self.asks.len()).expect("few requests");
         let party = Party {
             node: NodeId(node as u64),
             boot: Boot(0),
         };
-        let mut request = Request {
-            token: token(Asked(number)),
-            order: Order {
-                class: Class::New,
-                stamp: Stamp(u64::from(number)),
-                party,
-                seq: u64::from(number),
-            },
-            ask: T::Credit::empty(),
-            try_only: false,
-            deadline: None,
-            note: None,
+        let order = Order {
+            class: Class::New,
+            stamp: Stamp(u64::from(number)),
+            party,
+            seq: u64::from(number),
         };
+        let nothing = T::Level::of(&T::Credit::empty());
+        let mut request = Request::new(token(Asked(number)), order, nothing);
         shape(&mut request);
         let outcome = Outcome::Waits;
         self.asks.push(Ask { node, outcome });
@@ -228,7 +223,7 @@ impl<T: ResourceType> Cluster<T> {
     /// If there is none.
     #[track_caller]
     pub fn deliver(&mut self, from: usize, to: usize) {
-        let is_next = |mail: &Mail<_>| mail.from == from && mail.to == to;
+        let is_next = |mail: &Mail<T>| mail.from == from && mail.to == to;
         let index = self.under_way.iter().position(is_next);
         let index = index.unwrap_or_else(|| panic!("nothing is under way from {from} to {to}"));
         self.arrive(index);
@@ -261,11 +256,7 @@ impl<T: ResourceType> Cluster<T> {
         });
     }
 
-    fn input(
-        &mut self,
-        node: usize,
-        input: impl FnOnce(&mut Owner<T>, Time, &mut Effects<T::Credit>),
-    ) {
+    fn input(&mut self, node: usize, input: impl FnOnce(&mut Owner<T>, Time, &mut Effects<T>)) {
         let mut fx = Effects::new();
         input(&mut self.owners[node], self.now, &mut fx);
         for effect in fx.drain() {
@@ -277,6 +268,7 @@ impl<T: ResourceType> Cluster<T> {
                     self.asks[token.index as usize].outcome = Outcome::Holds(fence);
                     self.granted.push(Asked(token.index));
                 }
+                Effect::Leaving | Effect::Wanted { .. } => {}
                 Effect::Lost { token, .. } => {
                     self.asks[token.index as usize].outcome = Outcome::Over;
                 }
@@ -361,7 +353,7 @@ impl<T: ResourceType> Cluster<T> {
             let peer = PeerId(debtor as u64);
             let loan = self.owners[creditor].loan(peer);
             let loan = loan.cloned().unwrap_or_else(T::Credit::empty);
-            let on_link = |mail: &&Mail<_>| {
+            let on_link = |mail: &&Mail<T>| {
                 (mail.from, mail.to) == (debtor, creditor)
                     || (mail.from, mail.to) == (creditor, debtor)
             };
@@ -385,9 +377,9 @@ impl<T: ResourceType> Cluster<T> {
     }
 }
 
-impl<C> Mail<C> {
+impl<T: ResourceType> Mail<T> {
     /// The credit that moves with it.
-    const fn credit(&self) -> Option<&C> {
+    const fn credit(&self) -> Option<&T::Credit> {
         match &self.message {
             Message::Grant(grant) => Some(&grant.delta),
             Message::Return { delta, .. } => Some(delta),

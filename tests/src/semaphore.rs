@@ -71,6 +71,7 @@ pub struct Semaphore(pub u64);
 
 impl ResourceType for Semaphore {
     type Credit = Units;
+    type Level = Units;
 
     const ID: TypeId = TypeId(2000);
 

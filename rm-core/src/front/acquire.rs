@@ -11,8 +11,9 @@ use thiserror::Error;
 
 use super::resource::{Resource, Started};
 use super::slots::Watch;
+use super::wanted::Wanted;
 use crate::error::{Denied, LostReason};
-use crate::id::{BadName, Token};
+use crate::id::{BadName, GroupId, Token};
 use crate::message::{Blocker, BlockerKind, Blockers};
 use crate::resource::ResourceType;
 use crate::time::Time;
@@ -20,23 +21,50 @@ use crate::time::Time;
 /// What is asked for, and how long to wait for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "made by lock types")]
-pub struct Ask<C> {
-    /// The credit.
-    pub credit: C,
+pub struct Ask<L> {
+    /// How much.
+    pub level: L,
     /// How long to wait.
     pub patience: Patience,
     /// What the caller calls the request, for people.
     pub label: Option<String>,
+    /// How much older it counts than it is, at most as much as the domain allows: it goes before requests that were
+    /// made up to so long before it. Nothing else changes the order.
+    pub priority: Duration,
+    /// Its group: members on this node share one hold, and do not wait for each other.
+    pub group: Option<GroupId>,
+    /// It gives up what it holds within this time after somebody waits for it; if it does not, the hold is lost.
+    pub gives_way: Option<Duration>,
 }
 
-impl<C> Ask<C> {
-    /// Asks for `credit`, without a label, and waits as long as it takes.
-    pub const fn new(credit: C) -> Self {
+impl<L> Ask<L> {
+    /// Asks for `level`, without a label, and waits as long as it takes.
+    pub const fn new(level: L) -> Self {
         Self {
-            credit,
+            level,
             patience: Patience::Forever,
             label: None,
+            priority: Duration::ZERO,
+            group: None,
+            gives_way: None,
         }
+    }
+
+    /// The same request for something else.
+    pub fn of<M>(self, level: M) -> Ask<M> {
+        Ask {
+            level,
+            patience: self.patience,
+            label: self.label,
+            priority: self.priority,
+            group: self.group,
+            gives_way: self.gives_way,
+        }
+    }
+
+    /// Whether the request has nothing that its hold must remember.
+    pub(super) const fn is_plain(&self) -> bool {
+        self.label.is_none() && self.group.is_none() && self.gives_way.is_none()
     }
 }
 
@@ -53,6 +81,16 @@ pub enum Patience {
     Try,
 }
 
+impl Patience {
+    /// When a request that is made at `now` gives up. The owner bounds a `try` by itself.
+    pub(super) const fn deadline(self, now: Time) -> Option<Time> {
+        match self {
+            Self::AtMost(span) => Some(now.after(span)),
+            Self::Forever | Self::Try => None,
+        }
+    }
+}
+
 /// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -60,6 +98,12 @@ pub enum AcquireError {
     /// Not a name a resource can have.
     #[error(transparent)]
     BadName(#[from] BadName),
+    /// Nothing that this kind of resource can be asked for; nobody was asked.
+    #[error("cannot be asked for: {why}")]
+    BadRequest {
+        /// What is wrong with it, and what to do.
+        why: &'static str,
+    },
     /// A `try`, and somebody has it or asked for it earlier.
     #[error("busy{}", list(holders))]
     Busy {
@@ -178,7 +222,7 @@ fn list(holders: &[Holder]) -> String {
 #[must_use = "futures do nothing unless polled"]
 pub struct Acquire<T: ResourceType, R: Deref<Target = Resource<T>>> {
     resource: Option<R>,
-    ask: Ask<T::Credit>,
+    ask: Ask<T::Level>,
     state: Progress,
 }
 
@@ -190,7 +234,7 @@ enum Progress {
 
 impl<T: ResourceType, R: Deref<Target = Resource<T>>> Acquire<T, R> {
     /// Asks `resource` for something. Nothing happens before the first poll.
-    pub const fn new(resource: R, ask: Ask<T::Credit>) -> Self {
+    pub const fn new(resource: R, ask: Ask<T::Level>) -> Self {
         Self {
             resource: Some(resource),
             ask,
@@ -234,11 +278,7 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Future for Acquire<T, R> {
         };
         let resource = this.resource.take().expect("it was there above");
         Poll::Ready(match outcome {
-            Ok(fence) => Ok(Held {
-                resource,
-                token,
-                fence,
-            }),
+            Ok(fence) => Ok(Held::new(resource, token, fence)),
             Err(why) => {
                 let now = resource.shared().host.now();
                 let waited = since.map_or(Duration::ZERO, |since| now.since(since));
@@ -248,7 +288,11 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Future for Acquire<T, R> {
     }
 }
 
-fn explain<T: ResourceType>(resource: &Resource<T>, why: Denied, waited: Duration) -> AcquireError {
+pub(super) fn explain<T: ResourceType>(
+    resource: &Resource<T>,
+    why: Denied,
+    waited: Duration,
+) -> AcquireError {
     let named = |blockers: Blockers| blockers.into_iter().map(Holder::from).collect::<Vec<_>>();
     match why {
         Denied::Busy { blockers } if blockers.is_empty() && resource.is_cut_off() => {
@@ -295,20 +339,27 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> fmt::Debug for Acquire<T, 
 /// Dropping it is synchronous, cannot fail, and needs no runtime: the credit stays cached here.
 #[must_use = "dropping it gives the right back"]
 pub struct Held<T: ResourceType, R: Deref<Target = Resource<T>>> {
-    resource: R,
-    token: Token,
-    fence: u64,
+    pub(super) resource: R,
+    pub(super) token: Token,
+    pub(super) fence: u64,
+    /// The hold goes on without this: kept by the node, or part of another.
+    pub(super) is_handed_on: bool,
 }
 
 impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
-    /// Takes `ask` if it is cached here and nobody waits for it. Sends nothing, never waits.
-    pub fn try_cached(resource: R, ask: &T::Credit, label: Option<&str>) -> Option<Self> {
-        let (token, fence) = resource.take(ask, label)?;
-        Some(Self {
+    pub(super) const fn new(resource: R, token: Token, fence: u64) -> Self {
+        Self {
             resource,
             token,
             fence,
-        })
+            is_handed_on: false,
+        }
+    }
+
+    /// Takes `ask` if it is cached here and nobody waits for it. Sends nothing, never waits.
+    pub fn try_cached(resource: R, ask: &T::Level, label: Option<&str>) -> Option<Self> {
+        let (token, fence) = resource.take(ask, label)?;
+        Some(Self::new(resource, token, fence))
     }
 
     /// The fencing token: larger than that of every conflicting hold that ended before this one began.
@@ -336,6 +387,27 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
         self.resource.valid_for(self.token)
     }
 
+    /// Whether somebody waits for what is held, as far as this node knows.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.resource.is_wanted(self.token)
+    }
+
+    /// Waits until somebody waits for what is held, and says who. Each begins to wait once, and is told once: the next
+    /// call waits for the next. Fails when the hold is lost.
+    ///
+    /// A holder that lets go when it is told lets the others in early, and can ask again behind them. Several who
+    /// wait for notices of one hold share them.
+    ///
+    /// **Cancel safety.** Dropping the future loses no notice.
+    pub const fn wanted(&self) -> Wanted<'_, T, R> {
+        Wanted::new(self)
+    }
+
+    pub(super) const fn token(&self) -> Token {
+        self.token
+    }
+
     /// Waits until it is lost, and says why. Never ends while it is valid.
     ///
     /// **Cancel safety.** Dropping the future changes nothing; it can be asked for again.
@@ -349,7 +421,9 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
 
 impl<T: ResourceType, R: Deref<Target = Resource<T>>> Drop for Held<T, R> {
     fn drop(&mut self) {
-        self.resource.release(self.token);
+        if !self.is_handed_on {
+            self.resource.release(self.token);
+        }
     }
 }
 

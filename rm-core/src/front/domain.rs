@@ -3,6 +3,7 @@
 use core::any::Any;
 use core::fmt;
 use core::ops::Deref;
+use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
@@ -35,6 +36,9 @@ pub struct DomainSettings {
     pub name: String,
     /// How its owners behave.
     pub owner: Settings,
+    /// The most by which a request's priority makes it count as older than it is: so no request waits longer for
+    /// others' priority than this. 1 s by default.
+    pub priority_max: Duration,
     /// The most resources of one type with any state here; more are refused. 4,194,304 by default.
     pub resources_max: usize,
     /// A debtor sends idle credit back where it has more resources of one type than this. 262,144 by default.
@@ -48,6 +52,7 @@ impl DomainSettings {
         Self {
             name: name.into(),
             owner,
+            priority_max: Duration::from_secs(1),
             resources_max: 1 << 22,
             cached_max: 1 << 18,
         }
@@ -83,6 +88,7 @@ pub(super) struct Shared {
     pub(super) name: String,
     pub(super) owner_settings: Arc<Settings>,
     pub(super) timers: Timers,
+    pub(super) priority_max: Duration,
     pub(super) resources_max: usize,
     pub(super) cached_max: usize,
     role: Mutex<Role>,
@@ -95,11 +101,14 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn next_order(&self, class: Class) -> Order {
+    /// The place of a request that is made now, and counts as older by `priority`.
+    pub(super) fn next_order(&self, class: Class, priority: Duration) -> Order {
         let now = self.host.stamp_now();
+        let stamp = self.stamps.lock().next(now);
+        let shift = priority.min(self.priority_max).as_nanos() as u64;
         Order {
             class,
-            stamp: self.stamps.lock().next(now),
+            stamp: Stamp(stamp.0.saturating_sub(shift)),
             party: self.owner_settings.party,
             // Relaxed: only uniqueness counts.
             seq: self.seq.fetch_add(1, Ordering::Relaxed),
@@ -265,6 +274,7 @@ impl Domain {
             name: settings.name,
             owner_settings: Arc::new(settings.owner),
             timers: Timers::default(),
+            priority_max: settings.priority_max,
             resources_max: settings.resources_max,
             cached_max: settings.cached_max,
             role: Mutex::new(role),

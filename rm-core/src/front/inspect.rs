@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::domain::AnyTable;
 use super::resource::Resource;
 use super::table::Table;
+use crate::credit::Level as _;
 use crate::id::{NodeId, PeerId, ResourceKey, TypeId};
 use crate::inspect::{
     Answer, ENTRIES_MAX, Entry, EntryKind, LIST_MAX, Query, ResourceView, Summary,
@@ -119,7 +120,7 @@ fn view<T: ResourceType>(
 ) -> ResourceView {
     let shared = resource.shared();
     let here = (shared.name.clone(), shared.owner_settings.party.node);
-    let mode = |credit: &T::Credit| T::mode_name(credit, owner.capital()).to_owned();
+    let mode = |credit: &T::Credit| T::mode_name(&T::Level::of(credit), owner.capital()).to_owned();
     let entry = |kind, (node, node_id): (String, NodeId), mode| Entry {
         kind,
         node,

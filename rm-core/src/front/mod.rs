@@ -21,6 +21,7 @@
 //! first, so a process that slept past it finds out before it acts, whatever its timers do.
 
 mod acquire;
+mod convert;
 mod domain;
 mod host;
 mod inspect;
@@ -29,10 +30,13 @@ mod slots;
 mod table;
 mod timers;
 mod trust;
+mod wanted;
 
 pub use self::acquire::{Acquire, AcquireError, Ask, Held, Holder, Lost, Patience};
+pub use self::convert::Convert;
 pub use self::domain::{Domain, DomainSettings, Handle, Role, Totals, UNKNOWN, WeakDomain};
 pub use self::host::Host;
 pub use self::inspect::PeerNames;
 pub use self::resource::Resource;
 pub use self::trust::Trust;
+pub use self::wanted::{Leaving, Waiter, Wanted};

@@ -1,5 +1,9 @@
 //! One owner behind a mutex, with the callers that use it.
 
+mod holds;
+mod notices;
+
+use core::convert::Infallible;
 use core::fmt;
 use core::task::{Poll, Waker};
 use core::time::Duration;
@@ -42,7 +46,9 @@ struct Inner<T: ResourceType> {
     /// The deadline that the node's timer knows.
     armed: Option<Entry>,
     /// Empty between inputs; kept for its memory.
-    fx: Effects<T::Credit>,
+    fx: Effects<T>,
+    /// Holds that the node keeps without a caller.
+    kept: SmallVec<[Token; 1]>,
     /// Local requests that the cache served.
     cached_acquires: u64,
     /// Local requests that it did not.
@@ -77,6 +83,7 @@ impl<T: ResourceType> Resource<T> {
             trust: None,
             armed: None,
             fx: Effects::new(),
+            kept: SmallVec::new(),
             cached_acquires: 0,
             asked_acquires: 0,
         };
@@ -107,7 +114,7 @@ impl<T: ResourceType> Resource<T> {
     }
 
     /// Takes `ask` if it is cached and nobody waits for it. Sends nothing.
-    pub(super) fn take(&self, ask: &T::Credit, label: Option<&str>) -> Option<(Token, u64)> {
+    pub(super) fn take(&self, ask: &T::Level, label: Option<&str>) -> Option<(Token, u64)> {
         let mut turn = self.enter(Clock::Recent);
         let note = label.map(|label| self.note(ask, label));
         let now = turn.now;
@@ -117,9 +124,9 @@ impl<T: ResourceType> Resource<T> {
     }
 
     /// Starts a request: from the cache if that will do, else through the owner.
-    pub(super) fn start(&self, ask: &Ask<T::Credit>, waker: &Waker) -> Started {
-        if ask.label.is_none()
-            && let Some((token, fence)) = self.take_at_once(&ask.credit)
+    pub(super) fn start(&self, ask: &Ask<T::Level>, waker: &Waker) -> Started {
+        if ask.is_plain()
+            && let Some((token, fence)) = self.take_at_once(&ask.level)
         {
             return Started::Granted(token, fence);
         }
@@ -130,16 +137,16 @@ impl<T: ResourceType> Resource<T> {
         let token = inner.slots.insert(State::Waiting);
         inner.slots.wait(token, waker);
         let request = Request {
-            token,
-            order: self.shared.next_order(Class::New),
-            ask: ask.credit.clone(),
             try_only: ask.patience == Patience::Try,
-            deadline: match ask.patience {
-                Patience::AtMost(span) => Some(now.after(span)),
-                // The owner bounds a `try` by itself.
-                Patience::Forever | Patience::Try => None,
-            },
-            note: Some(self.note(&ask.credit, label)),
+            deadline: ask.patience.deadline(now),
+            note: Some(self.note(&ask.level, label)),
+            group: ask.group,
+            gives_way: ask.gives_way,
+            ..Request::new(
+                token,
+                self.shared.next_order(Class::New, ask.priority),
+                ask.level.clone(),
+            )
         };
         inner.owner.acquire(now, request, &mut inner.fx);
         let is_cached = matches!(inner.fx.as_slice(), [Effect::Grant { .. }]);
@@ -158,7 +165,7 @@ impl<T: ResourceType> Resource<T> {
     }
 
     /// Takes `ask` where that has no effect on anybody else: the way of cached requests, kept short.
-    fn take_at_once(&self, ask: &T::Credit) -> Option<(Token, u64)> {
+    fn take_at_once(&self, ask: &T::Level) -> Option<(Token, u64)> {
         let mut inner = self.inner.lock();
         let now = match &inner.trust {
             None => self.shared.host.recent(),
@@ -219,7 +226,10 @@ impl<T: ResourceType> Resource<T> {
         }
         let mut turn = self.enter(Clock::Exact);
         let (inner, now) = (&mut *turn.inner, turn.now);
-        if let Some(State::Held(_)) = inner.slots.remove(token) {
+        // The future of a conversion that was forgotten, not dropped, has withdrawn nothing.
+        if let Some(State::Held(_) | State::Converting(_) | State::Unconverted(..)) =
+            inner.slots.remove(token)
+        {
             inner.owner.release(now, token, &mut inner.fx);
         }
         self.leave(turn);
@@ -291,7 +301,10 @@ impl<T: ResourceType> Resource<T> {
         message: Message<Opaque>,
     ) -> Result<(), PeerMisbehaved> {
         let decoded = message
-            .try_map(|credit| credit.read::<T::Credit>())
+            .try_map(
+                |credit| credit.read::<T::Credit>(),
+                |level| level.read_level::<T::Credit, T::Level>(),
+            )
             .map_err(|_| PeerMisbehaved::MalformedCredit)?;
         let mut result = Ok(());
         self.input(|inner, now| {
@@ -429,18 +442,29 @@ impl<T: ResourceType> Resource<T> {
         if inner.fx.is_empty() && inner.owner.next_deadline().is_none() {
             return;
         }
-        let Inner { slots, fx, .. } = inner;
+        let Inner {
+            slots, fx, kept, ..
+        } = inner;
         for effect in fx.drain() {
             let wake = match effect {
-                Effect::Deny { token, why } => slots.set(token, State::Denied(Box::new(why))),
+                Effect::Deny { token, why } => slots.deny(token, why),
                 Effect::Grant { token, fence } => slots.set(token, State::Held(fence)),
+                Effect::Leaving => slots.depart(),
                 Effect::Lost { token, why } => {
                     after.lost = Some(why);
-                    slots.set(token, State::Lost(why))
+                    let wake = slots.set(token, State::Lost(why));
+                    if let Some(index) = kept.iter().position(|&one| one == token) {
+                        // Nobody else will let go of it.
+                        kept.swap_remove(index);
+                        slots.remove(token);
+                    }
+                    wake
                 }
                 Effect::Send { to, message } => {
-                    let Ok(message) = message
-                        .try_map(|credit| Ok::<_, core::convert::Infallible>(Opaque::of(&credit)));
+                    let Ok(message) = message.try_map(
+                        |credit| Ok::<_, Infallible>(Opaque::of(&credit)),
+                        |level| Ok(Opaque::of_level::<T::Credit, _>(&level)),
+                    );
                     let item = Item {
                         type_id: T::ID,
                         key: self.key.clone(),
@@ -452,6 +476,7 @@ impl<T: ResourceType> Resource<T> {
                     }
                     continue;
                 }
+                Effect::Wanted { token, by } => slots.notify(token, by),
             };
             after.wake.extend(wake);
         }
@@ -465,19 +490,14 @@ impl<T: ResourceType> Resource<T> {
         }
     }
 
-    fn note(&self, ask: &T::Credit, label: &str) -> Arc<Note> {
+    fn note(&self, ask: &T::Level, label: &str) -> Arc<Note> {
         let mode = T::mode_name(ask, &self.capital);
         Note::new(mode, label, &self.shared.name)
     }
 }
 
 impl<T: ResourceType> Inner<T> {
-    fn take(
-        &mut self,
-        now: Time,
-        ask: &T::Credit,
-        note: Option<Arc<Note>>,
-    ) -> Option<(Token, u64)> {
+    fn take(&mut self, now: Time, ask: &T::Level, note: Option<Arc<Note>>) -> Option<(Token, u64)> {
         let token = self.slots.vacant();
         let fence = self.owner.take(now, token, ask, note)?;
         let same = self.slots.insert(State::Held(fence));
@@ -490,12 +510,14 @@ impl<T: ResourceType> Inner<T> {
     /// caller looked is no grant.
     fn outcome(&mut self, token: Token) -> Option<Result<u64, Denied>> {
         match self.slots.state(token)? {
-            State::Waiting => None,
+            State::Waiting | State::Converting(_) | State::Unconverted(..) => None,
             State::Held(fence) => Some(Ok(*fence)),
             State::Denied(_) | State::Lost(_) => match self.slots.remove(token)? {
                 State::Denied(why) => Some(Err(*why)),
                 State::Lost(why) => Some(Err(Denied::Lost(why))),
-                State::Held(_) | State::Waiting => None,
+                State::Converting(_) | State::Held(_) | State::Unconverted(..) | State::Waiting => {
+                    None
+                }
             },
         }
     }

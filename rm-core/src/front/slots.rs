@@ -9,6 +9,7 @@ use core::task::Waker;
 use slab::Slab;
 use smallvec::SmallVec;
 
+use crate::effect::Conflict;
 use crate::error::{Denied, LostReason};
 use crate::id::Token;
 
@@ -20,6 +21,15 @@ struct Slot {
     /// To be woken at the next change: the caller, and who watches its hold.
     waker: Option<Waker>,
     watchers: Vec<(Watch, Waker)>,
+    /// Who waits for what it holds, as long as nobody was told.
+    notice: Option<Box<Conflict>>,
+}
+
+/// Who is to be told when credit leaves.
+#[derive(Debug, Default)]
+struct Departures {
+    count: u64,
+    watchers: Vec<(Watch, Waker)>,
 }
 
 /// One who watches a hold, told from others.
@@ -29,12 +39,16 @@ pub(super) struct Watch(u64);
 /// How far a caller's request is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum State {
+    /// It holds, with that fencing token, and waits to hold something else.
+    Converting(u64),
     /// It failed, and the caller has not looked yet.
     Denied(Box<Denied>),
     /// It holds, with that fencing token.
     Held(u64),
     /// It held, and the hold was lost. Sticky.
     Lost(LostReason),
+    /// Its conversion failed, and the caller has not looked yet. It holds what it held, with that fencing token.
+    Unconverted(u64, Box<Denied>),
     /// It waits.
     Waiting,
 }
@@ -45,6 +59,8 @@ pub(super) struct Slots {
     slab: Slab<Slot>,
     generation: u32,
     watches: u64,
+    /// How often credit left, and who waits for that; made when somebody first asks.
+    departures: Option<Box<Departures>>,
     /// Wakers that nobody waits with any more. Dropping one can run a task's destructor, and that may use this very
     /// resource: so not here, under its lock.
     spent: SmallVec<[Waker; 1]>,
@@ -66,6 +82,7 @@ impl Slots {
             state,
             waker: None,
             watchers: Vec::new(),
+            notice: None,
         });
         self.generation = self.generation.wrapping_add(1);
         token
@@ -85,6 +102,83 @@ impl Slots {
             wake.extend(slot.watchers.drain(..).map(|(_, waker)| waker));
         }
         wake
+    }
+
+    /// Notes that somebody waits for what is held, and returns whom to wake.
+    #[must_use]
+    pub(super) fn notify(&mut self, token: Token, by: Conflict) -> SmallVec<[Waker; 1]> {
+        let mut wake = SmallVec::new();
+        if let Some(slot) = self.slot_mut(token) {
+            slot.notice = Some(Box::new(by));
+            wake.extend(slot.watchers.drain(..).map(|(_, waker)| waker));
+        }
+        wake
+    }
+
+    /// Takes the notice that nobody was told yet.
+    pub(super) fn take_notice(&mut self, token: Token) -> Option<Box<Conflict>> {
+        self.slot_mut(token)?.notice.take()
+    }
+
+    /// How often credit left since somebody first asked.
+    pub(super) fn departures(&mut self) -> u64 {
+        self.departures.get_or_insert_default().count
+    }
+
+    /// Credit leaves. Returns whom to wake.
+    #[must_use]
+    pub(super) fn depart(&mut self) -> SmallVec<[Waker; 1]> {
+        let Some(departures) = &mut self.departures else {
+            return SmallVec::new();
+        };
+        departures.count += 1;
+        let watchers = departures.watchers.drain(..);
+        watchers.map(|(_, waker)| waker).collect()
+    }
+
+    /// Asks to be woken when credit leaves. `watch` is what an earlier call returned.
+    pub(super) fn watch_leaving(&mut self, watch: Option<Watch>, waker: &Waker) -> Watch {
+        if let Some(watch) = watch {
+            self.unwatch_leaving(watch);
+        }
+        let watch = watch.unwrap_or(Watch(self.watches));
+        self.watches += 1;
+        let departures = self.departures.get_or_insert_default();
+        departures.watchers.push((watch, waker.clone()));
+        watch
+    }
+
+    /// No longer asks to be woken when credit leaves.
+    pub(super) fn unwatch_leaving(&mut self, watch: Watch) {
+        if let Some(departures) = &mut self.departures
+            && let Some(index) = departures
+                .watchers
+                .iter()
+                .position(|(one, _)| *one == watch)
+        {
+            let (_, waker) = departures.watchers.swap_remove(index);
+            self.spent.push(waker);
+        }
+    }
+
+    /// What it asked for was denied: the request is over, or a hold stays what it is.
+    #[must_use]
+    pub(super) fn deny(&mut self, token: Token, why: Denied) -> SmallVec<[Waker; 1]> {
+        let why = Box::new(why);
+        let state = match self.state(token) {
+            Some(State::Converting(fence)) => State::Unconverted(*fence, why),
+            _ => State::Denied(why),
+        };
+        self.set(token, state)
+    }
+
+    /// The caller has seen what became of its conversion, or no longer looks for it.
+    pub(super) fn resume(&mut self, token: Token, fence: u64) {
+        if let Some(slot) = self.slot_mut(token) {
+            slot.state = State::Held(fence);
+            let former = slot.waker.take();
+            self.spent.extend(former);
+        }
     }
 
     /// Asks to be woken at the next change, as one of several. `watch` is what an earlier call returned.
@@ -149,6 +243,14 @@ impl Slots {
             self.slab.remove(token.index as usize);
         }
         found
+    }
+
+    /// A hold waits to become something else.
+    pub(super) fn convert(&mut self, token: Token, fence: u64, waker: &Waker) {
+        if let Some(slot) = self.slot_mut(token) {
+            slot.state = State::Converting(fence);
+        }
+        self.wait(token, waker);
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -22,32 +22,38 @@
 
 use std::sync::Arc;
 
+use super::notice::Missed;
 use super::walk::{Asking, PendingGrant, Walk};
 use super::{Asker, Owner, RecallStep, Spare, Waiting, sum};
-use crate::credit::Credit;
+use crate::credit::{Credit, Level};
 use crate::effect::{Effect, Effects};
 use crate::error::Denied;
 use crate::id::{Order, PeerId, Token};
 use crate::message::{BLOCKERS_MAX, Blocker, BlockerKind, Blockers, Message, Refusal};
-use crate::resource::ResourceType;
+use crate::resource::{Lending, ResourceType};
 use crate::time::Time;
 
 impl<T: ResourceType> Owner<T> {
     /// Decides everything that can be decided now. Every input ends here.
-    pub(super) fn balance(&mut self, now: Time, spare: Spare, fx: &mut Effects<T::Credit>) {
+    pub(super) fn balance(&mut self, now: Time, spare: Spare, fx: &mut Effects<T>) {
         if self.is_shut {
             return;
         }
         if !self.is_settled() || spare == Spare::Return {
-            // A second pass happens only after a conversion was granted, and each is granted once.
-            for _ in 0..=self.waiting.len() {
-                let walk = self.walk(now, fx);
-                let again = walk.gave_back;
+            // Another pass happens only after a conversion was granted or a group came to hold something: each request
+            // does either once.
+            for _ in 0..=2 * self.waiting.len() {
+                let mut walk = self.walk(now, fx);
+                let missed = core::mem::take(&mut walk.missed);
+                let gave_back = walk.gave_back;
                 self.settle(now, walk, spare, fx);
-                if !again {
+                if !self.promote_groups(fx) && !gave_back {
+                    self.tell_holders(now, &missed, fx);
                     break;
                 }
             }
+        } else {
+            self.tell_holders(now, &[], fx);
         }
         self.forget_strangers();
         self.ask_for_limit(fx);
@@ -80,7 +86,7 @@ impl<T: ResourceType> Owner<T> {
         self.unlent = unlent;
     }
 
-    fn walk(&mut self, now: Time, fx: &mut Effects<T::Credit>) -> Walk<T::Credit> {
+    fn walk(&mut self, now: Time, fx: &mut Effects<T>) -> Walk<T::Credit, T::Level> {
         let mut walk = Walk::new(self);
         let mut steps = core::mem::take(&mut self.recall);
         let waiting = core::mem::take(&mut self.waiting);
@@ -102,11 +108,15 @@ impl<T: ResourceType> Owner<T> {
     }
 
     /// A step of the creditor's recall.
-    fn visit_step(&self, walk: &mut Walk<T::Credit>, recalled: &mut RecallStep<T::Credit>) {
+    fn visit_step(
+        &self,
+        walk: &mut Walk<T::Credit, T::Level>,
+        recalled: &mut RecallStep<T::Credit>,
+    ) {
         let step = &recalled.step;
         let excess = self.borrowed.less(&step.keep).less(&walk.owed);
         walk.owed = sum(&walk.owed, &excess);
-        walk.loan = walk.loan.less(&excess);
+        walk.loan = walk.loan.beyond(&T::Level::of(&excess));
         let have = walk.free.meet(&excess);
         walk.free = walk.free.less(&have);
         let miss = excess.less(&have);
@@ -116,7 +126,17 @@ impl<T: ResourceType> Owner<T> {
         if miss.is_empty() {
             return;
         }
-        walk.note_convert(step.order, &miss);
+        let level = T::Level::of(&miss);
+        walk.note_convert(step.order, &level);
+        if !self.holds.is_empty() {
+            walk.note_missed(Missed {
+                order: step.order,
+                level: level.clone(),
+                note: step.note.clone(),
+                converts: None,
+                group: None,
+            });
+        }
         let asking = Asking {
             debtor: None,
             order: step.order,
@@ -130,46 +150,51 @@ impl<T: ResourceType> Owner<T> {
                 recalled.busy_sent = true;
                 let known = recalled.blockers.clone();
                 walk.busy
-                    .push((step.order, self.blockers(known, step.order, &miss, None)));
+                    .push((step.order, self.blockers(known, step.order, &level, None)));
             }
         }
-        walk.ask(self, &asking, &miss);
+        walk.ask(self, &asking, |keep| keep.meet(&miss));
     }
 
     /// A waiting request. Returns it if it still waits.
     fn visit(
         &mut self,
-        walk: &mut Walk<T::Credit>,
+        walk: &mut Walk<T::Credit, T::Level>,
         now: Time,
-        mut item: Waiting<T::Credit>,
-        fx: &mut Effects<T::Credit>,
-    ) -> Option<Waiting<T::Credit>> {
+        mut item: Waiting<T::Level>,
+        fx: &mut Effects<T>,
+    ) -> Option<Waiting<T::Level>> {
         let debtor = item.asker.debtor();
         if debtor.is_some_and(|peer| self.debtors[&peer].silent) {
             return Some(item);
         }
         let (need, tail) = self.need(walk, &item);
-        let covered = walk.free.covers(&need);
-        match item.asker {
-            Asker::Debtor(peer, version) => {
-                let total = sum(&need, &tail);
-                if covered && !total.is_empty() && walk.plan(self, peer).laid.covers(&tail) {
-                    let grant = PendingGrant {
-                        peer,
-                        order: item.order,
-                        version,
-                        delta: total,
-                    };
-                    self.lend(walk, grant, &need, &tail);
-                    return None;
+        if let Some(taken) = need.draw_all(&walk.free) {
+            match item.asker {
+                Asker::Debtor(peer, version) => {
+                    let tail = tail.draw_all(&walk.plan(self, peer).laid);
+                    let total = tail.as_ref().map(|tail| sum(&taken, tail));
+                    if let (Some(tail), Some(delta)) = (tail, total)
+                        && !delta.is_empty()
+                    {
+                        let grant = PendingGrant {
+                            peer,
+                            order: item.order,
+                            version,
+                            delta,
+                        };
+                        self.lend(walk, grant, &item.level, &taken, &tail);
+                        return None;
+                    }
                 }
-            }
-            Asker::Local(_) | Asker::Convert(_) => {
-                let ticks = T::ticks(&item.level, &self.capital);
-                if covered && (!ticks || self.fence.has_room()) {
-                    walk.free = walk.free.less(&need);
-                    self.hand_over(walk, now, item, &need, ticks, fx);
-                    return None;
+                Asker::Local(_) | Asker::Convert(_) => {
+                    let credit = self.held_then(&item, &taken);
+                    let ticks = T::ticks(&credit, &self.capital);
+                    if !ticks || self.fence.has_room() {
+                        walk.free = walk.free.less(&taken);
+                        self.hand_over(walk, now, item, credit, &taken, fx);
+                        return None;
+                    }
                 }
             }
         }
@@ -177,37 +202,44 @@ impl<T: ResourceType> Owner<T> {
             self.deny(&item, Refusal::Deadlock, fx);
             return None;
         }
-        let have = walk.free.meet(&need);
-        let miss = need.less(&have);
+        let have = need.draw(&walk.free);
+        let miss = need.beyond(&T::Level::of(&have));
         if item.try_only && self.is_hopeless(walk, &item, &have, &need) {
             self.deny(&item, Refusal::Busy, fx);
             return None;
         }
-        let above = self.capital.less(&walk.loan);
         walk.free = walk.free.less(&have);
         walk.note_convert(item.order, &miss);
-        let mut all = have.raise(&walk.reach(self, debtor, &[]), &self.capital);
-        if !self.is_root() {
-            all = all.raise(&above, &self.capital);
+        if !miss.is_zero() && !self.holds.is_empty() {
+            walk.note_missed(Missed {
+                order: item.order,
+                level: miss.clone(),
+                note: item.note.clone(),
+                converts: match item.asker {
+                    Asker::Convert(token) => Some(token),
+                    Asker::Debtor(..) | Asker::Local(_) => None,
+                },
+                group: item.group,
+            });
         }
         let asking = Asking {
             debtor,
             order: item.order,
             try_only: item.try_only,
-            whole: need.covers(&all),
+            whole: need.reaches(&self.pot(walk, &item, &have, &[])),
             note: item.note.as_ref(),
         };
-        walk.ask(self, &asking, &miss);
+        walk.ask(self, &asking, |keep| miss.draw(keep));
         if let Some(peer) = debtor {
             let plan = walk.plan(self, peer);
-            plan.projected = plan.projected.sup(&item.level);
+            plan.projected = plan.projected.at_least(&item.level);
             plan.laid = sum(&plan.laid, &have);
         }
         if !self.is_root() && !item.denied_above {
-            let level = walk.loan.raise(&miss, &self.capital);
-            let level = level.restrict(&level.less(&walk.loan));
-            if !level.is_empty() {
-                walk.loan = walk.loan.sup(&level);
+            let level = walk.loan.plus(&miss, &self.capital);
+            let level = level.only_where(&level.beyond(&walk.loan));
+            if !level.is_zero() {
+                walk.loan = walk.loan.at_least(&level);
                 walk.wanted.push((item.order, level));
             }
         }
@@ -218,64 +250,93 @@ impl<T: ResourceType> Owner<T> {
     /// Whether a `try` would have to wait for somebody: not enough even if all came that may still come.
     fn is_hopeless(
         &self,
-        walk: &mut Walk<T::Credit>,
-        item: &Waiting<T::Credit>,
+        walk: &mut Walk<T::Credit, T::Level>,
+        item: &Waiting<T::Level>,
         have: &T::Credit,
-        need: &T::Credit,
+        need: &T::Level,
     ) -> bool {
-        let reach = walk.reach(self, item.asker.debtor(), &item.busy);
-        let mut pot = have.raise(&reach, &self.capital);
-        if !self.is_root() && !item.denied_above {
-            pot = pot.raise(&self.capital.less(&walk.loan), &self.capital);
+        !self.pot(walk, item, have, &item.busy).reaches(need)
+    }
+
+    /// All that may still come to a request beside what it has: from debtors but itself and those that said no, and
+    /// from the creditor.
+    fn pot(
+        &self,
+        walk: &mut Walk<T::Credit, T::Level>,
+        item: &Waiting<T::Level>,
+        have: &T::Credit,
+        busy: &[PeerId],
+    ) -> T::Level {
+        let reach = walk.reach(self, item.asker.debtor(), busy);
+        let pot = T::Level::of(&have.raise(&reach, &self.capital));
+        if self.is_root() || item.denied_above {
+            return pot;
         }
-        !pot.covers(need)
+        let above = T::Level::of(&self.capital).beyond(&walk.loan);
+        pot.plus(&above, &self.capital)
     }
 
     /// Whether an older conversion misses part of what this one holds: each would wait for the other.
-    fn is_deadlocked(&self, walk: &Walk<T::Credit>, item: &Waiting<T::Credit>) -> bool {
+    fn is_deadlocked(&self, walk: &Walk<T::Credit, T::Level>, item: &Waiting<T::Level>) -> bool {
         let Asker::Convert(token) = item.asker else {
             return false;
         };
-        let hold = self.holds.get(token);
-        hold.is_some_and(|hold| !walk.convert_missed.meet(&hold.credit).is_empty())
+        let has = self.has_already(Asker::Convert(token), item.group);
+        !walk.convert_missed.draw(&has).is_empty()
     }
 
     /// What a request still needs, and what it takes for granted from older wants of the same debtor.
     fn need(
         &self,
-        walk: &mut Walk<T::Credit>,
-        item: &Waiting<T::Credit>,
-    ) -> (T::Credit, T::Credit) {
+        walk: &mut Walk<T::Credit, T::Level>,
+        item: &Waiting<T::Level>,
+    ) -> (T::Level, T::Level) {
+        let nothing = || T::Level::of(&T::Credit::empty());
         match item.asker {
             Asker::Debtor(peer, _) => {
                 let plan = walk.plan(self, peer);
-                let need = item.level.less(&plan.projected);
-                let tail = item.level.less(&plan.keep).less(&need);
+                let need = item.level.beyond(&plan.projected);
+                let tail = item.level.beyond(&T::Level::of(&plan.keep)).beyond(&need);
                 (need, tail)
             }
-            Asker::Convert(token) => {
-                let held = self.holds.get(token).map(|hold| &hold.credit);
-                let need = held.map_or_else(|| item.level.clone(), |held| item.level.less(held));
-                (need, T::Credit::empty())
+            Asker::Convert(_) => {
+                let has = T::Level::of(&self.has_already(item.asker, item.group));
+                (item.level.beyond(&has), nothing())
             }
-            Asker::Local(_) => (item.level.clone(), T::Credit::empty()),
+            Asker::Local(_) if item.group.is_some() => {
+                let has = T::Level::of(&self.has_already(item.asker, item.group));
+                (item.level.beyond(&has), nothing())
+            }
+            Asker::Local(_) => (item.level.clone(), nothing()),
+        }
+    }
+
+    /// What a local request may use once it has got `taken`.
+    fn held_then(&self, item: &Waiting<T::Level>, taken: &T::Credit) -> T::Credit {
+        match (item.asker, item.group) {
+            (Asker::Local(_), None) | (Asker::Debtor(..), _) => taken.clone(),
+            (Asker::Convert(_), _) | (Asker::Local(_), Some(_)) => {
+                let has = self.has_already(item.asker, item.group);
+                item.level.draw(&sum(&has, taken))
+            }
         }
     }
 
     /// A loan, in the books.
     fn lend(
         &mut self,
-        walk: &mut Walk<T::Credit>,
+        walk: &mut Walk<T::Credit, T::Level>,
         grant: PendingGrant<T::Credit>,
-        need: &T::Credit,
+        level: &T::Level,
+        taken: &T::Credit,
         tail: &T::Credit,
     ) {
         let delta = &grant.delta;
-        walk.free = walk.free.less(need);
+        walk.free = walk.free.less(taken);
         walk.keep_total = sum(&walk.keep_total, delta);
         let plan = walk.plan(self, grant.peer);
         plan.laid = plan.laid.less(tail);
-        plan.projected = sum(&plan.projected, need);
+        plan.projected = plan.projected.at_least(level);
         plan.keep = sum(&plan.keep, delta);
         for step in &mut plan.steps {
             step.keep = sum(&step.keep, delta);
@@ -284,8 +345,13 @@ impl<T: ResourceType> Owner<T> {
         walk.grants.push(grant);
     }
 
-    /// Moves credit from the cache into a debtor's loan.
+    /// Moves credit from the cache into a debtor's loan, or gives it away for good.
     pub(super) fn add_to_loan(&mut self, peer: PeerId, delta: &T::Credit) {
+        self.cached = self.cached.less(delta);
+        if T::LENDING == Lending::UsedUp {
+            self.borrowed = self.borrowed.less(delta);
+            return;
+        }
         let fresh = self.debtors[&peer].id.is_none().then(|| self.open_loan());
         self.unlent -= u32::from(fresh.is_some());
         let debtor = self
@@ -294,22 +360,21 @@ impl<T: ResourceType> Owner<T> {
             .expect("a debtor that asks is in the book");
         debtor.id = debtor.id.or(fresh);
         debtor.loan = sum(&debtor.loan, delta);
-        self.cached = self.cached.less(delta);
         self.lent = sum(&self.lent, delta);
     }
 
-    /// A local hold, in the books.
+    /// A local hold of `credit`, for which `taken` goes out of the cache, in the books.
     fn hand_over(
         &mut self,
-        walk: &mut Walk<T::Credit>,
+        walk: &mut Walk<T::Credit, T::Level>,
         now: Time,
-        item: Waiting<T::Credit>,
-        need: &T::Credit,
-        ticks: bool,
-        fx: &mut Effects<T::Credit>,
+        item: Waiting<T::Level>,
+        credit: T::Credit,
+        taken: &T::Credit,
+        fx: &mut Effects<T>,
     ) {
-        self.cached = self.cached.less(need);
-        let fence = if ticks {
+        self.cached = self.cached.less(taken);
+        let fence = if T::ticks(&credit, &self.capital) {
             self.fence.tick()
         } else {
             self.fence.now()
@@ -317,15 +382,34 @@ impl<T: ResourceType> Owner<T> {
         let token = match item.asker {
             Asker::Convert(token) => {
                 let hold = self.holds.get_mut(token).expect("only a holder converts");
-                let back = hold.credit.less(&item.level);
-                hold.credit = item.level;
                 hold.fence = fence;
+                let back = match hold.group() {
+                    Some(group) => {
+                        hold.credit = sum(&hold.credit, taken);
+                        hold.ties_mut().group = Some((group, credit));
+                        self.share_out(group)
+                    }
+                    None => {
+                        let all = sum(&hold.credit, taken);
+                        let back = all.less(&credit);
+                        hold.credit = credit;
+                        back
+                    }
+                };
                 walk.gave_back |= !back.is_empty();
                 self.cached = sum(&self.cached, &back);
                 token
             }
             Asker::Local(token) => {
-                self.holds.insert(token, item.level, fence, now, item.note);
+                let part = if item.group.is_some() { taken } else { &credit };
+                self.holds
+                    .insert(token, part.clone(), fence, now, item.note);
+                if item.group.is_some() || item.gives_way.is_some() {
+                    let hold = self.holds.get_mut(token).expect("it was put there above");
+                    let ties = hold.ties_mut();
+                    ties.group = item.group.map(|group| (group, credit));
+                    ties.gives_way = item.gives_way;
+                }
                 token
             }
             Asker::Debtor(..) => unreachable!("a debtor's want is lent to, not handed over"),
@@ -334,17 +418,12 @@ impl<T: ResourceType> Owner<T> {
     }
 
     /// Refuses a request that no longer stands in the list.
-    pub(super) fn deny(
-        &self,
-        item: &Waiting<T::Credit>,
-        why: Refusal,
-        fx: &mut Effects<T::Credit>,
-    ) {
+    pub(super) fn deny(&self, item: &Waiting<T::Level>, why: Refusal, fx: &mut Effects<T>) {
         let known = item.blockers.clone();
         let blockers = self.blockers(
             known,
             item.order,
-            &item.level.less(&self.cached),
+            &item.level.beyond(&T::Level::of(&self.cached)),
             item.asker.token(),
         );
         let token = match item.asker {
@@ -381,14 +460,14 @@ impl<T: ResourceType> Owner<T> {
         &self,
         known: Blockers,
         order: Order,
-        miss: &T::Credit,
+        miss: &T::Level,
         own: Option<Token>,
     ) -> Blockers {
         let mut blockers = known;
         let holders = self
             .holds
             .iter()
-            .filter(|(token, hold)| Some(*token) != own && !hold.credit.meet(miss).is_empty());
+            .filter(|(token, hold)| Some(*token) != own && !miss.draw(&hold.credit).is_empty());
         blockers.extend(holders.map(|(_, hold)| Blocker {
             party: self.settings.party,
             kind: BlockerKind::Holder,

@@ -3,17 +3,18 @@
 //! Every command records and then calls `balance`. Naming a token that does not exist is a bug of the caller
 //! and panics; the async face never does it.
 
+use core::time::Duration;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::{Asker, Owner, Request, Spare, Waiting, sum};
-use crate::credit::Credit;
+use super::{Asker, Conversion, Owner, Request, Spare, Waiting, sum};
+use crate::credit::{Credit, Level};
 use crate::effect::{Effect, Effects};
 use crate::error::{Denied, LostReason};
-use crate::id::{Class, Note, Order, Token};
+use crate::id::{Class, Note, Token};
 use crate::message::{Blockers, Refusal};
-use crate::resource::ResourceType;
+use crate::resource::{Lending, ResourceType};
 use crate::time::Time;
 
 impl<T: ResourceType> Owner<T> {
@@ -25,25 +26,26 @@ impl<T: ResourceType> Owner<T> {
         &mut self,
         now: Time,
         token: Token,
-        ask: &T::Credit,
+        ask: &T::Level,
         note: Option<Arc<Note>>,
     ) -> Option<u64> {
         let is_free = self.waiting.is_empty() && self.recall.is_empty() && !self.is_shut;
-        if !is_free || !self.cached.covers(ask) {
+        if !is_free {
             return None;
         }
-        let ticks = T::ticks(ask, &self.capital);
+        let credit = ask.draw_all(&self.cached)?;
+        let ticks = T::ticks(&credit, &self.capital);
         // `acquire` asks for a higher limit, which takes an effect.
         if ticks && (!self.fence.has_room() || self.fence.should_ask()) {
             return None;
         }
-        self.cached = self.cached.less(ask);
+        self.cached = self.cached.less(&credit);
         let fence = if ticks {
             self.fence.tick()
         } else {
             self.fence.now()
         };
-        self.holds.insert(token, ask.clone(), fence, now, note);
+        self.holds.insert(token, credit, fence, now, note);
         Some(fence)
     }
 
@@ -59,13 +61,10 @@ impl<T: ResourceType> Owner<T> {
     ///
     /// It does exactly what [`release`](Self::release) would do then.
     pub fn put_back(&mut self, token: Token) -> bool {
-        if !self.is_quiet() {
+        if !self.is_quiet() || self.holds.get(token).is_none() {
             return false;
         }
-        let Some(hold) = self.holds.remove(token) else {
-            return false;
-        };
-        self.cached = sum(&self.cached, &hold.credit);
+        self.end_hold(token);
         true
     }
 
@@ -74,7 +73,7 @@ impl<T: ResourceType> Owner<T> {
     ///
     /// # Panics
     /// If the token already names a request or hold of this owner.
-    pub fn acquire(&mut self, now: Time, request: Request<T::Credit>, fx: &mut Effects<T::Credit>) {
+    pub fn acquire(&mut self, now: Time, request: Request<T::Level>, fx: &mut Effects<T>) {
         let Request {
             token,
             order,
@@ -82,6 +81,8 @@ impl<T: ResourceType> Owner<T> {
             try_only,
             deadline,
             note,
+            group,
+            gives_way,
         } = request;
         assert!(
             self.holds.get(token).is_none(),
@@ -91,7 +92,7 @@ impl<T: ResourceType> Owner<T> {
             self.find_local(token).is_none(),
             "the token of a new request is free"
         );
-        if self.is_shut || !self.capital.covers(&ask) {
+        if self.is_shut || !self.is_possible(&ask) {
             let why = if self.is_shut {
                 Denied::ShuttingDown
             } else {
@@ -100,23 +101,30 @@ impl<T: ResourceType> Owner<T> {
             fx.push(Effect::Deny { token, why });
             return;
         }
-        // The creditor has the same limit, and knows better who is in the way: let it speak first.
-        let hops = if self.is_root() { 1 } else { 2 };
-        let try_limit = self.settings.try_limit.saturating_mul(hops);
         let waiting = Waiting {
             order,
             asker: Asker::Local(token),
             level: ask,
             try_only,
             deadline,
-            try_until: try_only.then(|| now.after(try_limit)),
+            try_until: try_only.then(|| now.after(self.try_limit())),
             note,
             denied_above: false,
             busy: SmallVec::new(),
             blockers: Blockers::new(),
+            group,
+            gives_way,
         };
         self.insert(waiting, fx);
+        self.promote_groups(fx);
         self.balance(now, Spare::Keep, fx);
+    }
+
+    /// How long a local `try` waits for answers. The creditor has the same limit, and knows better who is in the
+    /// way: it speaks first.
+    fn try_limit(&self) -> Duration {
+        let hops = if self.is_root() { 1 } else { 2 };
+        self.settings.try_limit.saturating_mul(hops)
     }
 
     /// Asks that a hold become `to`, without a gap: it keeps what it has until it gets the rest.
@@ -126,14 +134,14 @@ impl<T: ResourceType> Owner<T> {
     ///
     /// # Panics
     /// If the token holds nothing, or converts already, or the order is not of class `Convert`.
-    pub fn convert(
-        &mut self,
-        now: Time,
-        token: Token,
-        order: Order,
-        to: T::Credit,
-        fx: &mut Effects<T::Credit>,
-    ) {
+    pub fn convert(&mut self, now: Time, conversion: Conversion<T::Level>, fx: &mut Effects<T>) {
+        let Conversion {
+            token,
+            order,
+            to,
+            try_only,
+            deadline,
+        } = conversion;
         let hold = self.holds.get(token).expect("only a holder converts");
         assert!(
             self.find_local(token).is_none(),
@@ -143,15 +151,16 @@ impl<T: ResourceType> Owner<T> {
             order.class == Class::Convert,
             "a conversion goes before new requests"
         );
-        if !self.capital.covers(&to) {
+        if !self.is_possible(&to) {
             fx.push(Effect::Deny {
                 token,
                 why: Denied::Refused,
             });
             return;
         }
-        if hold.credit.covers(&to) {
-            let fence = self.reduce(now, token, &to, fx);
+        let is_alone = hold.group().is_none();
+        if is_alone && let Some(keep) = to.draw_all(&hold.credit) {
+            let fence = self.reduce(now, token, &keep, fx);
             fx.push(Effect::Grant { token, fence });
             return;
         }
@@ -160,13 +169,15 @@ impl<T: ResourceType> Owner<T> {
             order,
             asker: Asker::Convert(token),
             level: to,
-            try_only: false,
-            deadline: None,
-            try_until: None,
+            try_only,
+            deadline,
+            try_until: try_only.then(|| now.after(self.try_limit())),
             note,
             denied_above: false,
             busy: SmallVec::new(),
             blockers: Blockers::new(),
+            group: None,
+            gives_way: None,
         };
         self.insert(waiting, fx);
         self.balance(now, Spare::Keep, fx);
@@ -181,7 +192,7 @@ impl<T: ResourceType> Owner<T> {
         now: Time,
         token: Token,
         keep: &T::Credit,
-        fx: &mut Effects<T::Credit>,
+        fx: &mut Effects<T>,
     ) -> u64 {
         assert!(
             self.find_local(token).is_none(),
@@ -190,36 +201,125 @@ impl<T: ResourceType> Owner<T> {
         let fence = self.fence.now();
         let hold = self.holds.get_mut(token).expect("only a holder is reduced");
         assert!(
-            hold.credit.covers(keep),
+            hold.asked().covers(keep),
             "a hold is reduced to a part of what it was"
         );
+        let group = hold.group();
         let back = hold.credit.less(keep);
-        hold.credit = keep.clone();
+        match group {
+            Some(group) => hold.ties_mut().group = Some((group, keep.clone())),
+            None => hold.credit = keep.clone(),
+        }
         if !T::ticks(keep, &self.capital) {
             hold.fence = fence;
         }
         let fence = hold.fence;
-        self.cached = sum(&self.cached, &back);
+        let back = match group {
+            Some(group) => self.share_out(group),
+            None => back,
+        };
+        self.take_back(&back);
         self.balance(now, Spare::Keep, fx);
         fence
+    }
+
+    /// Makes one hold two: `part` of it goes to the hold `new`, which has the same fencing token.
+    ///
+    /// Nothing moves but between the two, so there is nothing to decide.
+    ///
+    /// # Panics
+    /// If the token holds nothing, or `part` is not part of what it holds, or it converts at the time, or is a
+    /// member of a group, or `new` names a request or hold already.
+    pub fn split_hold(&mut self, token: Token, part: &T::Credit, new: Token) {
+        assert!(
+            self.find_local(token).is_none(),
+            "a hold that converts is not split"
+        );
+        assert!(
+            self.find_local(new).is_none(),
+            "the token of a new hold is free"
+        );
+        let hold = self.holds.get_mut(token).expect("only a hold is split");
+        assert!(hold.group().is_none(), "a group's hold is not split");
+        assert!(
+            hold.credit.covers(part),
+            "a hold is split into parts of what it was"
+        );
+        hold.credit = hold.credit.less(part);
+        let (fence, since, note) = (hold.fence, hold.since, hold.note.clone());
+        self.holds.insert(new, part.clone(), fence, since, note);
+    }
+
+    /// Makes two holds one, under the token `into`. Returns its fencing token from now on: the larger of the two,
+    /// or a new one where both together tick and the one with the larger does not.
+    ///
+    /// `None` where that needs a new one and there is no room for it, or where one is a member of a group: then the holds are as they were.
+    ///
+    /// # Panics
+    /// If the tokens are the same, or one of them holds nothing or converts at the time.
+    pub fn merge_holds(
+        &mut self,
+        now: Time,
+        into: Token,
+        from: Token,
+        fx: &mut Effects<T>,
+    ) -> Option<u64> {
+        assert!(into != from, "a hold is merged with another one");
+        for token in [into, from] {
+            assert!(
+                self.find_local(token).is_none(),
+                "a hold that converts is not merged"
+            );
+        }
+        let one = self.holds.get(into).expect("only holds are merged");
+        let other = self.holds.get(from).expect("only holds are merged");
+        if one.group().is_some() || other.group().is_some() {
+            return None;
+        }
+        let credit = sum(&one.credit, &other.credit);
+        let mut fence = one.fence.max(other.fence);
+        // The number of a hold that does not tick may be another's too.
+        let is_own = [one, other]
+            .iter()
+            .any(|hold| hold.fence == fence && T::ticks(&hold.credit, &self.capital));
+        if T::ticks(&credit, &self.capital) && !is_own {
+            if !self.fence.has_room() {
+                return None;
+            }
+            fence = self.fence.tick();
+        }
+        self.holds.remove(from);
+        let hold = self.holds.get_mut(into).expect("it was there above");
+        (hold.credit, hold.fence) = (credit, fence);
+        // Nothing became free; but the number may have been one of the last.
+        self.balance(now, Spare::Keep, fx);
+        Some(fence)
     }
 
     /// A holder is done. A conversion of it that still waits is over too.
     ///
     /// # Panics
     /// If the token holds nothing.
-    pub fn release(&mut self, now: Time, token: Token, fx: &mut Effects<T::Credit>) {
-        let hold = self.holds.remove(token).expect("only a holder releases");
+    pub fn release(&mut self, now: Time, token: Token, fx: &mut Effects<T>) {
+        assert!(self.holds.get(token).is_some(), "only a holder releases");
         if let Some(index) = self.find_local(token) {
             self.waiting.remove(index);
         }
-        self.cached = sum(&self.cached, &hold.credit);
+        self.end_hold(token);
         self.balance(now, Spare::Keep, fx);
+    }
+
+    /// What a hold gives up is here again, unless it is used up.
+    pub(super) fn take_back(&mut self, credit: &T::Credit) {
+        match T::LENDING {
+            Lending::Loaned => self.cached = sum(&self.cached, credit),
+            Lending::UsedUp => self.borrowed = self.borrowed.less(credit),
+        }
     }
 
     /// The caller no longer wants what it asked for. Returns whether the request, or the conversion, was
     /// still waiting. If it was not, it has its outcome, and a hold is still to be released.
-    pub fn cancel(&mut self, now: Time, token: Token, fx: &mut Effects<T::Credit>) -> bool {
+    pub fn cancel(&mut self, now: Time, token: Token, fx: &mut Effects<T>) -> bool {
         let Some(index) = self.find_local(token) else {
             return false;
         };
@@ -229,17 +329,17 @@ impl<T: ResourceType> Owner<T> {
     }
 
     /// Sends back what is cached and nobody here waits for. Nothing at a root.
-    pub fn return_spare(&mut self, now: Time, fx: &mut Effects<T::Credit>) {
+    pub fn return_spare(&mut self, now: Time, fx: &mut Effects<T>) {
         self.balance(now, Spare::Return, fx);
     }
 
     /// The node stops: its own holds are lost, its own requests denied, and nothing is decided any more.
     ///
     /// A root that goes on being used would be a second one beside its successor.
-    pub fn shut_down(&mut self, fx: &mut Effects<T::Credit>) {
+    pub fn shut_down(&mut self, fx: &mut Effects<T>) {
         self.is_shut = true;
         for (token, hold) in self.holds.take_all() {
-            self.cached = sum(&self.cached, &hold.credit);
+            self.take_back(&hold.credit);
             fx.push(Effect::Lost {
                 token,
                 why: LostReason::ShutDown,
@@ -264,8 +364,8 @@ impl<T: ResourceType> Owner<T> {
     }
 
     /// Time has passed: denies what has waited long enough. Calling it early does nothing.
-    pub fn on_deadline(&mut self, now: Time, fx: &mut Effects<T::Credit>) {
-        let due = |w: &Waiting<T::Credit>| w.due().is_some_and(|at| at <= now);
+    pub fn on_deadline(&mut self, now: Time, fx: &mut Effects<T>) {
+        let due = |w: &Waiting<T::Level>| w.due().is_some_and(|at| at <= now);
         while let Some(index) = self.waiting.iter().position(due) {
             let waiting = self.waiting.remove(index);
             let out_of_time = waiting.deadline.is_some_and(|at| at <= now);
@@ -278,6 +378,7 @@ impl<T: ResourceType> Owner<T> {
             };
             self.deny(&waiting, why, fx);
         }
+        self.take_overdue(now, fx);
         self.balance(now, Spare::Keep, fx);
     }
 
@@ -289,7 +390,7 @@ impl<T: ResourceType> Owner<T> {
 
     /// Puts a local request in its place. No other one of this node has its order; a debtor's want that has it is
     /// not the debtor's to send, and is refused.
-    fn insert(&mut self, waiting: Waiting<T::Credit>, fx: &mut Effects<T::Credit>) {
+    pub(super) fn insert(&mut self, waiting: Waiting<T::Level>, fx: &mut Effects<T>) {
         match self
             .waiting
             .binary_search_by_key(&waiting.order, |w| w.order)

@@ -3,11 +3,13 @@
 //! A dense table: a token's index is its slot, so that taking and giving back is one access. Tokens come from
 //! a slab, which hands out the lowest free slots, so the table stays as small as the most holders there were.
 
+use core::time::Duration;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::id::{Note, Token};
+use crate::credit::Credit;
+use crate::id::{GroupId, Note, Token};
 use crate::time::Time;
 
 /// What a local request holds.
@@ -22,6 +24,60 @@ pub struct Hold<C> {
     /// For people.
     pub note: Option<Arc<Note>>,
     generation: u32,
+    ties: Option<Box<Ties<C>>>,
+}
+
+/// What few holds have, and none that was just taken out of the cache.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Ties<C> {
+    /// Its group, and what it asked for itself: the members' parts add up to the least that covers what each asked.
+    pub(super) group: Option<(GroupId, C)>,
+    /// What of it somebody waits for, as its holder was last told.
+    pub(super) told: C,
+    /// It promised to give way within this time.
+    pub(super) gives_way: Option<Duration>,
+    /// When that time is over.
+    pub(super) overdue_at: Option<Time>,
+}
+
+impl<C: Credit> Ties<C> {
+    pub(super) fn none() -> Self {
+        Self {
+            group: None,
+            told: C::empty(),
+            gives_way: None,
+            overdue_at: None,
+        }
+    }
+}
+
+impl<C: Credit> Hold<C> {
+    /// Whether its holder was told that somebody waits for it, and still does.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.ties.as_ref().is_some_and(|ties| !ties.told.is_empty())
+    }
+
+    /// What its holder may use: what it asked for. Of a group's hold, `credit` is only this member's part in the book.
+    #[must_use]
+    pub fn asked(&self) -> &C {
+        let group = self.ties().and_then(|ties| ties.group.as_ref());
+        group.map_or(&self.credit, |(_, asked)| asked)
+    }
+
+    /// The group that shares it.
+    #[must_use]
+    pub fn group(&self) -> Option<GroupId> {
+        self.ties.as_ref()?.group.as_ref().map(|(id, _)| *id)
+    }
+
+    pub(super) fn ties(&self) -> Option<&Ties<C>> {
+        self.ties.as_deref()
+    }
+
+    pub(super) fn ties_mut(&mut self) -> &mut Ties<C> {
+        self.ties.get_or_insert_with(|| Box::new(Ties::none()))
+    }
 }
 
 /// All local holds of one owner.
@@ -70,6 +126,7 @@ impl<C> Holds<C> {
             since,
             note,
             generation,
+            ties: None,
         });
     }
 
@@ -111,6 +168,20 @@ impl<C> Holds<C> {
                 hold,
             ))
         })
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (Token, &mut Hold<C>)> {
+        self.slots
+            .iter_mut()
+            .enumerate()
+            .filter_map(|(index, hold)| {
+                let hold = hold.as_mut()?;
+                let token = Token {
+                    index: index as u32,
+                    generation: hold.generation,
+                };
+                Some((token, hold))
+            })
     }
 
     pub(super) fn is_empty(&self) -> bool {

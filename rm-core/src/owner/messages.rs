@@ -8,13 +8,13 @@ use smallvec::SmallVec;
 use super::{
     Asker, Debtor, Owner, RecallStep, STEPS_MAX, Spare, StandingWant, Upstream, Waiting, sum,
 };
-use crate::credit::Credit;
+use crate::credit::{Credit, Level};
 use crate::effect::{Effect, Effects};
 use crate::error::{LostReason, PeerMisbehaved};
 use crate::fence::{ROOM_MAX, ROOM_MIN};
 use crate::id::{LoanId, Order, PeerId, Version};
 use crate::message::{BLOCKERS_MAX, Blockers, Grant, Message, Refusal, Steps, Want};
-use crate::resource::ResourceType;
+use crate::resource::{Lending, ResourceType};
 use crate::time::Time;
 
 /// A debtor that asks for a higher limit again within this many nanoseconds gets twice the room.
@@ -29,8 +29,8 @@ impl<T: ResourceType> Owner<T> {
         &mut self,
         now: Time,
         from: PeerId,
-        message: Message<T::Credit>,
-        fx: &mut Effects<T::Credit>,
+        message: Message<T::Credit, T::Level>,
+        fx: &mut Effects<T>,
     ) -> Result<(), PeerMisbehaved> {
         if message.is_downward() != (self.creditor() == Some(from)) {
             return Err(PeerMisbehaved::WrongDirection);
@@ -65,7 +65,7 @@ impl<T: ResourceType> Owner<T> {
     }
 
     /// There is a session with the creditor: what waits here is asked for over it.
-    pub fn on_creditor_up(&mut self, now: Time, peer: PeerId, fx: &mut Effects<T::Credit>) {
+    pub fn on_creditor_up(&mut self, now: Time, peer: PeerId, fx: &mut Effects<T>) {
         if let Upstream::Debtor { peer: present, .. } = &mut self.upstream {
             assert!(present.is_none(), "one session with the creditor at a time");
             *present = Some(peer);
@@ -75,12 +75,26 @@ impl<T: ResourceType> Owner<T> {
 
     /// The session with the creditor is over, or its lease ran out: what was borrowed over it is lost, with
     /// every hold. Requests that wait go on waiting.
-    pub fn on_creditor_down(&mut self, now: Time, why: LostReason, fx: &mut Effects<T::Credit>) {
+    pub fn on_creditor_down(&mut self, now: Time, why: LostReason, fx: &mut Effects<T>) {
         let Upstream::Debtor { peer, loan, dead } = &mut self.upstream else {
             return;
         };
         *peer = None;
         *dead = *loan;
+        if T::LENDING == Lending::Loaned {
+            self.lose_loan(why, fx);
+        }
+        self.recall.clear();
+        self.wants.clear();
+        self.fence.forget_limit();
+        for waiting in &mut self.waiting {
+            waiting.denied_above = false;
+        }
+        self.balance(now, Spare::Keep, fx);
+    }
+
+    /// What was borrowed is gone, and so is what was held and lent of it.
+    fn lose_loan(&mut self, why: LostReason, fx: &mut Effects<T>) {
         for (token, _) in self.holds.take_all() {
             // A conversion goes with its hold.
             self.waiting.retain(|w| w.asker != Asker::Convert(token));
@@ -97,27 +111,20 @@ impl<T: ResourceType> Owner<T> {
         }
         self.unlent = self.debtors.len() as u32;
         self.recalling = 0;
-        self.recall.clear();
-        self.wants.clear();
-        self.fence.forget_limit();
-        for waiting in &mut self.waiting {
-            waiting.denied_above = false;
-        }
-        self.balance(now, Spare::Keep, fx);
     }
 
     /// A debtor may not hear us: its wants do not count until [`on_debtor_heard`](Self::on_debtor_heard), so
     /// that no credit is parked where it cannot be used. What was lent stays lent until the lease ends.
-    pub fn on_debtor_silent(&mut self, now: Time, peer: PeerId, fx: &mut Effects<T::Credit>) {
+    pub fn on_debtor_silent(&mut self, now: Time, peer: PeerId, fx: &mut Effects<T>) {
         self.set_silent(now, peer, true, fx);
     }
 
     /// A debtor that was silent is heard again.
-    pub fn on_debtor_heard(&mut self, now: Time, peer: PeerId, fx: &mut Effects<T::Credit>) {
+    pub fn on_debtor_heard(&mut self, now: Time, peer: PeerId, fx: &mut Effects<T>) {
         self.set_silent(now, peer, false, fx);
     }
 
-    fn set_silent(&mut self, now: Time, peer: PeerId, silent: bool, fx: &mut Effects<T::Credit>) {
+    fn set_silent(&mut self, now: Time, peer: PeerId, silent: bool, fx: &mut Effects<T>) {
         if let Some(debtor) = self.debtors.get_mut(&peer)
             && debtor.silent != silent
         {
@@ -128,7 +135,7 @@ impl<T: ResourceType> Owner<T> {
 
     /// The session with a debtor is over and its lease has run out: its loan is taken back, its wants are
     /// forgotten.
-    pub fn on_debtor_down(&mut self, now: Time, peer: PeerId, fx: &mut Effects<T::Credit>) {
+    pub fn on_debtor_down(&mut self, now: Time, peer: PeerId, fx: &mut Effects<T>) {
         let Some(debtor) = self.debtors.remove(&peer) else {
             return;
         };
@@ -145,10 +152,16 @@ impl<T: ResourceType> Owner<T> {
     }
 
     /// A root enters a new epoch: its tokens and loans are above those of all older ones.
-    pub fn on_epoch(&mut self, now: Time, epoch: u32, fx: &mut Effects<T::Credit>) {
+    pub fn on_epoch(&mut self, now: Time, epoch: u32, fx: &mut Effects<T>) {
         if self.is_root() && epoch > self.last_loan.epoch {
             self.fence.enter_epoch(epoch);
             self.last_loan = LoanId { epoch, counter: 0 };
+            if T::LENDING == Lending::UsedUp {
+                // What the old epoch had left is a hole.
+                self.borrowed = self.borrowed.less(&self.cached);
+                self.cached = self.opening();
+                self.borrowed = sum(&self.borrowed, &self.cached);
+            }
             // A debtor may have waited for numbers that the old epoch no longer had.
             self.answer_limits(fx);
             self.balance(now, Spare::Keep, fx);
@@ -156,11 +169,14 @@ impl<T: ResourceType> Owner<T> {
     }
 
     /// Lends everything to a debtor that nobody has heard of: what a restarted root does until the leases of
-    /// its former life have run out.
+    /// its former life have run out. What is given for good is not waited for: each epoch has its own.
     ///
     /// # Panics
     /// If anything has been lent or taken.
     pub fn lend_all_to_unknown(&mut self, peer: PeerId) {
+        if T::LENDING == Lending::UsedUp {
+            return;
+        }
         assert!(
             self.cached == self.capital,
             "only an untouched root can be in its grace"
@@ -184,13 +200,7 @@ impl<T: ResourceType> Owner<T> {
         self.last_loan
     }
 
-    fn on_want(
-        &mut self,
-        now: Time,
-        from: PeerId,
-        want: Want<T::Credit>,
-        fx: &mut Effects<T::Credit>,
-    ) {
+    fn on_want(&mut self, now: Time, from: PeerId, want: Want<T::Level>, fx: &mut Effects<T>) {
         let Want {
             order,
             version,
@@ -208,7 +218,7 @@ impl<T: ResourceType> Owner<T> {
                 .count()
         };
         let is_over_limit = place.is_err() && waits() >= self.settings.wants_per_debtor_max;
-        if is_foreign || is_over_limit || level.is_empty() || !self.capital.covers(&level) {
+        if is_foreign || is_over_limit || level.is_zero() || !self.is_possible(&level) {
             let (why, blockers) = (Refusal::Refused, Blockers::new());
             fx.send(
                 from,
@@ -248,6 +258,8 @@ impl<T: ResourceType> Owner<T> {
                     denied_above: false,
                     busy: SmallVec::new(),
                     blockers: Blockers::new(),
+                    group: None,
+                    gives_way: None,
                 },
             ),
         }
@@ -325,7 +337,9 @@ impl<T: ResourceType> Owner<T> {
             return false;
         };
         let has = match oldest.asker {
-            Asker::Convert(token) => self.holds.get(token).map(|hold| hold.credit.clone()),
+            Asker::Convert(_) | Asker::Local(_) => {
+                Some(self.has_already(oldest.asker, oldest.group))
+            }
             Asker::Debtor(peer, _) => {
                 // One that is silent reserves nothing; one that gave some back itself misses more than before;
                 // and another want of the same debtor may lean on what is reserved for this one.
@@ -335,11 +349,13 @@ impl<T: ResourceType> Owner<T> {
                     .filter(|debtor| is_alone && !debtor.silent && peer != from)
                     .map(|debtor| debtor.loan.clone())
             }
-            Asker::Local(_) => Some(T::Credit::empty()),
         };
         self.is_root()
-            && oldest.level == self.capital
-            && has.is_some_and(|has| !self.cached.covers(&oldest.level.less(&has)))
+            && oldest.level == T::Level::of(&self.capital)
+            && has.is_some_and(|has| {
+                let misses = oldest.level.beyond(&T::Level::of(&has));
+                !T::Level::of(&self.cached).reaches(&misses)
+            })
     }
 
     /// Asserts that a walk would end no request. Recalls for younger ones can wait: the oldest goes before them.
@@ -363,7 +379,7 @@ impl<T: ResourceType> Owner<T> {
         &mut self,
         from: PeerId,
         grant: Grant<T::Credit>,
-        fx: &mut Effects<T::Credit>,
+        fx: &mut Effects<T>,
     ) -> Result<(), PeerMisbehaved> {
         let Grant {
             loan: id,
@@ -377,7 +393,8 @@ impl<T: ResourceType> Owner<T> {
         let Upstream::Debtor { loan, dead, .. } = &mut self.upstream else {
             return Err(PeerMisbehaved::WrongDirection);
         };
-        if id <= *dead || id < *loan {
+        let is_loan = T::LENDING == Lending::Loaned;
+        if is_loan && (id <= *dead || id < *loan) {
             // Of a loan that ended: the credit goes back, for nobody here has it in a book.
             let fence = self.fence.now();
             fx.send(
@@ -391,7 +408,7 @@ impl<T: ResourceType> Owner<T> {
             return Ok(());
         }
         let is_within = |sum: &T::Credit| self.capital.covers(sum);
-        if id != *loan && !self.borrowed.is_empty() {
+        if is_loan && id != *loan && !self.borrowed.is_empty() {
             return Err(PeerMisbehaved::GrantAboveCapital);
         }
         let Some(borrowed) = self.borrowed.join(&delta).filter(is_within) else {
@@ -414,7 +431,7 @@ impl<T: ResourceType> Owner<T> {
         version: Version,
         why: Refusal,
         blockers: Blockers,
-        fx: &mut Effects<T::Credit>,
+        fx: &mut Effects<T>,
     ) {
         let Some(index) = self.wants.iter().position(|w| closes(w, order, version)) else {
             // Of an older want: the present one still stands.
@@ -462,7 +479,7 @@ impl<T: ResourceType> Owner<T> {
             .collect();
     }
 
-    fn on_ask_limit(&mut self, now: Time, from: PeerId, id: LoanId, fx: &mut Effects<T::Credit>) {
+    fn on_ask_limit(&mut self, now: Time, from: PeerId, id: LoanId, fx: &mut Effects<T>) {
         let Some(debtor) = self.debtors.get_mut(&from).filter(|d| d.id == Some(id)) else {
             return;
         };
@@ -479,7 +496,7 @@ impl<T: ResourceType> Owner<T> {
         self.answer_limits(fx);
     }
 
-    fn on_limit(&mut self, id: LoanId, limit: u64, fx: &mut Effects<T::Credit>) {
+    fn on_limit(&mut self, id: LoanId, limit: u64, fx: &mut Effects<T>) {
         if let Upstream::Debtor { loan, .. } = self.upstream
             && loan == id
         {
@@ -487,13 +504,13 @@ impl<T: ResourceType> Owner<T> {
         }
     }
 
-    fn raise_limit(&mut self, limit: u64, fx: &mut Effects<T::Credit>) {
+    fn raise_limit(&mut self, limit: u64, fx: &mut Effects<T>) {
         self.fence.raise_limit(limit);
         self.answer_limits(fx);
     }
 
     /// Gives debtors that asked a higher limit, as far as this owner's own one reaches.
-    fn answer_limits(&mut self, fx: &mut Effects<T::Credit>) {
+    fn answer_limits(&mut self, fx: &mut Effects<T>) {
         let (now, own) = (self.fence.now(), self.fence.limit());
         for (&peer, debtor) in &mut self.debtors {
             // Its clock may be as far as its limit: it is not heard of while it uses its own cache.
@@ -510,7 +527,7 @@ impl<T: ResourceType> Owner<T> {
     }
 }
 
-fn closes<C>(want: &StandingWant<C>, order: Order, version: Version) -> bool {
+fn closes<L>(want: &StandingWant<L>, order: Order, version: Version) -> bool {
     want.order == order && want.version == version
 }
 

@@ -27,8 +27,11 @@
 mod balance;
 mod check;
 mod commands;
+mod group;
 mod hold;
 mod messages;
+mod notice;
+mod request;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -45,15 +48,16 @@ use smallvec::SmallVec;
 
 pub use self::hold::Hold;
 use self::hold::Holds;
-use crate::credit::Credit;
+pub use self::request::{Conversion, Request};
+use crate::credit::{Credit, Level};
 use crate::effect::Effects;
 use crate::error::PeerMisbehaved;
 use crate::event::Event;
 use crate::fence::{FenceClock, ROOM_MIN};
-use crate::id::{LoanId, Note, Order, Party, PeerId, Token, Version};
+use crate::id::{GroupId, LoanId, Note, Order, Party, PeerId, Token, Version};
 use crate::message::{Blockers, Step, Steps};
 use crate::policy::Policy;
-use crate::resource::ResourceType;
+use crate::resource::{Lending, ResourceType};
 use crate::time::Time;
 
 /// The most steps a recall register carries. The first one alone would do; more save round trips.
@@ -111,24 +115,6 @@ impl Settings {
     }
 }
 
-/// A local request: who asks for what, and how long it will wait.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[expect(clippy::exhaustive_structs, reason = "made by the caller")]
-pub struct Request<C> {
-    /// The caller's name for it. It names no other request or hold of this owner.
-    pub token: Token,
-    /// Its place among all requests, unique in the cluster.
-    pub order: Order,
-    /// What it asks for.
-    pub ask: C,
-    /// Do not wait for holders or older requests.
-    pub try_only: bool,
-    /// When it gives up.
-    pub deadline: Option<Time>,
-    /// For people.
-    pub note: Option<Arc<Note>>,
-}
-
 /// The book of one node for one resource: a deterministic state machine. See the module's words.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Owner<T: ResourceType> {
@@ -147,12 +133,14 @@ pub struct Owner<T: ResourceType> {
     /// How many debtors have no loan.
     unlent: u32,
     holds: Holds<T::Credit>,
+    /// Some hold may have been told that it is wanted.
+    is_wanted: bool,
     /// By order.
-    waiting: Vec<Waiting<T::Credit>>,
+    waiting: Vec<Waiting<T::Level>>,
     /// The recall register as the creditor last sent it, less the steps already met. By order.
     recall: SmallVec<[RecallStep<T::Credit>; 1]>,
     /// The wants that stand at the creditor, by order.
-    wants: SmallVec<[StandingWant<T::Credit>; 1]>,
+    wants: SmallVec<[StandingWant<T::Level>; 1]>,
     /// The version of the last want sent.
     version: Version,
     fence: FenceClock,
@@ -216,11 +204,11 @@ impl<C: Credit> Debtor<C> {
 
 /// A request that waits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Waiting<C> {
+struct Waiting<L> {
     order: Order,
     asker: Asker,
     /// A debtor's: the level its loan must reach. A local one's: what it wants to hold in the end.
-    level: C,
+    level: L,
     try_only: bool,
     /// When it gives up.
     deadline: Option<Time>,
@@ -233,6 +221,10 @@ struct Waiting<C> {
     busy: SmallVec<[PeerId; 1]>,
     /// Who they said is in the way.
     blockers: Blockers,
+    /// A local one's group.
+    group: Option<GroupId>,
+    /// A local one's promise for when it holds.
+    gives_way: Option<Duration>,
 }
 
 /// On whose behalf a request waits.
@@ -287,10 +279,10 @@ impl<C> RecallStep<C> {
 
 /// A want that stands at the creditor.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct StandingWant<C> {
+struct StandingWant<L> {
     order: Order,
     version: Version,
-    level: C,
+    level: L,
 }
 
 /// What happens to credit that nothing waits for.
@@ -316,8 +308,8 @@ impl<T: ResourceType> Owner<T> {
     ) -> Self {
         let last_loan = last_loan.max(LoanId { epoch, counter: 0 });
         let mut owner = Self::empty(settings, capital, FenceClock::root(epoch, fence), last_loan);
-        owner.borrowed = owner.capital.clone();
-        owner.cached = owner.capital.clone();
+        owner.borrowed = T::opening(&owner.capital, epoch);
+        owner.cached = owner.borrowed.clone();
         owner
     }
 
@@ -357,6 +349,7 @@ impl<T: ResourceType> Owner<T> {
             recalling: 0,
             unlent: 0,
             holds: Holds::new(),
+            is_wanted: false,
             waiting: Vec::new(),
             recall: SmallVec::new(),
             wants: SmallVec::new(),
@@ -375,15 +368,15 @@ impl<T: ResourceType> Owner<T> {
     pub fn apply(
         &mut self,
         now: Time,
-        event: Event<T::Credit>,
-        fx: &mut Effects<T::Credit>,
+        event: Event<T>,
+        fx: &mut Effects<T>,
     ) -> Result<(), PeerMisbehaved> {
         match event {
             Event::Acquire(request) => self.acquire(now, request, fx),
             Event::Cancel { token } => {
                 self.cancel(now, token, fx);
             }
-            Event::Convert { token, order, to } => self.convert(now, token, order, to, fx),
+            Event::Convert(conversion) => self.convert(now, conversion, fx),
             Event::CreditorDown => {
                 self.on_creditor_down(now, crate::error::LostReason::SessionEnded, fx);
             }
@@ -393,6 +386,9 @@ impl<T: ResourceType> Owner<T> {
             Event::DebtorHeard { peer } => self.on_debtor_heard(now, peer, fx),
             Event::DebtorSilent { peer } => self.on_debtor_silent(now, peer, fx),
             Event::Epoch { epoch } => self.on_epoch(now, epoch, fx),
+            Event::MergeHolds { into, from } => {
+                self.merge_holds(now, into, from, fx);
+            }
             Event::Message { from, message } => return self.on_message(now, from, message, fx),
             Event::Reduce { token, keep } => {
                 self.reduce(now, token, &keep, fx);
@@ -400,6 +396,7 @@ impl<T: ResourceType> Owner<T> {
             Event::Release { token } => self.release(now, token, fx),
             Event::ReturnSpare => self.return_spare(now, fx),
             Event::ShutDown => self.shut_down(fx),
+            Event::SplitHold { token, part, new } => self.split_hold(token, &part, new),
         }
         Ok(())
     }
@@ -456,7 +453,7 @@ impl<T: ResourceType> Owner<T> {
     }
 
     /// The requests that wait, oldest first.
-    pub fn waiting(&self) -> impl ExactSizeIterator<Item = WaitingView<'_, T::Credit>> {
+    pub fn waiting(&self) -> impl ExactSizeIterator<Item = WaitingView<'_, T::Level>> {
         self.waiting.iter().map(|w| WaitingView {
             order: w.order,
             token: w.asker.token(),
@@ -503,23 +500,46 @@ impl<T: ResourceType> Owner<T> {
     }
 
     /// Whether it may vanish: nothing held, waiting, lent, wanted or (at a debtor) borrowed.
+    ///
+    /// A root whose credit is used up must remember what is: it stays once it has given any.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.holds.is_empty()
+        let is_whole = match T::LENDING {
+            Lending::Loaned => true,
+            Lending::UsedUp => self.borrowed == self.opening(),
+        };
+        let is_spent = if self.is_root() {
+            is_whole
+        } else {
+            self.borrowed.is_empty()
+        };
+        is_spent
+            && self.holds.is_empty()
             && self.waiting.is_empty()
             && self.wants.is_empty()
             && self.debtors.is_empty()
-            && (self.is_root() || self.borrowed.is_empty())
+    }
+
+    /// What the root had to lend when it entered its epoch.
+    fn opening(&self) -> T::Credit {
+        T::opening(&self.capital, self.last_loan.epoch)
+    }
+
+    /// Whether a level is no more than the capital.
+    fn is_possible(&self, level: &T::Level) -> bool {
+        T::Level::of(&self.capital).reaches(level)
     }
 
     /// When [`on_deadline`](Self::on_deadline) has something to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
-        self.waiting.iter().filter_map(Waiting::due).min()
+        let requests = self.waiting.iter().filter_map(Waiting::due).min();
+        let holds = self.next_give_way();
+        requests.min(holds).or(requests).or(holds)
     }
 }
 
-impl<C> Waiting<C> {
+impl<L> Waiting<L> {
     fn due(&self) -> Option<Time> {
         match (self.deadline, self.try_until) {
             (Some(a), Some(b)) => Some(a.min(b)),
@@ -531,7 +551,7 @@ impl<C> Waiting<C> {
 /// A look at a request that waits.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub struct WaitingView<'a, C> {
+pub struct WaitingView<'a, L> {
     /// Its place.
     pub order: Order,
     /// A local one's token.
@@ -539,7 +559,7 @@ pub struct WaitingView<'a, C> {
     /// The debtor it came from.
     pub debtor: Option<PeerId>,
     /// A debtor's: the level its loan must reach. A local one's: what it wants to hold.
-    pub level: &'a C,
+    pub level: &'a L,
     /// It does not wait for holders or older requests.
     pub try_only: bool,
     /// For people.

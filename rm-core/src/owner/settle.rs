@@ -6,11 +6,11 @@
 use super::walk::{PendingGrant, Walk};
 use super::{Owner, Spare, StandingWant, Upstream, sum};
 use crate::credit::Credit;
-use crate::effect::Effects;
+use crate::effect::{Effect, Effects};
 use crate::id::{Order, Version};
 use crate::message::{Grant, Message, Want};
 use crate::policy::Policy;
-use crate::resource::ResourceType;
+use crate::resource::{Lending, ResourceType};
 use crate::time::Time;
 
 /// Above so many loans of one resource in one epoch the root asks for the next one.
@@ -20,9 +20,9 @@ impl<T: ResourceType> Owner<T> {
     pub(super) fn settle(
         &mut self,
         now: Time,
-        mut walk: Walk<T::Credit>,
+        mut walk: Walk<T::Credit, T::Level>,
         spare: Spare,
-        fx: &mut Effects<T::Credit>,
+        fx: &mut Effects<T>,
     ) {
         self.add_extra(&mut walk);
         self.give_back(&mut walk, spare, fx);
@@ -31,7 +31,7 @@ impl<T: ResourceType> Owner<T> {
     }
 
     /// The policy's extra on top of grants, out of what nothing waits for.
-    fn add_extra(&mut self, walk: &mut Walk<T::Credit>) {
+    fn add_extra(&mut self, walk: &mut Walk<T::Credit, T::Level>) {
         for index in 0..walk.grants.len() {
             let peer = walk.grants[index].peer;
             if walk.grants[index + 1..]
@@ -65,7 +65,12 @@ impl<T: ResourceType> Owner<T> {
     }
 
     /// What is recalled and free goes back, with the policy's part of what is spare beside it.
-    fn give_back(&mut self, walk: &mut Walk<T::Credit>, spare: Spare, fx: &mut Effects<T::Credit>) {
+    fn give_back(
+        &mut self,
+        walk: &mut Walk<T::Credit, T::Level>,
+        spare: Spare,
+        fx: &mut Effects<T>,
+    ) {
         let Upstream::Debtor {
             peer: Some(creditor),
             loan,
@@ -75,6 +80,13 @@ impl<T: ResourceType> Owner<T> {
             return;
         };
         let beside = match (spare, self.settings.policy) {
+            (Spare::Return, _) if T::LENDING == Lending::UsedUp => {
+                // Nobody takes it back: it leaves a hole.
+                self.borrowed = self.borrowed.less(&walk.free);
+                self.cached = self.cached.less(&walk.free);
+                walk.free = T::Credit::empty();
+                T::Credit::empty()
+            }
             (Spare::Return, _) => walk.free.clone(),
             (Spare::Keep, Policy::Slice(parts)) if !walk.give.is_empty() => {
                 // A former writer keeps a slice, not all but one share.
@@ -87,6 +99,7 @@ impl<T: ResourceType> Owner<T> {
         if !give.is_empty() {
             self.borrowed = self.borrowed.less(&give);
             self.cached = self.cached.less(&give);
+            fx.push(Effect::Leaving);
             let fence = self.fence.now();
             fx.send(
                 creditor,
@@ -107,7 +120,7 @@ impl<T: ResourceType> Owner<T> {
     }
 
     /// Makes the wants at the creditor those that the walk found.
-    fn settle_wants(&mut self, now: Time, walk: &Walk<T::Credit>, fx: &mut Effects<T::Credit>) {
+    fn settle_wants(&mut self, now: Time, walk: &Walk<T::Credit, T::Level>, fx: &mut Effects<T>) {
         let Upstream::Debtor {
             peer: Some(creditor),
             ..
@@ -142,7 +155,7 @@ impl<T: ResourceType> Owner<T> {
         }
     }
 
-    fn want(&self, now: Time, order: Order, level: &T::Credit) -> Want<T::Credit> {
+    fn want(&self, now: Time, order: Order, level: &T::Level) -> Want<T::Level> {
         let index = self.waiting.binary_search_by_key(&order, |w| w.order);
         let waiting = &self.waiting[index.expect("only what waits here is wanted")];
         Want {
@@ -156,7 +169,7 @@ impl<T: ResourceType> Owner<T> {
     }
 
     /// Sends the grants, each with its debtor's register, and the registers that changed otherwise.
-    fn tell_debtors(&mut self, mut walk: Walk<T::Credit>, fx: &mut Effects<T::Credit>) {
+    fn tell_debtors(&mut self, mut walk: Walk<T::Credit, T::Level>, fx: &mut Effects<T>) {
         if self.recalling > 0 {
             let recalled = self
                 .debtors
@@ -171,7 +184,11 @@ impl<T: ResourceType> Owner<T> {
             let Some(debtor) = self.debtors.get_mut(&peer) else {
                 continue;
             };
-            let Some(loan) = debtor.id else {
+            let loan = match T::LENDING {
+                Lending::Loaned => debtor.id,
+                Lending::UsedUp => Some(self.last_loan),
+            };
+            let Some(loan) = loan else {
                 continue;
             };
             let mine: Vec<_> = grants.extract_if(.., |grant| grant.peer == peer).collect();
@@ -220,7 +237,7 @@ impl<T: ResourceType> Owner<T> {
     }
 
     /// Asks the creditor for a higher limit of the fence, once, when half of it is used or a debtor needs it.
-    pub(super) fn ask_for_limit(&mut self, fx: &mut Effects<T::Credit>) {
+    pub(super) fn ask_for_limit(&mut self, fx: &mut Effects<T>) {
         let Upstream::Debtor {
             peer: Some(creditor),
             loan,
@@ -246,6 +263,12 @@ impl<T: ResourceType> Owner<T> {
         self.is_root()
             && (self.fence.is_low()
                 || self.last_loan.counter > LOANS_LOW
-                || self.debtors.values().any(|debtor| debtor.limit_owed))
+                || self.debtors.values().any(|debtor| debtor.limit_owed)
+                || self.is_used_up())
+    }
+
+    /// Whether the root needs a new epoch to have anything to give.
+    fn is_used_up(&self) -> bool {
+        T::LENDING == Lending::UsedUp && T::runs_low(&self.cached, &self.opening())
     }
 }

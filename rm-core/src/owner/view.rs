@@ -139,6 +139,8 @@ impl<T: ResourceType> Owner<T> {
             upstream,
             debtors,
             holds,
+            // What holders are told follows from the rest.
+            is_wanted: _,
             waiting,
             recall,
             wants,
@@ -166,6 +168,7 @@ impl<T: ResourceType> Owner<T> {
         for (token, hold) in holds.iter() {
             state.write_u8(1);
             (token, &hold.credit).hash(state);
+            hold.ties().map(|ties| &ties.group).hash(state);
             if clocks == Clocks::Kept {
                 state.write_u64(hold.fence);
             }
@@ -196,7 +199,7 @@ fn hash_recall<C: Hash, H: Hasher>(recalled: &RecallStep<C>, state: &mut H) {
     (busy_sent, busy).hash(state);
 }
 
-fn hash_standing<C: Hash, H: Hasher>(want: &StandingWant<C>, link: &LinkNumbers, state: &mut H) {
+fn hash_standing<L: Hash, H: Hasher>(want: &StandingWant<L>, link: &LinkNumbers, state: &mut H) {
     let StandingWant {
         order,
         version,
@@ -229,7 +232,7 @@ fn hash_debtor<C: Hash, H: Hasher>(debtor: &Debtor<C>, link: &LinkNumbers, state
     state.write_u8(0);
 }
 
-fn hash_waiting<C: Hash, H: Hasher>(item: &Waiting<C>, links: &Links, state: &mut H) {
+fn hash_waiting<L: Hash, H: Hasher>(item: &Waiting<L>, links: &Links, state: &mut H) {
     let Waiting {
         order,
         asker,
@@ -241,6 +244,8 @@ fn hash_waiting<C: Hash, H: Hasher>(item: &Waiting<C>, links: &Links, state: &mu
         denied_above,
         busy,
         blockers: _,
+        group,
+        gives_way: _,
     } = item;
     state.write_u8(1);
     hash_order(order, state);
@@ -252,7 +257,16 @@ fn hash_waiting<C: Hash, H: Hasher>(item: &Waiting<C>, links: &Links, state: &mu
         }
         Asker::Local(token) => (3_u8, token).hash(state),
     }
-    (level, try_only, deadline, try_until, denied_above, busy).hash(state);
+    (
+        level,
+        try_only,
+        deadline,
+        try_until,
+        denied_above,
+        busy,
+        group,
+    )
+        .hash(state);
 }
 
 /// A step, told from the end of a list by its first byte.

@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::notice::{MISSED_MAX, Missed};
 use super::{Owner, STEPS_MAX};
-use crate::credit::Credit;
+use crate::credit::{Credit, Level};
 use crate::id::{Class, Note, Order, PeerId, Version};
 use crate::message::{Blockers, Step, Steps};
-use crate::resource::ResourceType;
+use crate::resource::{Lending, ResourceType};
 
 /// The running account of a walk.
-pub(super) struct Walk<C> {
+pub(super) struct Walk<C, L> {
     /// What is here, unused and not reserved.
     pub(super) free: C,
     /// The loan from the creditor when the items so far are served.
-    pub(super) loan: C,
+    pub(super) loan: L,
     /// Of it, what the steps so far take.
     pub(super) owed: C,
     /// What goes back to the creditor now.
@@ -22,25 +23,27 @@ pub(super) struct Walk<C> {
     /// What all debtors together keep after the concessions so far.
     pub(super) keep_total: C,
     /// Where debtors stand otherwise than in the book.
-    pub(super) plans: BTreeMap<PeerId, Plan<C>>,
+    pub(super) plans: BTreeMap<PeerId, Plan<C, L>>,
     /// The least that covers what each older conversion misses.
-    pub(super) convert_missed: C,
+    pub(super) convert_missed: L,
     /// What is asked of the creditor, by order.
-    pub(super) wanted: Vec<(Order, C)>,
+    pub(super) wanted: Vec<(Order, L)>,
     /// Loans given, in order.
     pub(super) grants: Vec<PendingGrant<C>>,
     /// Steps that cannot be met at once.
     pub(super) busy: Vec<(Order, Blockers)>,
     /// A granted conversion gave something back, which older items may want.
     pub(super) gave_back: bool,
+    /// What is missing, oldest first: holders are told.
+    pub(super) missed: Vec<Missed<L>>,
 }
 
 /// Where one debtor stands.
-pub(super) struct Plan<C> {
+pub(super) struct Plan<C, L> {
     /// Its loan after the concessions so far.
     pub(super) keep: C,
     /// Its loan with its older wants served.
-    pub(super) projected: C,
+    pub(super) projected: L,
     /// What is reserved here for its wants.
     pub(super) laid: C,
     /// Its recall register.
@@ -65,36 +68,49 @@ pub(super) struct Asking<'a> {
     pub(super) note: Option<&'a Arc<Note>>,
 }
 
-impl<C: Credit> Walk<C> {
-    pub(super) fn new<T: ResourceType<Credit = C>>(owner: &Owner<T>) -> Self {
+impl<C: Credit, L: Level<C>> Walk<C, L> {
+    pub(super) fn new<T: ResourceType<Credit = C, Level = L>>(owner: &Owner<T>) -> Self {
+        // What was given for good is no loan: wants name what is missing, and nothing beside it.
+        let loan = match T::LENDING {
+            Lending::Loaned => L::of(&owner.borrowed),
+            Lending::UsedUp => L::of(&C::empty()),
+        };
         Self {
             free: owner.cached.clone(),
-            loan: owner.borrowed.clone(),
+            loan,
             owed: C::empty(),
             give: C::empty(),
             keep_total: owner.lent.clone(),
             plans: BTreeMap::new(),
-            convert_missed: C::empty(),
+            convert_missed: L::of(&C::empty()),
             wanted: Vec::new(),
             grants: Vec::new(),
             busy: Vec::new(),
             gave_back: false,
+            missed: Vec::new(),
+        }
+    }
+
+    /// Somebody still misses something.
+    pub(super) fn note_missed(&mut self, missed: Missed<L>) {
+        if self.missed.len() < MISSED_MAX {
+            self.missed.push(missed);
         }
     }
 
     /// Where a debtor stands; so far as in the book, if nothing was said.
-    pub(super) fn plan<T: ResourceType<Credit = C>>(
+    pub(super) fn plan<T: ResourceType<Credit = C, Level = L>>(
         &mut self,
         owner: &Owner<T>,
         peer: PeerId,
-    ) -> &mut Plan<C> {
+    ) -> &mut Plan<C, L> {
         self.plans.entry(peer).or_insert_with(|| {
             let loan = owner
                 .debtors
                 .get(&peer)
                 .map_or_else(C::empty, |d| d.loan.clone());
             Plan {
-                projected: loan.clone(),
+                projected: L::of(&loan),
                 keep: loan,
                 laid: C::empty(),
                 steps: Steps::new(),
@@ -103,7 +119,7 @@ impl<C: Credit> Walk<C> {
     }
 
     /// What debtors still have to give, without the one that asks and those that said no.
-    pub(super) fn reach<T: ResourceType<Credit = C>>(
+    pub(super) fn reach<T: ResourceType<Credit = C, Level = L>>(
         &mut self,
         owner: &Owner<T>,
         asker: Option<PeerId>,
@@ -119,15 +135,15 @@ impl<C: Credit> Walk<C> {
         reach
     }
 
-    /// Asks every debtor but the asker for all that is missing: nobody knows who can give it first, and a
+    /// Asks every debtor but the asker for all that is missing, which is `miss` of what it has: nobody knows who can give it first, and a
     /// share asked of one that holds it would wait beside another's that is free.
-    pub(super) fn ask<T: ResourceType<Credit = C>>(
+    pub(super) fn ask<T: ResourceType<Credit = C, Level = L>>(
         &mut self,
         owner: &Owner<T>,
         asking: &Asking<'_>,
-        miss: &C,
+        miss: impl Fn(&C) -> C,
     ) {
-        if miss.is_empty() || self.keep_total.is_empty() {
+        if self.keep_total.is_empty() {
             return;
         }
         for (&peer, _) in owner
@@ -136,12 +152,12 @@ impl<C: Credit> Walk<C> {
             .filter(|(peer, _)| Some(**peer) != asking.debtor)
         {
             let plan = self.plan(owner, peer);
-            let conceded = plan.keep.meet(miss);
+            let conceded = miss(&plan.keep);
             if conceded.is_empty() {
                 continue;
             }
             plan.keep = plan.keep.less(&conceded);
-            plan.projected = plan.projected.less(&conceded);
+            plan.projected = plan.projected.beyond(&L::of(&conceded));
             if plan.steps.len() < STEPS_MAX {
                 plan.steps.push(Step {
                     order: asking.order,
@@ -156,9 +172,9 @@ impl<C: Credit> Walk<C> {
     }
 
     /// An older conversion misses this: a younger one that holds part of it waits in a circle.
-    pub(super) fn note_convert(&mut self, order: Order, miss: &C) {
+    pub(super) fn note_convert(&mut self, order: Order, miss: &L) {
         if order.class == Class::Convert {
-            self.convert_missed = self.convert_missed.sup(miss);
+            self.convert_missed = self.convert_missed.at_least(miss);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The laws of a credit, as property tests for any type.
 //!
 //! [`check_credit`] takes a strategy for amounts of credit and tries every law of
-//! [`Credit`] on samples of it; [`check_type`] does the same for what a
-//! [`ResourceType`] says of its credit. A broken law comes back with its name and the smallest
+//! [`Credit`] on samples of it; [`check_level`] does the same for what requests ask for, and [`check_type`] for
+//! what a [`ResourceType`] says of its credit. A broken law comes back with its name and the smallest
 //! counterexample found, and with the seed that finds it again.
 //!
 //! Laws over several amounts say little about amounts that have nothing to do with each other. So a sample
@@ -11,6 +11,7 @@
 //!
 //! A method that panics breaks the law in which it does.
 
+mod level;
 #[cfg(test)]
 mod tests;
 
@@ -19,8 +20,9 @@ use core::fmt;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
 
+pub use self::level::check_level;
 use crate::credit::{Credit, Malformed};
-use crate::resource::ResourceType;
+use crate::resource::{Lending, ResourceType};
 use crate::testing::fresh_seed;
 
 /// How thoroughly the laws are tried.
@@ -158,7 +160,11 @@ pub fn check_type<T: ResourceType>(
         "a conflicts with a  =>  a ticks",
         &samples,
         settings,
-        |(a, _, _)| !a.conflicts(a, capital) || T::ticks(a, capital),
+        // What is given for good is never held twice.
+        |(a, _, _)| {
+            let may_meet = T::LENDING == Lending::Loaned && a.conflicts(a, capital);
+            !may_meet || T::ticks(a, capital)
+        },
     )?;
     check(
         "b <= a, b ticks  =>  a may tick",

@@ -1,14 +1,13 @@
 //! Messages in words, for the traces of the explorer and the simulator.
 
-use core::fmt::Write as _;
+use core::fmt::{Debug, Write as _};
 
-use crate::credit::Credit;
 use crate::id::Order;
 use crate::message::{Message, Steps};
 
 /// A message; `name` says whose request one is.
-pub(crate) fn of_message<C: Credit>(
-    message: &Message<C>,
+pub(crate) fn of_message<C: Debug, L: Debug>(
+    message: &Message<C, L>,
     name: &dyn Fn(&Order) -> String,
 ) -> String {
     match message {
@@ -41,7 +40,7 @@ pub(crate) fn of_message<C: Credit>(
     }
 }
 
-fn of_steps<C: Credit>(steps: &Steps<C>, name: &dyn Fn(&Order) -> String) -> String {
+fn of_steps<C: Debug>(steps: &Steps<C>, name: &dyn Fn(&Order) -> String) -> String {
     if steps.is_empty() {
         return ", no steps".into();
     }

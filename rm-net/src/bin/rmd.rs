@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    rm_net::cli::rmd()
+    rm_net::Daemon::new().run()
 }

@@ -20,11 +20,13 @@
 
 use std::process::ExitCode;
 
+use rm_core::resource::ResourceType;
 use tokio::runtime::{Builder, Runtime};
 
 use self::args::{Command, Rmctl, Rmd};
 use self::exit::{Exit, Failure};
 use self::output::Output;
+use crate::types::Types;
 
 mod args;
 mod bench;
@@ -51,16 +53,49 @@ pub fn rmctl() -> ExitCode {
     output.finish("rmctl", run(args, output))
 }
 
-/// Runs `rmd` with the arguments of the process.
-#[must_use]
-pub fn rmd() -> ExitCode {
-    let args: Rmd = match args::parse() {
-        Ok(args) => args,
-        Err(exit) => return exit.into(),
-    };
-    let output = Output::new(args.json);
-    let done = threads().and_then(|runtime| runtime.block_on(serve::run(&args, output)));
-    output.finish("rmd", done)
+/// The daemon `rmd`, with the resource types that it is to know: the whole of it is one line of `main`.
+///
+/// ```no_run
+/// # use std::process::ExitCode;
+/// fn main() -> ExitCode {
+///     rm_net::Daemon::new().run()
+/// }
+/// ```
+///
+/// A type of your own takes one more: `Daemon::new().register(MyType).run()`.
+#[derive(Clone, Debug, Default)]
+pub struct Daemon {
+    types: Types,
+}
+
+impl Daemon {
+    /// The daemon as it comes.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One more resource type, beside those that this project brings.
+    ///
+    /// # Panics
+    /// If a registered type has the same number.
+    #[must_use]
+    pub fn register<T: ResourceType>(mut self, resource_type: T) -> Self {
+        self.types.register(resource_type);
+        self
+    }
+
+    /// Runs with the flags of the process until a signal ends it.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        let args: Rmd = match args::parse() {
+            Ok(args) => args,
+            Err(exit) => return exit.into(),
+        };
+        let output = Output::new(args.json);
+        let serve = |runtime: Runtime| runtime.block_on(serve::run(&args, self.types, output));
+        output.finish("rmd", threads().and_then(serve))
+    }
 }
 
 fn run(args: Rmctl, output: Output) -> Result<Exit, Failure> {

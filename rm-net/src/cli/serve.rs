@@ -14,6 +14,7 @@ use super::exit::{Exit, Failure};
 use super::output::{Output, tame};
 use super::signals::Signals;
 use crate::Node;
+use crate::types::Types;
 
 /// What is printed when the server is ready, and when it has stopped.
 #[derive(Serialize)]
@@ -31,7 +32,7 @@ enum Event {
     },
 }
 
-pub(crate) async fn run(args: &Rmd, output: Output) -> Result<Exit, Failure> {
+pub(crate) async fn run(args: &Rmd, types: Types, output: Output) -> Result<Exit, Failure> {
     log_to_stderr(&args.log)?;
     refuse_strangers(&args.listen, args.insecure)?;
     let data_dir = data_dir(args.data_dir.clone(), |name| env::var_os(name))?;
@@ -40,6 +41,7 @@ pub(crate) async fn run(args: &Rmd, output: Output) -> Result<Exit, Failure> {
     let mut signals =
         signals.map_err(|error| Failure::system("cannot listen for signals", &error))?;
     let mut builder = Node::builder()
+        .types(types)
         .listen(&args.listen)
         .data_dir(&data_dir)
         .lease(args.lease);

@@ -74,6 +74,8 @@ struct Semaphore<const FAULT: u8>;
 impl<const FAULT: u8> ResourceType for Semaphore<FAULT> {
     type Credit = Units<FAULT>;
 
+    type Level = Units<FAULT>;
+
     const ID: TypeId = TypeId(2001);
 
     const NAME: &'static str = "units";

@@ -110,7 +110,7 @@ fn patient<T: ResourceType>(
     resource_type: &T,
     tree: &Tree,
     policy: Policy,
-    ask: impl Fn(&mut Random) -> T::Credit + Send + Sync + 'static,
+    ask: impl Fn(&mut Random) -> T::Level + Send + Sync + 'static,
 ) -> Simulation<T> {
     let clients = Clients::everywhere()
         .each(2)

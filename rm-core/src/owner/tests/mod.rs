@@ -1,5 +1,8 @@
 //! Exact effects of single inputs.
 
+mod group;
+mod notice;
 mod one_owner;
 mod two_owners;
 mod units;
+mod used_up;

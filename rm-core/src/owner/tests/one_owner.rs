@@ -1,8 +1,10 @@
 //! An owner with the capital and local requests only.
 
 use super::units::*;
+use crate::credit::Credit;
 use crate::effect::Effect;
 use crate::error::Denied;
+use crate::owner::Conversion;
 use crate::policy::Policy;
 
 #[test]
@@ -125,9 +127,12 @@ fn of_two_holders_that_wait_for_each_other_the_younger_is_told_at_once() {
     owner.acquire(NOW, request(1, 2), &mut fx);
     owner.acquire(NOW, request(2, 2), &mut fx);
     let mut fx = Fx::new();
-    owner.convert(NOW, token(1), converting(3), Units(ALL), &mut fx);
-    assert!(fx.is_empty(), "it waits for the other holder");
-    owner.convert(NOW, token(2), converting(4), Units(ALL), &mut fx);
+    let conversion = Conversion::new(token(1), converting(3), Units(ALL));
+    owner.convert(NOW, conversion, &mut fx);
+    assert!(grants(&fx).is_empty(), "it waits for the other holder");
+    let mut fx = Fx::new();
+    let conversion = Conversion::new(token(2), converting(4), Units(ALL));
+    owner.convert(NOW, conversion, &mut fx);
     let [
         Effect::Deny {
             token: younger,
@@ -141,4 +146,103 @@ fn of_two_holders_that_wait_for_each_other_the_younger_is_told_at_once() {
     let mut fx = Fx::new();
     owner.release(NOW, token(2), &mut fx);
     assert_eq!(grants(&fx), [1]);
+}
+
+#[test]
+fn a_hold_in_two_parts_has_one_fencing_token_and_each_part_ends_by_itself() {
+    let (mut owner, mut fx) = (root(Policy::Exact), Fx::new());
+    owner.acquire(NOW, request(1, ALL), &mut fx);
+    owner.acquire(NOW, request(2, 3), &mut fx);
+    owner.split_hold(token(1), &Units(3), token(3));
+    owner.check();
+    let hold = |owner: &UnitsOwner, index| {
+        let hold = owner.hold(token(index)).expect("it holds");
+        (hold.credit, hold.fence)
+    };
+    let (kept, parted) = (hold(&owner, 1), hold(&owner, 3));
+    assert_eq!((kept.0, parted.0), (Units(ALL - 3), Units(3)));
+    assert_eq!(kept.1, parted.1);
+    let mut fx = Fx::new();
+    owner.release(NOW, token(3), &mut fx);
+    assert_eq!(grants(&fx), [2], "what one part gave up is free");
+    assert_eq!(hold(&owner, 1), kept);
+}
+
+#[test]
+fn merged_holds_have_the_larger_token_and_end_as_one() {
+    let (mut owner, mut fx) = (root(Policy::Exact), Fx::new());
+    owner.acquire(NOW, request(1, 1), &mut fx);
+    owner.acquire(NOW, request(2, 2), &mut fx);
+    let larger = owner.hold(token(2)).map(|hold| hold.fence);
+    let mut fx = Fx::new();
+    let fence = owner.merge_holds(NOW, token(1), token(2), &mut fx);
+    assert_eq!(fence, larger);
+    assert!(owner.hold(token(2)).is_none());
+    owner.release(NOW, token(1), &mut fx);
+    assert_eq!(owner.cached(), &Units(ALL));
+}
+
+#[test]
+fn holds_that_only_together_exclude_others_get_a_token_of_their_own() {
+    let (mut owner, mut fx) = (root(Policy::Exact), Fx::new());
+    owner.acquire(NOW, request(1, 1), &mut fx);
+    owner.acquire(NOW, request(2, ALL - 1), &mut fx);
+    let fence = owner
+        .merge_holds(NOW, token(1), token(2), &mut fx)
+        .expect("there is room");
+    assert_eq!(fence % 2, 1, "a writer's token is odd");
+    owner.release(NOW, token(1), &mut fx);
+    owner.acquire(NOW, request(3, 1), &mut fx);
+    let next = owner.hold(token(3)).map(|hold| hold.fence);
+    assert!(next > Some(fence));
+}
+
+#[test]
+fn the_token_of_a_writer_in_parts_is_no_writer_s_again_after_one_part_ended() {
+    let (mut owner, mut fx) = (root(Policy::Exact), Fx::new());
+    owner.acquire(NOW, request(1, ALL), &mut fx);
+    owner.split_hold(token(1), &Units(3), token(2));
+    let shared = owner.hold(token(1)).map(|hold| hold.fence);
+    owner.release(NOW, token(2), &mut fx);
+    owner.acquire(NOW, request(3, 3), &mut fx);
+    let merged = owner.merge_holds(NOW, token(1), token(3), &mut fx);
+    assert!(merged > shared);
+}
+
+#[test]
+fn without_room_for_a_new_token_holds_stay_apart() {
+    let mut owner = debtor(Policy::Exact);
+    let mut fx = Fx::new();
+    for (index, units) in [(1, 1), (2, ALL - 1)] {
+        owner.acquire(NOW, request(index, units), &mut fx);
+    }
+    for message in sent(&fx) {
+        let crate::message::Message::Want(want) = message else {
+            panic!("only wants are sent");
+        };
+        let grant = crate::message::Grant {
+            loan: crate::id::LoanId {
+                epoch: 1,
+                counter: 1,
+            },
+            order: want.order,
+            version: want.version,
+            delta: want.level.less(owner.borrowed()),
+            steps: crate::message::Steps::new(),
+            fence: 2,
+            // Readers need no room.
+            limit: 2,
+        };
+        owner
+            .on_message(
+                NOW,
+                CREDITOR,
+                crate::message::Message::Grant(grant),
+                &mut fx,
+            )
+            .expect("a correct creditor");
+    }
+    assert_eq!(owner.merge_holds(NOW, token(1), token(2), &mut fx), None);
+    owner.check();
+    assert_eq!(owner.holds().count(), 2);
 }

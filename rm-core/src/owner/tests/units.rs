@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use crate::credit::{Credit, Malformed};
 use crate::effect::{Effect, Effects};
+use crate::error::LostReason;
 use crate::id::{
-    Boot, Class, LoanId, NodeId, Order, Party, PeerId, ResourceKey, Stamp, Token, TypeId,
+    Boot, Class, LoanId, NodeId, Order, Party, PeerId, ResourceKey, Stamp, Token, TypeId, Version,
 };
-use crate::message::Message;
+use crate::message::{Grant, Message, Steps, Want};
 use crate::owner::{Owner, Request, Settings};
 use crate::policy::Policy;
 use crate::resource::ResourceType;
@@ -70,6 +71,7 @@ pub(super) struct UnitsType;
 
 impl ResourceType for UnitsType {
     type Credit = Units;
+    type Level = Units;
     const ID: TypeId = TypeId(900);
     const NAME: &'static str = "units";
 
@@ -79,7 +81,7 @@ impl ResourceType for UnitsType {
 }
 
 pub(super) type UnitsOwner = Owner<UnitsType>;
-pub(super) type Fx = Effects<Units>;
+pub(super) type Fx = Effects<UnitsType>;
 
 pub(super) fn settings(policy: Policy) -> Arc<Settings> {
     Arc::new(Settings::default().with_policy(policy))
@@ -123,14 +125,7 @@ pub(super) fn converting(stamp: u64) -> Order {
 }
 
 pub(super) fn request(index: u32, units: u64) -> Request<Units> {
-    Request {
-        token: token(index),
-        order: order(u64::from(index)),
-        ask: Units(units),
-        try_only: false,
-        deadline: None,
-        note: None,
-    }
+    Request::new(token(index), order(u64::from(index)), Units(units))
 }
 
 pub(super) fn tried(index: u32, units: u64) -> Request<Units> {
@@ -141,15 +136,32 @@ pub(super) fn tried(index: u32, units: u64) -> Request<Units> {
 }
 
 pub(super) fn grants(fx: &Fx) -> Vec<u32> {
-    let granted = |effect: &Effect<Units>| match effect {
+    let granted = |effect: &Effect<UnitsType>| match effect {
         Effect::Grant { token, .. } => Some(token.index),
         _ => None,
     };
     fx.as_slice().iter().filter_map(granted).collect()
 }
 
+/// Who was told that somebody waits, and who waits.
+pub(super) fn told(fx: &Fx) -> Vec<(u32, u64)> {
+    let told = |effect: &Effect<UnitsType>| match effect {
+        Effect::Wanted { token, by } => Some((token.index, by.order.stamp.0)),
+        _ => None,
+    };
+    fx.as_slice().iter().filter_map(told).collect()
+}
+
+pub(super) fn losses(fx: &Fx) -> Vec<(u32, LostReason)> {
+    let lost = |effect: &Effect<UnitsType>| match effect {
+        Effect::Lost { token, why } => Some((token.index, *why)),
+        _ => None,
+    };
+    fx.as_slice().iter().filter_map(lost).collect()
+}
+
 pub(super) fn sent(fx: &Fx) -> Vec<Message<Units>> {
-    let sent = |effect: &Effect<Units>| match effect {
+    let sent = |effect: &Effect<UnitsType>| match effect {
         Effect::Send { message, .. } => Some(message.clone()),
         _ => None,
     };
@@ -184,4 +196,29 @@ pub(super) fn run(
         below.extend(grants(&up));
     }
     (count, above, below)
+}
+
+/// A debtor's want, as old as its number.
+pub(super) fn want(number: u64, units: u64) -> Message<Units> {
+    Message::Want(Want {
+        order: order(number),
+        version: Version(1),
+        level: Units(units),
+        try_only: false,
+        deadline: None,
+        note: None,
+    })
+}
+
+/// A grant to the first want of the request of that number.
+pub(super) fn grant(loan: LoanId, number: u64, units: u64) -> Message<Units> {
+    Message::Grant(Grant {
+        loan,
+        order: order(number),
+        version: Version(1),
+        delta: Units(units),
+        steps: Steps::new(),
+        fence: 2,
+        limit: 1 << 40,
+    })
 }

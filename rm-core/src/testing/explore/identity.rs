@@ -50,7 +50,7 @@ impl<T: ResourceType> World<T> {
     }
 }
 
-fn note_numbers<C>(message: &Message<C>, link: &mut LinkNumbers) {
+fn note_numbers<C, L>(message: &Message<C, L>, link: &mut LinkNumbers) {
     match message {
         Message::AskLimit { loan }
         | Message::Limit { loan, .. }
@@ -68,8 +68,8 @@ fn note_numbers<C>(message: &Message<C>, link: &mut LinkNumbers) {
 
 /// Hashes a message, told from the end of its channel by its first byte. Like an owner, it is taken apart field by
 /// field.
-fn hash_message<C: Credit>(
-    message: &Message<C>,
+fn hash_message<C: Credit, L: Hash>(
+    message: &Message<C, L>,
     link: &LinkNumbers,
     clocks: Clocks,
     state: &mut Xxh3,
@@ -126,7 +126,7 @@ fn hash_message<C: Credit>(
     }
 }
 
-fn hash_want<C: Credit>(want: &Want<C>, link: &LinkNumbers, state: &mut Xxh3) {
+fn hash_want<L: Hash>(want: &Want<L>, link: &LinkNumbers, state: &mut Xxh3) {
     let Want {
         order,
         version,

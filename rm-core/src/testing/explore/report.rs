@@ -199,13 +199,14 @@ impl<T: ResourceType> Plan<T> {
         }
     }
 
-    fn effect_in_words(&self, effect: &Effect<T::Credit>) -> String {
+    fn effect_in_words(&self, effect: &Effect<T>) -> String {
         let client = |index: u32| self.client_name(index as usize);
         match effect {
             Effect::Deny { token, why } => format!("{} is denied: {why}", client(token.index)),
             Effect::Grant { token, fence } => {
                 format!("{} is granted, token {fence:#x}", client(token.index))
             }
+            Effect::Leaving => "credit leaves".into(),
             Effect::Lost { token, why } => format!("{} loses its hold: {why}", client(token.index)),
             Effect::Send { to, message } => {
                 let to = to.0 as usize;
@@ -216,10 +217,14 @@ impl<T: ResourceType> Plan<T> {
                 };
                 format!("to {name}: {}", self.message_in_words(message))
             }
+            Effect::Wanted { token, by } => {
+                let waiter = self.request_name(by.order);
+                format!("{} is told that {waiter} waits", client(token.index))
+            }
         }
     }
 
-    fn message_in_words(&self, message: &Message<T::Credit>) -> String {
+    fn message_in_words(&self, message: &Message<T::Credit, T::Level>) -> String {
         let name = |order: &Order| self.request_name(*order);
         match message {
             Message::AskLimit { .. } => "AskLimit".into(),

@@ -282,7 +282,7 @@ fn breadth_first<T: ResourceType>(
 /// Does actions, with buffers that are used again. A panic of the owner is a fault like others.
 struct Mover<'a, T: ResourceType> {
     plan: &'a Plan<T>,
-    fx: Effects<T::Credit>,
+    fx: Effects<T>,
     links: Vec<LinkNumbers>,
 }
 

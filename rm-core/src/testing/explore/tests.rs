@@ -59,6 +59,7 @@ struct Semaphore<const STRICT: bool>;
 
 impl<const STRICT: bool> ResourceType for Semaphore<STRICT> {
     type Credit = Units<STRICT>;
+    type Level = Units<STRICT>;
 
     const ID: TypeId = TypeId(2000);
 

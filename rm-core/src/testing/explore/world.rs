@@ -13,13 +13,13 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::script::{self, Client, Place, Step, Tree};
-use crate::credit::Credit;
+use crate::credit::{Credit, Level};
 use crate::effect::{Effect, Effects};
 use crate::error::Denied;
 use crate::id::{LoanId, Order, PeerId, Token};
 use crate::message::Message;
 use crate::owner::view::Clocks;
-use crate::owner::{Owner, Request, Settings};
+use crate::owner::{Conversion, Owner, Request, Settings};
 use crate::resource::ResourceType;
 use crate::time::Time;
 
@@ -119,11 +119,15 @@ impl Channel {
     }
 }
 
+/// The messages under way in one direction, in the order in which they were sent.
+pub(super) type Queue<T> =
+    VecDeque<Message<<T as ResourceType>::Credit, <T as ResourceType>::Level>>;
+
 /// One state.
 #[derive(Debug)]
 pub(super) struct World<T: ResourceType> {
     pub(super) owners: Vec<Rc<Owner<T>>>,
-    pub(super) channels: Vec<Rc<VecDeque<Message<T::Credit>>>>,
+    pub(super) channels: Vec<Rc<Queue<T>>>,
     pub(super) clients: Vec<ClientState<T::Credit>>,
     /// The highest token of ended holds, by what they were asked as.
     pub(super) ended: Rc<Vec<(T::Credit, u64)>>,
@@ -206,7 +210,7 @@ impl<T: ResourceType> World<T> {
         &mut self,
         plan: &Plan<T>,
         action: Action,
-        fx: &mut Effects<T::Credit>,
+        fx: &mut Effects<T>,
     ) -> Result<usize, Fault> {
         let index = match action {
             Action::Client(client) => return Ok(self.step(plan, usize::from(client), fx)),
@@ -232,7 +236,7 @@ impl<T: ResourceType> World<T> {
     }
 
     /// A client's next step. Returns its node.
-    fn step(&mut self, plan: &Plan<T>, index: usize, fx: &mut Effects<T::Credit>) -> usize {
+    fn step(&mut self, plan: &Plan<T>, index: usize, fx: &mut Effects<T>) -> usize {
         let script = &plan.clients[index];
         let client = &mut self.clients[index];
         let step = client.next;
@@ -247,12 +251,8 @@ impl<T: ResourceType> World<T> {
             Step::Acquire { ask, try_only } => {
                 client.phase = Phase::Waiting;
                 let request = Request {
-                    token,
-                    order: plan.order(index, step),
-                    ask: ask.clone(),
                     try_only: *try_only,
-                    deadline: None,
-                    note: None,
+                    ..Request::new(token, plan.order(index, step), T::Level::of(ask))
                 };
                 owner.acquire(Time::ZERO, request, fx);
             }
@@ -281,7 +281,9 @@ impl<T: ResourceType> World<T> {
             },
             Step::Convert { to } => {
                 client.phase = Phase::Converting;
-                owner.convert(Time::ZERO, token, plan.order(index, step), to.clone(), fx);
+                let order = plan.order(index, step);
+                let conversion = Conversion::new(token, order, T::Level::of(to));
+                owner.convert(Time::ZERO, conversion, fx);
             }
             Step::Reduce { keep } => {
                 let fence = owner.reduce(Time::ZERO, token, keep, fx);
@@ -314,12 +316,13 @@ impl<T: ResourceType> World<T> {
         &mut self,
         plan: &Plan<T>,
         node: usize,
-        fx: &mut Effects<T::Credit>,
+        fx: &mut Effects<T>,
     ) -> Result<(), Fault> {
         for effect in fx.drain() {
             match effect {
                 Effect::Deny { token, why } => self.on_deny(plan, node, token, &why)?,
                 Effect::Grant { token, fence } => self.on_grant(plan, node, token, fence)?,
+                Effect::Leaving | Effect::Wanted { .. } => {}
                 Effect::Lost { .. } => {
                     return Err(Fault("a hold is lost though no session ended".into()));
                 }
@@ -439,7 +442,7 @@ impl<T: ResourceType> World<T> {
 
 /// What people call the mode that asks for this.
 pub(super) fn mode<T: ResourceType>(ask: &T::Credit, plan: &Plan<T>) -> &'static str {
-    T::mode_name(ask, &plan.capital)
+    T::mode_name(&T::Level::of(ask), &plan.capital)
 }
 
 /// The plans of all runs of a scenario.

@@ -204,6 +204,7 @@ struct Forgetful<const TICKS: bool>;
 
 impl<const TICKS: bool> ResourceType for Forgetful<TICKS> {
     type Credit = Units<SOUND>;
+    type Level = Units<SOUND>;
 
     const ID: TypeId = TypeId(9);
 

@@ -7,11 +7,11 @@ use super::clients::{Ask, Clients, halves};
 use super::oracle::Fault;
 use super::report::Group;
 use super::world::{Cause, World};
-use crate::credit::Credit;
+use crate::credit::{Credit, Level};
 use crate::error::Denied;
 use crate::id::{Class, Order, Party, Stamp, Token};
-use crate::owner::Request;
-use crate::resource::ResourceType;
+use crate::owner::{Conversion, Request};
+use crate::resource::{Lending, ResourceType};
 use crate::testing::history::{Record, What};
 use crate::time::Time;
 
@@ -66,7 +66,7 @@ impl<'a, T: ResourceType> Client<'a, T> {
             phase: Phase::Idle,
             turn: 0,
             round: 0,
-            asked: T::Credit::empty(),
+            asked: T::Level::of(&T::Credit::empty()),
             order: Order {
                 class: Class::New,
                 stamp: Stamp::default(),
@@ -144,7 +144,7 @@ impl<T: ResourceType> World<'_, T> {
         let random = &mut self.choices;
         let ask = match &kind.ask {
             Some(draw) => draw(random),
-            None => self.plan.capital.clone(),
+            None => T::Level::of(&self.plan.capital),
         };
         let try_only = random.percent(kind.tries);
         let patience = kind.deadline.draw(random);
@@ -172,12 +172,9 @@ impl<T: ResourceType> World<'_, T> {
             }
         }
         let request = Request {
-            token,
-            order,
-            ask,
             try_only,
             deadline: deadline.map(Time::from_nanos),
-            note: None,
+            ..Request::new(token, order, ask)
         };
         self.input(node, cause, |owner, now, fx| {
             owner.acquire(now, request, fx)
@@ -279,33 +276,41 @@ impl<T: ResourceType> World<'_, T> {
         let left = state.hold_left;
         let to = match &state.kind.change {
             Some(draw) => draw(&mut self.choices, &holds),
-            None => holds.clone(),
+            None => T::Level::of(&holds),
         };
-        if to == holds || to.is_empty() {
+        if to == T::Level::of(&holds) || to.is_zero() {
             self.enter(client, Phase::Holding);
             self.schedule_client(client, left, Act::Release);
             return Ok(());
         }
-        let (token, cause) = (self.token(client), self.cause(client));
-        if !holds.covers(&to) {
-            self.clients[client].try_only = false;
-            self.clients[client].deadline = None;
-            self.ask(client, to.clone(), Class::Convert, Phase::Converting);
-            let cancel = self.clients[client].kind.cancel.draw(&mut self.choices);
-            if let Some(after) = cancel {
-                self.schedule_client(client, after, Act::Cancel);
-            }
-            let order = self.clients[client].order;
-            return self.input(node, cause, |owner, now, fx| {
-                owner.convert(now, token, order, to, fx);
-            });
+        if let Some(keep) = to.draw_all(&holds) {
+            return self.reduce(client, keep);
         }
+        self.clients[client].try_only = false;
+        self.clients[client].deadline = None;
+        self.ask(client, to.clone(), Class::Convert, Phase::Converting);
+        let cancel = self.clients[client].kind.cancel.draw(&mut self.choices);
+        if let Some(after) = cancel {
+            self.schedule_client(client, after, Act::Cancel);
+        }
+        let (token, cause) = (self.token(client), self.cause(client));
+        let conversion = Conversion::new(token, self.clients[client].order, to);
+        self.input(node, cause, |owner, now, fx| {
+            owner.convert(now, conversion, fx);
+        })
+    }
+
+    fn reduce(&mut self, client: usize, to: T::Credit) -> Result<(), Fault> {
         self.note(|world| format!("{} reduces to {to:?}", world.client_name(client)));
-        self.oracle.on_end(&holds, self.clients[client].fence);
+        let state = &self.clients[client];
+        let (node, holds, left) = (state.node as usize, state.holds.clone(), state.hold_left);
+        self.oracle.on_end(&holds, state.fence);
         self.oracle.on_reduce(&to)?;
+        self.use_up(&holds.less(&to))?;
         self.clients[client].holds = to.clone();
         self.enter(client, Phase::Holding);
         self.schedule_client(client, left, Act::Release);
+        let (token, cause) = (self.token(client), self.cause(client));
         let fence = self.input(node, cause, |owner, now, fx| {
             owner.reduce(now, token, &to, fx)
         })?;
@@ -317,7 +322,8 @@ impl<T: ResourceType> World<'_, T> {
     fn release(&mut self, client: usize) -> Result<(), Fault> {
         self.note(|world| format!("{} releases", world.client_name(client)));
         self.record(client, What::Released);
-        self.end_hold(client);
+        let held = self.end_hold(client);
+        self.use_up(&held)?;
         let (token, cause) = (self.token(client), self.cause(client));
         let (node, kind) = (
             self.clients[client].node as usize,
@@ -338,10 +344,12 @@ impl<T: ResourceType> World<'_, T> {
         Ok(())
     }
 
-    fn end_hold(&mut self, client: usize) {
+    /// A hold ends. Returns what it was of.
+    fn end_hold(&mut self, client: usize) -> T::Credit {
         let state = &mut self.clients[client];
         let holds = core::mem::replace(&mut state.holds, T::Credit::empty());
         self.oracle.on_end(&holds, state.fence);
+        holds
     }
 
     pub(super) fn on_grant(
@@ -358,14 +366,18 @@ impl<T: ResourceType> World<'_, T> {
         });
         self.end_wait(client)?;
         let converts = self.clients[client].phase == Phase::Converting;
-        if converts {
-            self.end_hold(client);
-        }
+        let before = if converts {
+            self.end_hold(client)
+        } else {
+            T::Credit::empty()
+        };
         let owner = self.nodes[node].owner.as_ref();
         let hold = owner.and_then(|owner| owner.hold(token));
         let asked = &self.clients[client].asked;
         let holds = match hold {
-            Some(hold) if hold.credit == *asked && hold.fence == fence => hold.credit.clone(),
+            Some(hold) if T::Level::of(&hold.credit) == *asked && hold.fence == fence => {
+                hold.credit.clone()
+            }
             Some(_) | None => {
                 return Err(Fault(format!(
                     "{} is granted {asked:?}, and its owner has {hold:?}",
@@ -373,26 +385,24 @@ impl<T: ResourceType> World<'_, T> {
                 )));
             }
         };
+        self.use_up(&before.less(&holds))?;
         self.oracle.on_grant(&holds, fence)?;
+        let state = &mut self.clients[client];
+        (state.holds, state.fence) = (holds.clone(), fence);
         self.note_bypasses(client)?;
         self.note_wait(client, hops)?;
         let what = if converts {
-            What::Changed {
-                to: holds.clone(),
-                fence,
-            }
+            What::Changed { to: holds, fence }
         } else {
             What::Granted {
-                credit: holds.clone(),
+                credit: holds,
                 fence,
             }
         };
         self.record(client, what);
         self.enter(client, Phase::Holding);
-        let state = &mut self.clients[client];
-        (state.holds, state.fence) = (holds, fence);
         if converts {
-            let left = state.hold_left;
+            let left = self.clients[client].hold_left;
             self.schedule_client(client, left, Act::Release);
         } else {
             self.hold(client);
@@ -424,7 +434,9 @@ impl<T: ResourceType> World<'_, T> {
         // A `try` that nobody answers in time is busy.
         let waited = Duration::from_nanos(self.now - state.asked_at);
         let answered = waited < self.plan.settings.try_limit;
-        let is_alone = self.alone == Some(client as u32) && answered;
+        // What is used up is not asked back from where it is.
+        let is_alone =
+            T::LENDING == Lending::Loaned && self.alone == Some(client as u32) && answered;
         let group = &mut self.groups[state.group as usize].1;
         match (phase, why) {
             (Phase::Converting, Denied::WouldDeadlock { .. }) => group.deadlocked += 1,
@@ -500,7 +512,7 @@ impl<T: ResourceType> World<'_, T> {
     /// Who is passed by what is granted now.
     fn note_bypasses(&mut self, client: usize) -> Result<(), Fault> {
         let state = &self.clients[client];
-        for passed in self.oracle.passed_by(&state.asked, state.order) {
+        for passed in self.oracle.passed_by(&state.holds, state.order) {
             let passed = passed as usize;
             self.clients[passed].passed += 1;
             let other = &self.clients[passed];

@@ -12,7 +12,7 @@ use crate::resource::ResourceType;
 use crate::testing::random::Random;
 
 /// What a request asks for.
-pub(super) type Ask<T> = <T as ResourceType>::Credit;
+pub(super) type Ask<T> = <T as ResourceType>::Level;
 
 /// Draws what a request asks for.
 type DrawAsk<T> = Arc<dyn Fn(&mut Random) -> Ask<T> + Send + Sync>;

@@ -61,6 +61,7 @@
 //! # struct Semaphore;
 //! # impl ResourceType for Semaphore {
 //! #     type Credit = Units;
+//! #     type Level = Units;
 //! #     const ID: TypeId = TypeId(2000);
 //! #     const NAME: &'static str = "semaphore";
 //! #     fn capital(&self, _: &ResourceKey) -> Units { Units(3) }

@@ -6,9 +6,9 @@
 use core::marker::PhantomData;
 use std::collections::BTreeMap;
 
-use crate::credit::Credit;
+use crate::credit::{Credit, Level};
 use crate::id::Order;
-use crate::resource::ResourceType;
+use crate::resource::{Lending, ResourceType};
 
 /// What must not happen and did, in words.
 pub(super) struct Fault(pub(super) String);
@@ -22,7 +22,7 @@ pub(super) struct Oracle<T: ResourceType> {
     /// The highest token of ended holds of that much.
     ended: Vec<(T::Credit, u64)>,
     /// Who waits for that much.
-    waiting: Vec<(T::Credit, BTreeMap<Order, u32>)>,
+    waiting: Vec<(T::Level, BTreeMap<Order, u32>)>,
     resource_type: PhantomData<T>,
 }
 
@@ -49,8 +49,8 @@ impl<T: ResourceType> Oracle<T> {
         if let Some((other, _)) = self.held.iter().find(|(other, _)| conflicts(other)) {
             return Err(Fault(format!(
                 "two conflicting holds at once: {} is granted, and {} is held",
-                self.mode(credit),
-                self.mode(other)
+                self.mode(&T::Level::of(credit)),
+                self.mode(&T::Level::of(other))
             )));
         }
         let above =
@@ -58,8 +58,8 @@ impl<T: ResourceType> Oracle<T> {
         if let Some((other, highest)) = self.ended.iter().find(above) {
             return Err(Fault(format!(
                 "the token of this {}, {fence:#x}, is not above {highest:#x}, that of a {} that ended before",
-                self.mode(credit),
-                self.mode(other)
+                self.mode(&T::Level::of(credit)),
+                self.mode(&T::Level::of(other))
             )));
         }
         self.on_reduce(credit)
@@ -93,7 +93,7 @@ impl<T: ResourceType> Oracle<T> {
     }
 
     /// A request waits.
-    pub(super) fn on_wait(&mut self, ask: &T::Credit, order: Order, client: u32) {
+    pub(super) fn on_wait(&mut self, ask: &T::Level, order: Order, client: u32) {
         match self.waiting.iter_mut().find(|(other, _)| other == ask) {
             Some((_, orders)) => {
                 orders.insert(order, client);
@@ -105,7 +105,7 @@ impl<T: ResourceType> Oracle<T> {
     }
 
     /// It waits no more.
-    pub(super) fn on_outcome(&mut self, ask: &T::Credit, order: Order) {
+    pub(super) fn on_outcome(&mut self, ask: &T::Level, order: Order) {
         let place = self.waiting.iter().position(|(other, _)| other == ask);
         let place = place.expect("what has an outcome waited");
         self.waiting[place].1.remove(&order);
@@ -114,11 +114,16 @@ impl<T: ResourceType> Oracle<T> {
         }
     }
 
-    /// Who waits, is older than `order`, and conflicts with what it asked for.
-    pub(super) fn passed_by(&self, ask: &T::Credit, order: Order) -> Vec<u32> {
+    /// Who waits, is older than `order`, and asks for what conflicts with `credit`. Of credit that is used up every
+    /// node has its own, and there is no order among them.
+    pub(super) fn passed_by(&self, credit: &T::Credit, order: Order) -> Vec<u32> {
+        let conflicts = |ask: &T::Level| {
+            let asked = ask.draw(&self.capital);
+            T::LENDING == Lending::Loaned && asked.conflicts(credit, &self.capital)
+        };
         self.waiting
             .iter()
-            .filter(|(other, _)| other.conflicts(ask, &self.capital))
+            .filter(|(ask, _)| conflicts(ask))
             .flat_map(|(_, orders)| orders.range(..order).map(|(_, &client)| client))
             .collect()
     }
@@ -136,7 +141,7 @@ impl<T: ResourceType> Oracle<T> {
         all.into_iter().map(|(_, &client)| client).collect()
     }
 
-    pub(super) fn mode(&self, credit: &T::Credit) -> &'static str {
-        T::mode_name(credit, &self.capital)
+    pub(super) fn mode(&self, ask: &T::Level) -> &'static str {
+        T::mode_name(ask, &self.capital)
     }
 }

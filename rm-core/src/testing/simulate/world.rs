@@ -16,12 +16,12 @@ use super::clients::{Clients, Place};
 use super::oracle::{Fault, Oracle};
 use super::report::{Group, Report};
 use super::{Found, Plan, Sabotage};
-use crate::credit::Credit;
+use crate::credit::{Credit, Level};
 use crate::effect::{Effect, Effects};
 use crate::id::{Boot, Class, LoanId, NodeId, Order, Party, PeerId, Stamp};
 use crate::message::Message;
 use crate::owner::Owner;
-use crate::resource::ResourceType;
+use crate::resource::{Lending, ResourceType};
 use crate::stamp::HybridClock;
 use crate::testing::random::Random;
 use crate::testing::words;
@@ -29,6 +29,8 @@ use crate::time::Time;
 
 /// What the clocks that stamp requests show at the beginning, so that one may be behind.
 const CLOCK_START: u64 = 1 << 60;
+
+const FIRST_EPOCH: u32 = 1;
 
 /// The lists of owners with more debtors than this are not checked after every input.
 const DEBTORS_CHECKED: u64 = 64;
@@ -87,8 +89,8 @@ pub(super) struct Cause {
 
 /// A message under way.
 #[derive(Debug)]
-struct Mail<C> {
-    message: Message<C>,
+struct Mail<T: ResourceType> {
+    message: Message<T::Credit, T::Level>,
     cause: Cause,
     /// The highest stamp that its sender had seen.
     stamp: Stamp,
@@ -118,7 +120,7 @@ pub(super) struct World<'a, T: ResourceType> {
     sequence: u64,
     agenda: BinaryHeap<Scheduled>,
     pub(super) nodes: Vec<Node<T>>,
-    mail: Slab<Mail<T::Credit>>,
+    mail: Slab<Mail<T>>,
     pub(super) clients: Vec<Client<'a, T>>,
     pub(super) oracle: Oracle<T>,
     pub(super) report: Report<T::Credit>,
@@ -127,6 +129,11 @@ pub(super) struct World<'a, T: ResourceType> {
     network: Random,
     /// What clients draw from.
     pub(super) choices: Random,
+    /// What the root had to lend, in all epochs so far.
+    issued: T::Credit,
+    /// What of it was used up, or left behind in an epoch.
+    gone: T::Credit,
+    epoch: u32,
     /// Clients that wait or hold.
     pub(super) engaged: u32,
     /// Who asked last, if nobody else was there.
@@ -181,6 +188,9 @@ impl<'a, T: ResourceType> World<'a, T> {
             groups: vec![("deadlines", Group::default())],
             network,
             choices,
+            issued: T::opening(&plan.capital, FIRST_EPOCH),
+            gone: T::Credit::empty(),
+            epoch: FIRST_EPOCH,
             engaged: 0,
             alone: None,
             outcomes: 0,
@@ -255,6 +265,7 @@ impl<'a, T: ResourceType> World<'a, T> {
                 } => Some(self.deliver(debtor as usize, to_debtor, mail as usize)?),
             };
             if let Some(node) = acted {
+                self.enter_epoch(node)?;
                 self.check(node)?;
             }
         }
@@ -327,7 +338,7 @@ impl<'a, T: ResourceType> World<'a, T> {
         &mut self,
         node: usize,
         cause: Cause,
-        input: impl FnOnce(&mut Owner<T>, Time, &mut Effects<T::Credit>) -> R,
+        input: impl FnOnce(&mut Owner<T>, Time, &mut Effects<T>) -> R,
     ) -> Result<R, Fault> {
         let now = Time::from_nanos(self.now);
         let plan = self.plan;
@@ -345,9 +356,13 @@ impl<'a, T: ResourceType> World<'a, T> {
             );
         }
         for effect in fx.drain() {
-            if let Effect::Send { to, message } = effect {
-                self.send(node, to.0 as usize, cause, message)?;
-                continue;
+            match effect {
+                Effect::Send { to, message } => {
+                    self.send(node, to.0 as usize, cause, message)?;
+                    continue;
+                }
+                Effect::Leaving | Effect::Wanted { .. } => continue,
+                Effect::Deny { .. } | Effect::Grant { .. } | Effect::Lost { .. } => {}
             }
             self.outcomes += 1;
             let told = match self.plan.sabotage {
@@ -362,12 +377,12 @@ impl<'a, T: ResourceType> World<'a, T> {
         Ok(result)
     }
 
-    fn tell(&mut self, node: usize, cause: Cause, effect: &Effect<T::Credit>) -> Result<(), Fault> {
+    fn tell(&mut self, node: usize, cause: Cause, effect: &Effect<T>) -> Result<(), Fault> {
         match effect {
             Effect::Deny { token, why } => self.on_deny(node, *token, why),
             Effect::Grant { token, fence } => self.on_grant(node, *token, *fence, cause.hops),
             Effect::Lost { .. } => Err(Fault("a hold is lost though no session ended".into())),
-            Effect::Send { .. } => Ok(()),
+            Effect::Leaving | Effect::Send { .. } | Effect::Wanted { .. } => Ok(()),
         }
     }
 
@@ -376,7 +391,7 @@ impl<'a, T: ResourceType> World<'a, T> {
         node: usize,
         to: usize,
         cause: Cause,
-        message: Message<T::Credit>,
+        message: Message<T::Credit, T::Level>,
     ) -> Result<(), Fault> {
         let tree = &self.plan.tree;
         let to_debtor = to != 0 && to < tree.len() && tree.creditor(to) == node;
@@ -407,8 +422,7 @@ impl<'a, T: ResourceType> World<'a, T> {
         let at = self.now.saturating_add(delay).max(*clear);
         *clear = at;
         if let Some(credit) = message.credit().filter(|_| copies > 0) {
-            let both = link.under_way.join(credit);
-            link.under_way = both.ok_or_else(|| Fault("more is under way than fits".into()))?;
+            link.under_way = both(&link.under_way, credit)?;
         }
         for _ in 0..copies {
             let mail = self.mail.insert(Mail {
@@ -425,6 +439,33 @@ impl<'a, T: ResourceType> World<'a, T> {
                 mail: mail as u32,
             };
             self.schedule(at, event);
+        }
+        Ok(())
+    }
+
+    /// A root whose numbers or credit run out enters the next epoch.
+    fn enter_epoch(&mut self, node: usize) -> Result<(), Fault> {
+        let owner = self.nodes[node].owner.as_ref();
+        let Some(owner) = owner.filter(|owner| owner.needs_epoch()) else {
+            return Ok(());
+        };
+        self.epoch += 1;
+        let epoch = self.epoch;
+        if T::LENDING == Lending::UsedUp {
+            let left_behind = owner.cached().clone();
+            self.use_up(&left_behind)?;
+            let opening = T::opening(&self.plan.capital, epoch);
+            self.issued = both(&self.issued, &opening)?;
+        }
+        self.note(|_| format!("the root enters epoch {epoch}"));
+        let cause = Cause { hops: 0, group: 0 };
+        self.input(node, cause, |owner, now, fx| owner.on_epoch(now, epoch, fx))
+    }
+
+    /// Credit leaves the world, where a type says so of what a hold gives up.
+    pub(super) fn use_up(&mut self, credit: &T::Credit) -> Result<(), Fault> {
+        if T::LENDING == Lending::UsedUp {
+            self.gone = both(&self.gone, credit)?;
         }
         Ok(())
     }
@@ -480,9 +521,9 @@ impl<'a, T: ResourceType> World<'a, T> {
         Ok(())
     }
 
-    /// What is lent over a link is borrowed or under way.
+    /// What is lent over a link is borrowed or under way. What is given for good nobody keeps books of.
     fn check_link(&self, debtor: usize) -> Result<(), Fault> {
-        if debtor == 0 {
+        if debtor == 0 || T::LENDING == Lending::UsedUp {
             return Ok(());
         }
         let creditor = self.plan.tree.creditor(debtor);
@@ -502,17 +543,15 @@ impl<'a, T: ResourceType> World<'a, T> {
         )))
     }
 
-    /// Every unit is cached, held or under way, once.
+    /// Every unit that the root ever had is cached, held, under way or used up, once.
     fn check_sum(&mut self) -> Result<(), Fault> {
         self.summed_at = self.event;
         let mut total = self.oracle.held_total().clone();
-        let mut add = |credit: &T::Credit| match total.join(credit) {
-            Some(sum) => {
-                total = sum;
-                Ok(())
-            }
-            None => Err(Fault("there is more credit than fits".into())),
+        let mut add = |credit: &T::Credit| {
+            total = both(&total, credit)?;
+            Ok(())
         };
+        add(&self.gone)?;
         for node in &self.nodes {
             add(&node.under_way)?;
             if let Some(owner) = &node.owner {
@@ -520,19 +559,19 @@ impl<'a, T: ResourceType> World<'a, T> {
             }
         }
         // The root's credit is where it is, even if it never had to act.
-        if self.nodes[0].owner.is_none() || total == self.plan.capital {
+        if self.nodes[0].owner.is_none() || total == self.issued {
             return Ok(());
         }
         Err(Fault(format!(
             "the credit of all adds up to {total:?}, not to {:?}",
-            self.plan.capital
+            self.issued
         )))
     }
 
     /// Nothing is under way: no request waits that the free credit of the world, taken in order, would cover, and
     /// no `try` is undecided.
     fn check_progress(&self) -> Result<(), Fault> {
-        let mut free = self.plan.capital.less(self.oracle.held_total());
+        let mut free = self.issued.less(self.oracle.held_total());
         for client in self.oracle.waiting() {
             let state = &self.clients[client as usize];
             let name = self.client_name(client as usize);
@@ -541,13 +580,14 @@ impl<'a, T: ResourceType> World<'a, T> {
                     "all is quiet, and the try of {name} is undecided"
                 )));
             }
-            let need = state.asked.less(&state.holds);
-            if free.covers(&need) {
+            // What is used up is not asked back from where it is.
+            let need = state.asked.beyond(&T::Level::of(&state.holds));
+            if T::LENDING == Lending::Loaned && need.draw_all(&free).is_some() {
                 return Err(Fault(format!(
                     "all is quiet, and {name} waits for {need:?} though {free:?} is free in the world"
                 )));
             }
-            free = free.less(&need);
+            free = free.less(&need.draw(&free));
         }
         Ok(())
     }
@@ -614,9 +654,14 @@ impl<'a, T: ResourceType> World<'a, T> {
         }
     }
 
-    fn in_words(&self, message: &Message<T::Credit>) -> String {
+    fn in_words(&self, message: &Message<T::Credit, T::Level>) -> String {
         words::of_message(message, &request_name)
     }
+}
+
+fn both<C: Credit>(one: &C, other: &C) -> Result<C, Fault> {
+    let sum = one.join(other);
+    sum.ok_or_else(|| Fault(format!("there is {other:?} twice, or more than fits")))
 }
 
 fn request_name(order: &Order) -> String {
@@ -627,7 +672,7 @@ fn new_owner<T: ResourceType>(plan: &Plan<T>, node: usize) -> Box<Owner<T>> {
     let (settings, capital) = (Arc::clone(&plan.settings), plan.capital.clone());
     let loan = LoanId::default();
     if node == 0 {
-        return Box::new(Owner::root(settings, capital, 1, 0, loan));
+        return Box::new(Owner::root(settings, capital, FIRST_EPOCH, 0, loan));
     }
     let mut owner = Owner::debtor(settings, capital, 0, loan);
     let creditor = PeerId(plan.tree.creditor(node) as u64);
