@@ -9,6 +9,7 @@
 
 use std::time::{Duration, Instant};
 
+use rm_core::policy::Policy;
 use rm_core::testing::simulate::{Clients, Group, Report, Simulation, Span, Tree};
 use rm_rwlock::{RwCredit, RwLockType};
 
@@ -36,17 +37,27 @@ fn main() {
             println!("{}", row(nodes, arity));
         }
     }
-    println!();
-    println!("| debtors | write over caches, each debtor | request while a write collects |");
+    println!("\n| debtors | a read each, `Exact` | a read each, `Slice` | `Max` |");
+    println!("|---|---|---|---|");
+    for debtors in [10, 100, 300, 1_000] {
+        let tree = Tree::star(debtors);
+        let policies = [Policy::Exact, Policy::default(), Policy::Max];
+        let [exact, slice, max] = policies.map(|policy| {
+            let report = run(&tree, policy, [one_read_each()]);
+            cost(report.group("read"))
+        });
+        println!("| {debtors} | {exact} | {slice} | {max} |");
+    }
+    println!("\n| debtors | write over caches, each debtor | request while a write collects |");
     println!("|---|---|---|");
     for debtors in [1_000, 10_000, 100_000] {
         let tree = Tree::star(debtors);
+        let (reads, _) = timed(|| run(&tree, Policy::Exact, [one_read_each()]));
         let (alone, writes) = timed(|| over_caches(&tree, 0));
         let (late, _) = timed(|| over_caches(&tree, LATE));
-        let (reads, _) = timed(|| run(&tree, [one_read_each()]));
+        assert_eq!(writes.group("last write").messages, 2 * debtors as u64);
         let each = alone.saturating_sub(reads) / debtors as u32;
         let request = late.saturating_sub(alone) / LATE;
-        assert_eq!(writes.group("last write").messages, 2 * debtors as u64);
         println!("| {debtors} | {each:.1?} | {request:.1?} |");
     }
 }
@@ -68,8 +79,8 @@ fn row(nodes: usize, arity: usize) -> String {
     };
     let far = nodes - 1;
     let read = Clients::at(far).asking(|_| RwCredit::READ).rounds(1);
-    let first_read = run(&tree, [read]);
-    let first_write = run(&tree, [Clients::at(far).rounds(1)]);
+    let first_read = run(&tree, Policy::default(), [read]);
+    let first_write = run(&tree, Policy::default(), [Clients::at(far).rounds(1)]);
     format!(
         "| {nodes} | {arity} | {} | {} | {} | {} | {} |",
         tree.depth(far),
@@ -88,7 +99,7 @@ fn one_read_each() -> Clients<RwLockType> {
 }
 
 /// Every node reads once, and keeps a share; then the last one writes. One reader holds for long, and meanwhile so
-/// many readers ask at a node that has given its share back.
+/// many readers ask at its node. `Exact`, so that all have a share and nobody more.
 fn over_caches(tree: &Tree, late: u32) -> Report<RwCredit> {
     let write = Clients::at(tree.len() - 1)
         .called("last write")
@@ -107,18 +118,18 @@ fn over_caches(tree: &Tree, late: u32) -> Report<RwCredit> {
     let readers = read()
         .each(late)
         .starting(Span::between(21 * PAUSE, 29 * PAUSE));
-    run(tree, [one_read_each(), write, holder, readers])
+    run(
+        tree,
+        Policy::Exact,
+        [one_read_each(), write, holder, readers],
+    )
 }
 
-/// Two nodes in different branches write in turn, after each has written once.
+/// The last node and one as far away as can be write in turn, after each has written once.
 fn taking_turns(tree: &Tree) -> Report<RwCredit> {
-    // The last node, and the end of the first branch.
     let last = tree.len() - 1;
-    let is_first_below = |node: &usize, creditor: usize| tree.creditor(*node) == creditor;
-    let next = |&node: &usize| (node + 1..=last).find(|below| is_first_below(below, node));
-    let first = std::iter::successors(Some(1), next)
-        .last()
-        .expect("it has a member");
+    let other = (1..last).max_by_key(|&node| tree.distance(node, last));
+    let first = other.expect("there are more than two nodes");
     let write = |node, start| Clients::at(node).called("once").starting(start).rounds(1);
     let turns = |node, start| {
         let turns = Clients::at(node).called("turn").starting(start);
@@ -130,11 +141,15 @@ fn taking_turns(tree: &Tree) -> Report<RwCredit> {
         turns(first, 3 * PAUSE),
         turns(last, 4 * PAUSE),
     ];
-    run(tree, clients)
+    run(tree, Policy::default(), clients)
 }
 
-fn run<const N: usize>(tree: &Tree, clients: [Clients<RwLockType>; N]) -> Report<RwCredit> {
-    let simulation = Simulation::new(&RwLockType::default(), tree.clone());
+fn run<const N: usize>(
+    tree: &Tree,
+    policy: Policy,
+    clients: [Clients<RwLockType>; N],
+) -> Report<RwCredit> {
+    let simulation = Simulation::new(&RwLockType::default(), tree.clone()).policy(policy);
     let simulation = clients.into_iter().fold(simulation, Simulation::clients);
     let simulation = simulation.until(3 * TURNS as u32 * PAUSE).seed(1);
     simulation

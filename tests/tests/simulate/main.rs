@@ -7,6 +7,7 @@ mod histories;
 mod liveness;
 mod rw_lock;
 mod semaphore;
+mod tickets;
 
 use std::time::Duration;
 

@@ -15,7 +15,6 @@ use super::world::{Action, Actions, Fault, Plan, World};
 use crate::effect::Effects;
 use crate::owner::view::LinkNumbers;
 use crate::resource::ResourceType;
-use crate::testing::panic_text;
 
 /// How far a search goes.
 #[derive(Clone, Copy, Debug)]
@@ -323,8 +322,13 @@ impl<'a, T: ResourceType> Mover<'a, T> {
 
 /// Makes a panic a fault.
 pub(super) fn without_panic<R>(act: impl FnOnce() -> Result<R, Fault>) -> Result<R, Fault> {
-    catch_unwind(AssertUnwindSafe(act))
-        .unwrap_or_else(|panic| Err(Fault(format!("panic: {}", panic_text(&*panic)))))
+    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("no text");
+        Err(Fault(format!("panic: {text}")))
+    })
 }
 
 /// A set of states. They are hashes already.

@@ -339,7 +339,13 @@ impl<T: ResourceType> World<'_, T> {
         })?;
         if self.choices.percent(kind.return_spare) {
             self.note(|_| format!("node {node} returns what is spare"));
-            self.input(node, cause, |owner, now, fx| owner.return_spare(now, fx))?;
+            let dropped = self.input(node, cause, |owner, now, fx| {
+                let before = owner.cached().clone();
+                owner.return_spare(now, fx);
+                before.less(owner.cached())
+            })?;
+            // What is given for good is not returned but dropped.
+            self.use_up(&dropped)?;
         }
         Ok(())
     }

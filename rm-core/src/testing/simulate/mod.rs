@@ -85,6 +85,7 @@
 //! ```
 
 mod act;
+mod checks;
 mod clients;
 mod oracle;
 mod report;

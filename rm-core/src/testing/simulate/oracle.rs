@@ -86,6 +86,10 @@ impl<T: ResourceType> Oracle<T> {
         if self.held[place].1 == 0 {
             self.held.swap_remove(place);
         }
+        if T::LENDING == Lending::UsedUp {
+            // Nobody will ever hold any of it again.
+            return;
+        }
         match self.ended.iter_mut().find(|(other, _)| other == credit) {
             Some((_, highest)) => *highest = fence.max(*highest),
             None => self.ended.push((credit.clone(), fence)),

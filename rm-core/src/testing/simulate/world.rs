@@ -1,4 +1,4 @@
-//! The event loop: owners, links and the agenda, and the checks after each event.
+//! The event loop: owners, links and the agenda.
 //!
 //! An owner comes to be at the first input that reaches its node, so a node that has nothing to do with the
 //! resource costs about a hundred bytes and no time.
@@ -11,12 +11,12 @@ use std::sync::Arc;
 
 use slab::Slab;
 
-use super::act::{Act, Client, Phase};
+use super::act::{Act, Client};
 use super::clients::{Clients, Place};
 use super::oracle::{Fault, Oracle};
 use super::report::{Group, Report};
 use super::{Found, Plan, Sabotage};
-use crate::credit::{Credit, Level};
+use crate::credit::Credit;
 use crate::effect::{Effect, Effects};
 use crate::id::{Boot, Class, LoanId, NodeId, Order, Party, PeerId, Stamp};
 use crate::message::Message;
@@ -31,9 +31,6 @@ use crate::time::Time;
 const CLOCK_START: u64 = 1 << 60;
 
 const FIRST_EPOCH: u32 = 1;
-
-/// The lists of owners with more debtors than this are not checked after every input.
-const DEBTORS_CHECKED: u64 = 64;
 
 /// Something that will happen.
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +98,7 @@ struct Mail<T: ResourceType> {
 pub(super) struct Node<T: ResourceType> {
     pub(super) owner: Option<Box<Owner<T>>>,
     /// The credit under way on the link, in both directions.
-    under_way: T::Credit,
+    pub(super) under_way: T::Credit,
     /// Nothing arrives over the link before: up, and down.
     clear: [u64; 2],
     clock: HybridClock,
@@ -109,14 +106,14 @@ pub(super) struct Node<T: ResourceType> {
     /// When its next deadline is on the agenda.
     timer: u64,
     pub(super) first_client: u32,
-    debtors: u32,
+    pub(super) debtors: u32,
 }
 
 /// One run.
 pub(super) struct World<'a, T: ResourceType> {
     pub(super) plan: &'a Plan<T>,
     pub(super) now: u64,
-    event: u64,
+    pub(super) event: u64,
     sequence: u64,
     agenda: BinaryHeap<Scheduled>,
     pub(super) nodes: Vec<Node<T>>,
@@ -130,9 +127,9 @@ pub(super) struct World<'a, T: ResourceType> {
     /// What clients draw from.
     pub(super) choices: Random,
     /// What the root had to lend, in all epochs so far.
-    issued: T::Credit,
+    pub(super) issued: T::Credit,
     /// What of it was used up, or left behind in an epoch.
-    gone: T::Credit,
+    pub(super) gone: T::Credit,
     epoch: u32,
     /// Clients that wait or hold.
     pub(super) engaged: u32,
@@ -141,10 +138,10 @@ pub(super) struct World<'a, T: ResourceType> {
     /// Outcomes so far.
     outcomes: u64,
     /// The links that this event used, by their debtors.
-    used: Vec<u32>,
+    pub(super) used: Vec<u32>,
     /// After which event the whole was last summed up, and last looked at while all was quiet.
-    summed_at: u64,
-    looked_at: u64,
+    pub(super) summed_at: u64,
+    pub(super) looked_at: u64,
     trace_from: u64,
     trace: String,
 }
@@ -491,156 +488,6 @@ impl<'a, T: ResourceType> World<'a, T> {
         self.mail.is_empty()
     }
 
-    /// What is looked at as a whole is looked at once in so many events.
-    fn world_size(&self) -> u64 {
-        // The smallest are looked at as a whole after every few events.
-        self.nodes.len().max(self.oracle.waits()) as u64 / 8
-    }
-
-    /// After an event in which `node` acted.
-    fn check(&mut self, node: usize) -> Result<(), Fault> {
-        let place = &self.nodes[node];
-        let sparse = u64::from(place.debtors) / DEBTORS_CHECKED;
-        if let Some(owner) = &place.owner
-            && self.event.is_multiple_of(1 + sparse)
-        {
-            owner.check();
-        }
-        self.used.push(node as u32);
-        while let Some(debtor) = self.used.pop() {
-            self.check_link(debtor as usize)?;
-        }
-        if self.event - self.summed_at >= self.world_size() {
-            self.check_sum()?;
-        }
-        if self.is_quiet() && self.event - self.looked_at >= self.world_size() {
-            self.looked_at = self.event;
-            self.check_progress()?;
-            self.check_nothing_left_over()?;
-        }
-        Ok(())
-    }
-
-    /// What is lent over a link is borrowed or under way. What is given for good nobody keeps books of.
-    fn check_link(&self, debtor: usize) -> Result<(), Fault> {
-        if debtor == 0 || T::LENDING == Lending::UsedUp {
-            return Ok(());
-        }
-        let creditor = self.plan.tree.creditor(debtor);
-        let empty = T::Credit::empty();
-        let peer = PeerId(debtor as u64);
-        let lender = self.nodes[creditor].owner.as_ref();
-        let lent = lender.and_then(|owner| owner.loan(peer)).unwrap_or(&empty);
-        let link = &self.nodes[debtor];
-        let borrowed = link.owner.as_ref().map_or(&empty, |owner| owner.borrowed());
-        if borrowed.join(&link.under_way).as_ref() == Some(lent) {
-            return Ok(());
-        }
-        Err(Fault(format!(
-            "the books disagree: node {creditor} has lent node {debtor} {lent:?}, which has {borrowed:?}, and \
-             {:?} is under way",
-            link.under_way
-        )))
-    }
-
-    /// Every unit that the root ever had is cached, held, under way or used up, once.
-    fn check_sum(&mut self) -> Result<(), Fault> {
-        self.summed_at = self.event;
-        let mut total = self.oracle.held_total().clone();
-        let mut add = |credit: &T::Credit| {
-            total = both(&total, credit)?;
-            Ok(())
-        };
-        add(&self.gone)?;
-        for node in &self.nodes {
-            add(&node.under_way)?;
-            if let Some(owner) = &node.owner {
-                add(owner.cached())?;
-            }
-        }
-        // The root's credit is where it is, even if it never had to act.
-        if self.nodes[0].owner.is_none() || total == self.issued {
-            return Ok(());
-        }
-        Err(Fault(format!(
-            "the credit of all adds up to {total:?}, not to {:?}",
-            self.issued
-        )))
-    }
-
-    /// Nothing is under way: no request waits that the free credit of the world, taken in order, would cover, and
-    /// no `try` is undecided.
-    fn check_progress(&self) -> Result<(), Fault> {
-        let mut free = self.issued.less(self.oracle.held_total());
-        for client in self.oracle.waiting() {
-            let state = &self.clients[client as usize];
-            let name = self.client_name(client as usize);
-            if state.try_only {
-                return Err(Fault(format!(
-                    "all is quiet, and the try of {name} is undecided"
-                )));
-            }
-            // What is used up is not asked back from where it is.
-            let need = state.asked.beyond(&T::Level::of(&state.holds));
-            if T::LENDING == Lending::Loaned && need.draw_all(&free).is_some() {
-                return Err(Fault(format!(
-                    "all is quiet, and {name} waits for {need:?} though {free:?} is free in the world"
-                )));
-            }
-            free = free.less(&need.draw(&free));
-        }
-        Ok(())
-    }
-
-    /// Nothing more will happen: nobody waits, and nothing of any request is left.
-    fn check_end(&mut self) -> Result<(), Fault> {
-        if let Some(client) = self.clients.iter().position(|c| c.phase != Phase::Idle) {
-            let (name, phase) = (self.client_name(client), self.clients[client].phase);
-            return Err(Fault(format!(
-                "nothing more can happen, and {name} is still {phase:?}"
-            )));
-        }
-        self.check_sum()?;
-        for (node, place) in self.nodes.iter().enumerate() {
-            self.check_link(node)?;
-            if let Some(owner) = &place.owner {
-                owner.check();
-            }
-        }
-        self.check_nothing_left_over()
-    }
-
-    /// Nothing is under way: no want, reservation or recall of a request that is over.
-    fn check_nothing_left_over(&self) -> Result<(), Fault> {
-        let is_over = |order: &Order| {
-            let asker = self.clients.get(order.seq as u32 as usize);
-            !asker.is_some_and(|asker| asker.waits_in(*order))
-        };
-        let owners = self.nodes.iter().enumerate();
-        for (node, owner) in owners.filter_map(|(node, n)| Some((node, n.owner.as_ref()?))) {
-            let fault = |what: &str, order: Order| {
-                let whose = request_name(&order);
-                Err(Fault(format!(
-                    "all is quiet, and node {node} still {what} {whose}, which is over"
-                )))
-            };
-            if let Some(waiting) = owner.waiting().find(|waiting| is_over(&waiting.order)) {
-                return fault("collects for", waiting.order);
-            }
-            if let Some((order, _)) = owner.standing_wants().find(|(order, _)| is_over(order)) {
-                return fault("has a want standing for", order);
-            }
-            let borrowed = owner.borrowed();
-            let mut steps = owner.recall_steps();
-            if let Some(step) =
-                steps.find(|step| is_over(&step.order) && !step.keep.covers(borrowed))
-            {
-                return fault("gives way to", step.order);
-            }
-        }
-        Ok(())
-    }
-
     pub(super) fn client_name(&self, client: usize) -> String {
         format!("client {client} at node {}", self.clients[client].node)
     }
@@ -659,12 +506,12 @@ impl<'a, T: ResourceType> World<'a, T> {
     }
 }
 
-fn both<C: Credit>(one: &C, other: &C) -> Result<C, Fault> {
+pub(super) fn both<C: Credit>(one: &C, other: &C) -> Result<C, Fault> {
     let sum = one.join(other);
     sum.ok_or_else(|| Fault(format!("there is {other:?} twice, or more than fits")))
 }
 
-fn request_name(order: &Order) -> String {
+pub(super) fn request_name(order: &Order) -> String {
     format!("client {}'s #{}", order.seq as u32, order.seq >> 32)
 }
 
