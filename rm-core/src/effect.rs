@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::error::{Denied, LostReason};
 use crate::id::{Note, Order, PeerId, Token};
 use crate::message::Message;
+use crate::policy::Decision;
 use crate::resource::ResourceType;
 
 /// One thing to do.
@@ -64,10 +65,12 @@ pub struct Conflict {
     pub note: Option<Arc<Note>>,
 }
 
-/// A list of effects that the caller owns.
+/// A list of effects that the caller owns, and a tally of what policies decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effects<T: ResourceType> {
     list: Vec<Effect<T>>,
+    /// Small, since every resource keeps one: it is taken after each input.
+    decided: [u16; Decision::ALL.len()],
 }
 
 impl<T: ResourceType> Default for Effects<T> {
@@ -80,7 +83,10 @@ impl<T: ResourceType> Effects<T> {
     /// An empty list.
     #[must_use]
     pub const fn new() -> Self {
-        Self { list: Vec::new() }
+        Self {
+            list: Vec::new(),
+            decided: [0; Decision::ALL.len()],
+        }
     }
 
     /// Whether there is nothing to do.
@@ -98,6 +104,20 @@ impl<T: ResourceType> Effects<T> {
     /// Takes all there is to do, in order.
     pub fn drain(&mut self) -> impl Iterator<Item = Effect<T>> + '_ {
         self.list.drain(..)
+    }
+
+    /// Takes the tally: what was decided since it was last taken, and how often.
+    pub fn take_decisions(&mut self) -> impl Iterator<Item = (Decision, u64)> + use<T> {
+        let decided = core::mem::take(&mut self.decided);
+        Decision::ALL
+            .into_iter()
+            .map(move |decision| (decision, u64::from(decided[decision as usize])))
+            .filter(|&(_, count)| count > 0)
+    }
+
+    pub(crate) const fn decided(&mut self, decision: Decision) {
+        let count = &mut self.decided[decision as usize];
+        *count = count.saturating_add(1);
     }
 
     pub(crate) fn push(&mut self, effect: Effect<T>) {

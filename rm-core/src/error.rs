@@ -73,6 +73,11 @@ pub enum PeerMisbehaved {
     /// A return of more than was lent.
     #[error("returned more than it borrowed")]
     ReturnAboveLoan,
+    /// A value larger than allowed.
+    #[error(
+        "sent a value that is larger than this node allows: give all nodes the same value_bytes_max"
+    )]
+    ValueTooLarge,
     /// A creditor's message from somebody who is not the creditor, or the other way round.
     #[error("sent a message that only the other side of a loan may send")]
     WrongDirection,

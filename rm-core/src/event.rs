@@ -86,4 +86,11 @@ pub enum Event<T: ResourceType> {
         /// The new one.
         new: Token,
     },
+    /// A holder of everything writes the value. If it may not, nothing happens.
+    WriteValue {
+        /// Which hold.
+        token: Token,
+        /// What.
+        bytes: Box<[u8]>,
+    },
 }

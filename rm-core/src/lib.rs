@@ -26,3 +26,4 @@ pub mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod time;
+pub mod value;

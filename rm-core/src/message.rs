@@ -13,6 +13,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::id::{LoanId, Note, Order, Party, Version};
+use crate::value::Value;
 
 /// The most blockers that a refusal names.
 pub const BLOCKERS_MAX: usize = 8;
@@ -71,6 +72,8 @@ pub enum Message<C, L = C> {
         delta: C,
         /// The highest fencing number the debtor has seen.
         fence: u64,
+        /// The value, where the creditor does not know it yet.
+        value: Option<Arc<Value>>,
     },
     /// Debtor to creditor: forget that want.
     Unwant {
@@ -117,6 +120,8 @@ pub struct Grant<C> {
     pub fence: u64,
     /// No token above it.
     pub limit: u64,
+    /// The value, where the grant opens the loan and there is one.
+    pub value: Option<Arc<Value>>,
 }
 
 /// The recall register: steps by order, each asking for no less than the one before.
@@ -256,16 +261,23 @@ impl<C, L> Message<C, L> {
                 steps: map_steps(grant.steps, &mut f)?,
                 fence: grant.fence,
                 limit: grant.limit,
+                value: grant.value,
             }),
             Self::Limit { loan, limit } => Message::Limit { loan, limit },
             Self::Recall { loan, steps } => Message::Recall {
                 loan,
                 steps: map_steps(steps, &mut f)?,
             },
-            Self::Return { loan, delta, fence } => Message::Return {
+            Self::Return {
+                loan,
+                delta,
+                fence,
+                value,
+            } => Message::Return {
                 loan,
                 delta: f(delta)?,
                 fence,
+                value,
             },
             Self::Unwant { order } => Message::Unwant { order },
             Self::Want(want) => Message::Want(Want {

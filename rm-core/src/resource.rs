@@ -5,6 +5,7 @@ use core::hash::Hash;
 
 use crate::credit::{Credit, Level};
 use crate::id::{ResourceKey, TypeId};
+use crate::policy::Policy;
 
 /// A kind of resource.
 ///
@@ -44,6 +45,15 @@ pub trait ResourceType: Clone + Debug + Eq + Hash + Send + Sync + 'static {
     fn runs_low(left: &Self::Credit, opening: &Self::Credit) -> bool {
         let _ = opening;
         left.is_empty()
+    }
+
+    /// How much is granted beyond what was asked of the resource `key`; `None`: as the domain has it for all.
+    ///
+    /// It may differ from node to node. What the domain is told for this type goes before it
+    /// ([`DomainSettings::policies`](crate::front::DomainSettings::policies)).
+    fn policy(&self, key: &ResourceKey) -> Option<Policy> {
+        let _ = key;
+        None
     }
 
     /// Whether a hold of what was asked moves the fencing clock: whether it conflicts with its own kind.

@@ -13,14 +13,17 @@ use rm_core::front::{
     Acquire, Ask, Domain, DomainSettings, Handle, Held, Host, Patience, Role, Trust,
 };
 use rm_core::id::{Class, LoanId, Order, Party, PeerId, ResourceKey, Stamp, TypeId, Version};
-use rm_core::message::{Grant, Message, Steps};
+use rm_core::message::{Grant, Message, Steps, Want};
 use rm_core::owner::Settings;
+use rm_core::policy::{Decision, Policy};
 use rm_core::resource::ResourceType;
 use rm_core::session::packet::Item;
 use rm_core::time::Time;
+use rm_core::value::Value;
 use rm_rwlock::{RwCredit, RwLockType};
 
 const CREDITOR: PeerId = PeerId(1);
+const DEBTOR: PeerId = PeerId(2);
 const ROOT: Role = Role::Root {
     epoch: 1,
     grace: false,
@@ -39,6 +42,29 @@ impl ResourceType for Mutual {
     fn capital(&self, _: &ResourceKey) -> RwCredit {
         RwCredit::READ
     }
+}
+
+/// A type of 8 shares that says of one resource how it is lent.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Pool;
+
+impl ResourceType for Pool {
+    type Credit = RwCredit;
+    type Level = RwCredit;
+    const ID: TypeId = TypeId(2002);
+    const NAME: &'static str = "pool";
+
+    fn capital(&self, _: &ResourceKey) -> RwCredit {
+        shares(8)
+    }
+
+    fn policy(&self, key: &ResourceKey) -> Option<Policy> {
+        (key.as_bytes() == b"exact").then_some(Policy::Exact)
+    }
+}
+
+const fn shares(shares: u64) -> RwCredit {
+    RwCredit { shares, intent: 0 }
 }
 
 /// A clock that is set by hand, and what was said to peers.
@@ -79,7 +105,8 @@ fn domain(role: Role, change: impl FnOnce(&mut DomainSettings)) -> (Domain, Arc<
     let desk = Arc::new(Desk::default());
     let domain = Domain::new(settings, role, Arc::clone(&desk) as Arc<dyn Host>)
         .with_type(RwLockType::default())
-        .with_type(Mutual);
+        .with_type(Mutual)
+        .with_type(Pool);
     (domain, desk)
 }
 
@@ -109,13 +136,31 @@ fn now_or_never<T: ResourceType<Credit = RwCredit, Level = RwCredit>>(
 }
 
 /// A grant of `credit` of the RW lock `name`.
-fn grant(name: &str, credit: RwCredit) -> Item {
-    let order = Order {
+fn want(name: &str, level: RwCredit) -> Item {
+    Item {
+        type_id: RwLockType::ID,
+        key: key(name),
+        message: Message::Want(Want {
+            order: order(),
+            version: Version(1),
+            level: Opaque::of(&level),
+            try_only: false,
+            deadline: None,
+            note: None,
+        }),
+    }
+}
+
+fn order() -> Order {
+    Order {
         class: Class::New,
         stamp: Stamp(0),
         party: Party::default(),
         seq: 0,
-    };
+    }
+}
+
+fn grant(name: &str, credit: RwCredit) -> Item {
     Item {
         type_id: RwLockType::ID,
         key: key(name),
@@ -124,12 +169,13 @@ fn grant(name: &str, credit: RwCredit) -> Item {
                 epoch: 1,
                 counter: 1,
             },
-            order,
+            order: order(),
             version: Version(1),
             delta: Opaque::of(&credit),
             steps: Steps::new(),
             fence: 2,
             limit: 100,
+            value: None,
         }),
     }
 }
@@ -163,6 +209,56 @@ fn a_grant_that_there_is_no_room_for_goes_back() {
     };
     assert!(matches!(item.message, Message::Return { .. }), "{item:?}");
     assert_eq!(item.key, key("y"));
+}
+
+#[test]
+fn a_doubt_outlives_the_resource_that_it_is_about() {
+    let (domain, _) = domain(ROOT, |_| {});
+    let all = RwLockType::default().capital(&key("x"));
+    let wanted = domain.deliver(DEBTOR, want("x", all));
+    wanted.expect("no misbehaviour");
+    domain.on_debtor_down(DEBTOR);
+    domain.sweep();
+    assert_eq!(domain.totals().resources, 0);
+    let lock: Handle<RwLockType> = domain.resource(&key("x")).expect("room");
+    let reader = now_or_never(lock, RwCredit::READ).expect("free");
+    let value = reader.value().expect("held");
+    assert_eq!(value.as_deref(), Some(&Value::unknown()));
+}
+
+#[test]
+fn a_root_with_a_former_life_knows_no_value_and_says_so() {
+    let (domain, _) = domain(ROOT, |_| {});
+    domain.doubt_values();
+    let lock: Handle<RwLockType> = domain.resource(&key("x")).expect("room");
+    let all = *lock.capital();
+    let writer = now_or_never(lock, all).expect("free");
+    assert_eq!(
+        writer.value().expect("held").as_deref(),
+        Some(&Value::unknown())
+    );
+    writer.set_value(b"v").expect("held");
+    assert!(
+        !writer
+            .value()
+            .expect("held")
+            .expect("written")
+            .is_doubtful()
+    );
+}
+
+#[test]
+fn a_resource_with_a_value_stays_until_the_value_is_empty() {
+    let (domain, _) = domain(ROOT, |_| {});
+    for (bytes, resources) in [(&b"v"[..], 1), (b"", 0)] {
+        let lock: Handle<RwLockType> = domain.resource(&key("x")).expect("room");
+        let all = *lock.capital();
+        let writer = now_or_never(lock, all).expect("free");
+        writer.set_value(bytes).expect("held");
+        drop(writer);
+        domain.sweep();
+        assert_eq!(domain.totals().resources, resources);
+    }
 }
 
 #[test]
@@ -231,4 +327,48 @@ fn a_crowded_debtor_sends_home_what_is_too_much_and_no_more() {
     assert_eq!(desk.said().len(), 2);
     domain.sweep();
     assert_eq!(domain.totals().resources, 3);
+}
+
+/// What a root that has these settings lends of a pool to a debtor that asks for one share.
+fn lent_of(name: &str, change: impl FnOnce(&mut DomainSettings)) -> (RwCredit, u64) {
+    let (domain, desk) = domain(ROOT, change);
+    let want = Want {
+        order: Order {
+            class: Class::New,
+            stamp: Stamp(1),
+            party: Party::default(),
+            seq: 1,
+        },
+        version: Version(1),
+        level: Opaque::of(&shares(1)),
+        try_only: false,
+        deadline: None,
+        note: None,
+    };
+    let item = Item {
+        type_id: Pool::ID,
+        key: key(name),
+        message: Message::Want(want),
+    };
+    domain.deliver(PeerId(7), item).expect("a correct peer");
+    let said = desk.said();
+    let [(_, Item { message, .. })] = &said[..] else {
+        panic!("one answer: {said:?}");
+    };
+    let Message::Grant(grant) = message else {
+        panic!("a grant: {message:?}");
+    };
+    let extras = domain.totals().decisions.count(Decision::ExtraGranted);
+    (grant.delta.read().expect("credit of the pool"), extras)
+}
+
+#[test]
+fn the_policy_is_the_domain_s_for_the_type_else_the_type_s_for_the_resource_else_the_domain_s() {
+    let halves = |settings: &mut DomainSettings| settings.owner.policy = Policy::slice(2);
+    assert_eq!(lent_of("any", halves), (shares(1 + 3), 1));
+    assert_eq!(lent_of("exact", halves), (shares(1), 0));
+    let all = |settings: &mut DomainSettings| {
+        settings.policies.insert(Pool::ID, Policy::Max);
+    };
+    assert_eq!(lent_of("exact", all), (shares(8), 1));
 }

@@ -92,6 +92,7 @@ fn debtor() -> (Domain, Arc<Desk>) {
         steps: Steps::new(),
         fence: 2,
         limit: 100,
+        value: None,
     });
     let item = Item {
         type_id: RwLockType::ID,

@@ -27,6 +27,7 @@ use rm_core::owner::{Conversion, Owner, Request, STEPS_MAX, Settings};
 use rm_core::policy::Policy;
 use rm_core::resource::ResourceType;
 use rm_core::time::Time;
+use rm_core::value::{VALUE_BYTES_MAX, Value, ValueState};
 use rm_rwlock::{RwCredit, RwLockType};
 
 /// Runs of each test, unless `RM_SEEDS` says otherwise.
@@ -102,6 +103,17 @@ impl Random {
         self.pick(&[0, 1, near, near, (1 << 33) + 7, u64::MAX - 1, u64::MAX])
     }
 
+    /// Sometimes larger than any may be.
+    fn value(&mut self) -> Option<Arc<Value>> {
+        let len = self.pick(&[0, 1, 1024, 1025, VALUE_BYTES_MAX, VALUE_BYTES_MAX + 1]);
+        let value = Value {
+            version: self.fence(),
+            state: self.pick(&[ValueState::Sure, ValueState::Doubtful]),
+            bytes: vec![0; len].into(),
+        };
+        (self.below(4) == 0).then(|| Arc::new(value))
+    }
+
     fn span(&mut self) -> Duration {
         self.pick(&[
             Duration::ZERO,
@@ -147,7 +159,12 @@ struct World {
 impl World {
     fn new(seed: u64, is_root: bool) -> Self {
         let mut random = Random(seed);
-        let policy = random.pick(&[Policy::Exact, Policy::slice(2), Policy::Max]);
+        let policy = random.pick(&[
+            Policy::adaptive(2),
+            Policy::Exact,
+            Policy::Max,
+            Policy::slice(2),
+        ]);
         let mut settings = Settings::default().with_policy(policy);
         settings.party = party(0);
         settings.wants_per_debtor_max = WANTS_MAX;
@@ -237,6 +254,7 @@ impl World {
                 steps: steps(random),
                 fence: random.fence(),
                 limit: random.fence(),
+                value: random.value(),
             }),
             5 => Message::Limit {
                 loan,
@@ -250,6 +268,7 @@ impl World {
                 loan,
                 delta: random.credit(),
                 fence: random.fence(),
+                value: random.value(),
             },
             9 => Message::Unwant { order },
             _ => Message::Want(Want {
@@ -282,7 +301,7 @@ impl World {
                 self.callers.insert(index, (token, Caller::Holds));
                 Some(Event::Cancel { token })
             }
-            Some((token, Caller::Holds)) => match self.random.below(4) {
+            Some((token, Caller::Holds)) => match self.random.below(5) {
                 0 => {
                     self.callers.insert(index, (token, Caller::Converts));
                     let to = self.random.ask();
@@ -293,6 +312,10 @@ impl World {
                     let held = self.owner.hold(token).expect("it holds").asked();
                     let keep = held.meet(&self.random.ask());
                     Some(Event::Reduce { token, keep })
+                }
+                2 => {
+                    let bytes = vec![1; self.random.pick(&[0, 8, 1024, 1025])].into();
+                    Some(Event::WriteValue { token, bytes })
                 }
                 _ => {
                     self.callers.remove(&index);
@@ -333,7 +356,9 @@ impl World {
                 ..self.random.order()
             };
             let mut own = self.owner.waiting().filter(|w| w.token.is_some());
-            own.all(|w| w.order != order).then_some(order)
+            // A member of a group may change its class.
+            let is_other = |other: Order| Order { class, ..other } != order;
+            own.all(|w| is_other(w.order)).then_some(order)
         })
     }
 
@@ -447,6 +472,9 @@ impl World {
         }
         let owner = &self.owner;
         let idle = holds.is_empty() && waiting == 0 && owner.lent().is_empty();
+        // A root keeps what only it knows.
+        let is_valued = owner.value().is_some_and(|value| !value.bytes.is_empty());
+        let idle = idle && !is_valued;
         if idle && (owner.is_root() || owner.borrowed().is_empty()) {
             assert!(
                 owner.is_idle(),

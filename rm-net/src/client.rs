@@ -51,6 +51,7 @@ pub struct ClientBuilder {
     endpoints: Vec<String>,
     connect_timeout: Duration,
     types: Types,
+    value_bytes_max: Option<usize>,
 }
 
 impl Client {
@@ -72,6 +73,7 @@ impl Client {
             endpoints: Vec::new(),
             connect_timeout: CONNECT_TIMEOUT,
             types: Types::default(),
+            value_bytes_max: None,
         }
     }
 
@@ -130,8 +132,8 @@ impl Client {
         &self.hub.name
     }
 
-    /// Says goodbye and waits, at most a second, until the server has heard it: everything goes back at once.
-    /// Guards that are still there are lost. Cancel safe: the goodbye is said anyway.
+    /// Says goodbye and waits, at most a second, until the server has heard it: everything goes back at once, and the
+    /// values that were written here with it. Guards that are still there are lost. Cancel safe: the goodbye is said anyway.
     pub async fn close(&self) {
         self.hub.stopping.cancel();
         let mut phase = self.phase.clone();
@@ -176,6 +178,14 @@ impl ClientBuilder {
         self
     }
 
+    /// The most bytes of a value: at most 65,536, and 1,024 by default. No more than the server allows, or it ends the
+    /// session when such a value gets there.
+    #[must_use]
+    pub const fn value_bytes_max(mut self, bytes: usize) -> Self {
+        self.value_bytes_max = Some(bytes);
+        self
+    }
+
     /// Connects. Cancel safe: a connection that is not used ends.
     ///
     /// # Errors
@@ -188,7 +198,8 @@ impl ClientBuilder {
             self.endpoints.push(DEFAULT_ENDPOINT.into());
         }
         let hub = Hub::new(&name);
-        let owner = Settings::default().with_party(hub.party, &name);
+        let mut owner = Settings::default().with_party(hub.party, &name);
+        owner.value_bytes_max = self.value_bytes_max.unwrap_or(owner.value_bytes_max);
         let host: Arc<Hub> = Arc::clone(&hub);
         let settings = DomainSettings::new(&name, owner);
         let domain = self.types.equip(Domain::new(settings, Role::Debtor, host));

@@ -59,6 +59,7 @@ pub struct NodeBuilder {
     data_dir: Option<PathBuf>,
     lease: Option<Duration>,
     resources_max: Option<usize>,
+    value_bytes_max: Option<usize>,
     hello_patience: Option<Duration>,
     window_items: Option<usize>,
     types: Types,
@@ -218,6 +219,13 @@ impl NodeBuilder {
         self
     }
 
+    /// The most bytes of a value: at most 65,536, and 1,024 by default. The same at all nodes and clients.
+    #[must_use]
+    pub const fn value_bytes_max(mut self, bytes: usize) -> Self {
+        self.value_bytes_max = Some(bytes);
+        self
+    }
+
     /// How many messages may wait for a peer's acknowledgement: 262,144 by default. For tests.
     #[doc(hidden)]
     #[must_use]
@@ -291,7 +299,12 @@ impl NodeBuilder {
             epoch,
             grace: grace.is_some(),
         };
+        let owner = &mut settings.owner;
+        owner.value_bytes_max = self.value_bytes_max.unwrap_or(owner.value_bytes_max);
         let domain = domain(&hub, settings, role, &self.types);
+        if store.has_past() {
+            domain.doubt_values();
+        }
         let config = CreditorConfig {
             name: name.into_bytes(),
             boot: hub.party.boot,

@@ -9,6 +9,7 @@ use bytes::BytesMut;
 use rm_core::front::{Domain, Host};
 use rm_core::id::{NodeId, PeerId};
 use rm_core::inspect::{Answer, ENTRIES_MAX, Entry, EntryKind, Query, ResourceView, StatusView};
+use rm_core::policy::Decision;
 use rm_core::session::packet::{Body, Hello, Packet, RefuseCode};
 use rm_core::session::{
     Admission, CreditorConfig, CreditorSession, CreditorSessions, Refusal, SessionEffect,
@@ -487,6 +488,8 @@ async fn first_packet(
 }
 
 pub(crate) fn totals_by_name(totals: &rm_core::front::Totals) -> Vec<(String, u64)> {
+    let decisions =
+        Decision::ALL.map(|decision| (decision.name(), totals.decisions.count(decision)));
     [
         ("resources", totals.resources),
         ("holds", totals.holds),
@@ -496,8 +499,10 @@ pub(crate) fn totals_by_name(totals: &rm_core::front::Totals) -> Vec<(String, u6
         ("asked_acquires", totals.asked_acquires),
         ("unknown", totals.unknown),
     ]
+    .into_iter()
+    .chain(decisions)
     .map(|(name, value)| (name.to_owned(), value))
-    .to_vec()
+    .collect()
 }
 
 fn stopped<T>() -> std::io::Result<T> {

@@ -35,6 +35,8 @@ pub(crate) struct Store {
     state: State,
     /// It is what is on disk, synced. If not, the last write failed, and nobody knows how far it got.
     is_on_disk: bool,
+    /// The directory was that of a server before.
+    has_past: bool,
     /// The lease of this life.
     lease: Duration,
     _lock: File,
@@ -95,11 +97,17 @@ impl Store {
             dir: dir.into(),
             state: state.clone(),
             is_on_disk: false,
+            has_past: former.is_some(),
             lease,
             _lock: lock,
         };
         store.replace(state).map_err(unusable)?;
         Ok((store, trusted))
+    }
+
+    /// Whether there was a life before this one.
+    pub(crate) const fn has_past(&self) -> bool {
+        self.has_past
     }
 
     pub(crate) const fn epoch(&self) -> u32 {

@@ -240,6 +240,9 @@ impl Supervisor {
     }
 
     fn end(&self, peer: &Arc<Peer>, reason: &str) {
+        if let Some(domain) = self.hub.domain() {
+            domain.return_values();
+        }
         peer.bye(&self.hub, reason, |arrived| {
             if let Arrived::Effect(SessionEffect::Void(_)) = arrived
                 && let Some(domain) = self.hub.domain()

@@ -3,12 +3,15 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::{Cluster, all, credit, give_back, hello, item, order, undisturbed, want, within};
 use rm_core::credit::Opaque;
 use rm_core::id::{LoanId, Stamp, TypeId, Version};
 use rm_core::inspect::Query;
 use rm_core::message::{Message, Refusal};
 use rm_core::session::packet::{Body, Item, RefuseCode};
+use rm_core::value::{Value, ValueState};
 use rm_net::clock::stamp_now;
 use rm_net::frame::{FIRST_FRAME_BYTES_MAX, FRAME_BYTES_MAX};
 use tokio::io::AsyncWriteExt as _;
@@ -310,12 +313,46 @@ mod in_session {
                 })
                 .await;
             assert_ne!(delta, all());
-            let (delta, fence) = (all(), u64::MAX);
-            let more = Message::Return { loan, delta, fence };
+            let (delta, fence, value) = (all(), u64::MAX, None);
+            let more = Message::Return {
+                loan,
+                delta,
+                fence,
+                value,
+            };
             raw.items(2, vec![item(b"x", more)]).await;
             let (_, text) = raw.refusal().await;
             assert!(text.contains("more than it borrowed"), "{text}");
             assert!(reader.is_valid());
+        })
+        .await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_value_larger_than_the_server_allows_is_refused() {
+        undisturbed(async |cluster| {
+            let mut raw = cluster.session(b"raw").await;
+            raw.items(1, vec![item(b"x", want(1, all()))]).await;
+            let loan = raw
+                .hear_item("a grant", |message| match message {
+                    Message::Grant(grant) => Some(grant.loan),
+                    _ => None,
+                })
+                .await;
+            let value = Value {
+                version: 1,
+                state: ValueState::Sure,
+                bytes: vec![0; 1_025].into(),
+            };
+            let large = Message::Return {
+                loan,
+                delta: all(),
+                fence: 0,
+                value: Some(Arc::new(value)),
+            };
+            raw.items(2, vec![item(b"x", large)]).await;
+            let (_, text) = raw.refusal().await;
+            assert!(text.contains("value_bytes_max"), "{text}");
         })
         .await;
     }

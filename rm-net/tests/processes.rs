@@ -172,8 +172,8 @@ fn owned(labels: &[&str]) -> Vec<String> {
     labels.iter().copied().map(String::from).collect()
 }
 
-/// What a reader gets of so much free credit: its share, and a sixteenth of the others on top.
-fn first_loan(free: RwCredit) -> RwCredit {
+/// What a reader gets, or keeps, of so much where others read too: its share, and a sixteenth of the rest.
+fn share_and_slice(free: RwCredit) -> RwCredit {
     let slice = free.less(&READ).slice(16);
     READ.join(&slice).expect("part of what is free")
 }
@@ -183,8 +183,8 @@ fn read_when_free() {
     let server = Server::start();
     let reader = server.reader("r1");
     assert!(reader.held() > 0);
-    let loan = first_loan(server.capital());
-    assert_eq!(server.books(), (vec![loan], server.capital().less(&loan)));
+    // Alone, it gets everything along.
+    server.assert_one_has_all();
     server.assert_shown(&["r1"], &[]);
     reader.release();
     server.end();
@@ -197,8 +197,8 @@ fn read_when_another_process_reads() {
     let first_fence = first.held();
     let second = server.reader("r2");
     assert_eq!(second.held(), first_fence, "no writer came between them");
-    let one = first_loan(server.capital());
-    let two = first_loan(server.capital().less(&one));
+    let one = share_and_slice(server.capital());
+    let two = share_and_slice(server.capital().less(&one));
     let rest = server.capital().less(&one).less(&two);
     assert_eq!(server.books(), (vec![one, two], rest));
     server.assert_shown(&["r1", "r2"], &[]);
@@ -272,7 +272,8 @@ fn write_when_another_process_writes() {
     server.end();
 }
 
-/// The writer asked first, so the reader waits for it although shares are free.
+/// The writer asked first, so the reader waits for it although shares are free: nobody uses what the first reader's
+/// process has beyond its share.
 #[test]
 fn a_reader_waits_behind_a_writer_of_another_process_that_waits() {
     let server = Server::start();
@@ -282,7 +283,7 @@ fn a_reader_waits_behind_a_writer_of_another_process_that_waits() {
     server.until_waiting(1);
     let late = server.reader("late");
     server.until_waiting(2);
-    assert!(server.books().1.covers(&READ), "shares are free");
+    server.assert_one_has_all();
     server.assert_shown(&["early"], &["late", "writer"]);
     early.release();
     let write_fence = writer.held();

@@ -3,9 +3,11 @@
 use core::marker::PhantomData;
 use core::ops::Deref;
 use core::time::Duration;
+use std::sync::Arc;
 
 use rm_core::error::LostReason;
 use rm_core::front::{Handle, Held, Resource, Waiter};
+use rm_core::value::{Value, WriteError};
 
 use crate::credit::RwLockType;
 use crate::lock::{Mode, Read, Write};
@@ -77,11 +79,54 @@ impl<M: Mode, R: Deref<Target = Resource<RwLockType>>> Guard<M, R> {
         self.held.wanted().await
     }
 
+    /// The lock's value, as the last writer left it; `None`: none was written. It came with the right to hold, so
+    /// reading it sends nothing and waits for nobody.
+    ///
+    /// Where a writer was lost, or the server started anew, the value is doubtful, and says so:
+    ///
+    /// ```
+    /// # use rm_rwlock::doc::{block_on, domain};
+    /// # use rm_rwlock::RwLock;
+    /// # block_on(async {
+    /// # let domain = domain();
+    /// let lock = RwLock::new(&domain, "volumes/42");
+    /// let writer = lock.write().await.unwrap();
+    /// writer.set_value(b"size=10").unwrap();
+    /// drop(writer);
+    /// let reader = lock.read().await.unwrap();
+    /// match reader.value().unwrap() {
+    ///     Some(value) if !value.is_doubtful() => assert_eq!(&*value.bytes, b"size=10"),
+    ///     Some(_) | None => println!("ask the volume itself"),
+    /// }
+    /// # })
+    /// ```
+    ///
+    /// # Errors
+    /// Why the guard was lost, if it was: others may have written since.
+    pub fn value(&self) -> Result<Option<Arc<Value>>, LostReason> {
+        self.held.value()
+    }
+
     /// Waits until the guard is lost, and says why. Never ends while it is valid.
     ///
     /// Cancel safe: dropping the future changes nothing.
     pub async fn lost(&self) -> LostReason {
         self.held.lost().await
+    }
+}
+
+impl<R: Deref<Target = Resource<RwLockType>>> Guard<Write, R> {
+    /// Writes the lock's value: every guard that comes after this one reads it. At most 1,024 bytes, unless the nodes
+    /// are set otherwise.
+    ///
+    /// It sends nothing: the value goes where the credit goes. If the guard or its node is lost before that, others
+    /// find the value that was there before, and doubtful. The server keeps it in memory, and keeps the lock for
+    /// it; an empty value lets it go.
+    ///
+    /// # Errors
+    /// [`WriteError`]: nothing was written.
+    pub fn set_value(&self, bytes: impl AsRef<[u8]>) -> Result<(), WriteError> {
+        self.held.set_value(bytes)
     }
 }
 

@@ -32,6 +32,9 @@
 //! [`Guard::lost`] waits for it. What is lost stays lost. Give [`Guard::fence`] to the store that you
 //! write to, and let it refuse smaller numbers: that holds even where a process slept past its lease.
 //!
+//! **A value** of a few bytes may go with a lock: a writer sets it ([`Guard::set_value`]), whoever holds reads it
+//! ([`Guard::value`]) without a message.
+//!
 //! [`Domain`]: rm_core::front::Domain
 
 pub mod credit;
@@ -45,3 +48,4 @@ pub use self::guard::{Guard, OwnedReadGuard, OwnedWriteGuard, ReadGuard, WriteGu
 pub use self::lock::{Acquiring, Mode, Read, Request, RwLock, Write};
 pub use rm_core::error::LostReason;
 pub use rm_core::front::{AcquireError, Holder};
+pub use rm_core::value::{Value, ValueState, WriteError};

@@ -62,8 +62,13 @@ pub fn many_orders() -> Orders {
     }
 }
 
-fn policies() -> [Policy; 3] {
-    [Policy::Exact, Policy::slice(4), Policy::Max]
+fn policies() -> [Policy; 4] {
+    [
+        Policy::Exact,
+        Policy::slice(4),
+        Policy::Max,
+        Policy::adaptive(4),
+    ]
 }
 
 /// Explores all scenarios of a family and prints its row of the table.

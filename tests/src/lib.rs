@@ -3,3 +3,4 @@
 pub mod exploration;
 pub mod pump;
 pub mod semaphore;
+pub mod workload;

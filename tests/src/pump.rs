@@ -16,13 +16,14 @@ use std::time::Duration;
 
 use rm_core::credit::{Credit, Level as _};
 use rm_core::effect::{Effect, Effects};
-use rm_core::error::Denied;
+use rm_core::error::{Denied, LostReason};
 use rm_core::id::{Boot, Class, LoanId, NodeId, Order, Party, PeerId, ResourceKey, Stamp, Token};
 use rm_core::message::Message;
 use rm_core::owner::{Owner, Request, Settings};
 use rm_core::policy::Policy;
 use rm_core::resource::ResourceType;
 use rm_core::time::Time;
+use rm_core::value::{Value, WriteError};
 
 /// The root of every cluster.
 pub const ROOT: usize = 0;
@@ -209,6 +210,47 @@ impl<T: ResourceType> Cluster<T> {
         self.input(node, |owner, _, fx| owner.shut_down(fx));
     }
 
+    /// A holder of everything writes the value.
+    ///
+    /// # Errors
+    /// As the owner says.
+    pub fn write_value(&mut self, asked: Asked, bytes: &[u8]) -> Result<(), WriteError> {
+        let node = self.asks[asked.0 as usize].node;
+        let mut written = Ok(());
+        self.input(node, |owner, _, _| {
+            written = owner.write_value(token(asked), bytes);
+        });
+        written
+    }
+
+    /// The value as a node knows it.
+    #[must_use]
+    pub fn value(&self, node: usize) -> Option<&Value> {
+        self.owners[node].value().map(|value| &**value)
+    }
+
+    /// The session of a node with its creditor is over, with all that was under way: what it had is taken back. It
+    /// has a new session at once.
+    ///
+    /// # Panics
+    /// If it is the root.
+    pub fn lose(&mut self, node: usize) {
+        let creditor = self.creditors[node - 1];
+        let is_on_link = |mail: &Mail<T>| {
+            (mail.from, mail.to) == (node, creditor) || (mail.from, mail.to) == (creditor, node)
+        };
+        self.under_way.retain(|mail| !is_on_link(mail));
+        // Both books before they are compared.
+        let mut fx = Effects::new();
+        self.owners[node].on_creditor_down(self.now, LostReason::LeaseExpired, &mut fx);
+        self.apply(node, &mut fx);
+        self.owners[creditor].on_debtor_down(self.now, PeerId(node as u64), &mut fx);
+        self.apply(creditor, &mut fx);
+        self.input(node, |owner, now, fx| {
+            owner.on_creditor_up(now, PeerId(creditor as u64), fx);
+        });
+    }
+
     /// Time passes everywhere.
     pub fn advance(&mut self, span: Duration) {
         self.now = self.now.after(span);
@@ -259,6 +301,11 @@ impl<T: ResourceType> Cluster<T> {
     fn input(&mut self, node: usize, input: impl FnOnce(&mut Owner<T>, Time, &mut Effects<T>)) {
         let mut fx = Effects::new();
         input(&mut self.owners[node], self.now, &mut fx);
+        self.apply(node, &mut fx);
+        self.check();
+    }
+
+    fn apply(&mut self, node: usize, fx: &mut Effects<T>) {
         for effect in fx.drain() {
             match effect {
                 Effect::Deny { token, why } => {
@@ -278,7 +325,6 @@ impl<T: ResourceType> Cluster<T> {
                 }
             }
         }
-        self.check();
     }
 
     /// What became of a request.

@@ -6,6 +6,7 @@ use core::ops::Deref;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use core::time::Duration;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -17,6 +18,7 @@ use crate::id::{BadName, GroupId, Token};
 use crate::message::{Blocker, BlockerKind, Blockers};
 use crate::resource::ResourceType;
 use crate::time::Time;
+use crate::value::{Value, WriteError};
 
 /// What is asked for, and how long to wait for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -406,6 +408,28 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
 
     pub(super) const fn token(&self) -> Token {
         self.token
+    }
+
+    /// The value of the resource, as the last writer left it; `None`: none was written. Sends nothing: it came with
+    /// the credit.
+    ///
+    /// It is *doubtful* ([`Value::is_doubtful`]) where one who may have written later was lost.
+    ///
+    /// # Errors
+    /// Why the hold was lost, if it was: others may have written since.
+    pub fn value(&self) -> Result<Option<Arc<Value>>, LostReason> {
+        self.resource.value(self.token)
+    }
+
+    /// Writes the value of the resource: every hold that begins after this one has ended reads it. Sends nothing: it
+    /// goes where the credit goes. Where this hold or its node is lost before that, what others read is doubtful.
+    ///
+    /// Empty bytes take no memory where nobody uses the resource; others are kept at the root for good.
+    ///
+    /// # Errors
+    /// [`WriteError`]: nothing was written.
+    pub fn set_value(&self, bytes: impl AsRef<[u8]>) -> Result<(), WriteError> {
+        self.resource.set_value(self.token, bytes.as_ref())
     }
 
     /// Waits until it is lost, and says why. Never ends while it is valid.

@@ -19,6 +19,7 @@ use crate::id::{Class, Order, PeerId, ResourceKey, Stamp, TypeId};
 use crate::inspect::{Answer, Query};
 use crate::message::{Blockers, Message, Refusal};
 use crate::owner::Settings;
+use crate::policy::{Decision, Decisions, Policy};
 use crate::resource::ResourceType;
 use crate::session::packet::Item;
 use crate::stamp::HybridClock;
@@ -39,6 +40,9 @@ pub struct DomainSettings {
     /// The most by which a request's priority makes it count as older than it is: so no request waits longer for
     /// others' priority than this. 1 s by default.
     pub priority_max: Duration,
+    /// The policy of all resources of a type, whatever the type itself says of them. Empty by default: the type
+    /// decides ([`ResourceType::policy`]), and where it leaves that open, the policy in `owner`.
+    pub policies: BTreeMap<TypeId, Policy>,
     /// The most resources of one type with any state here; more are refused. 4,194,304 by default.
     pub resources_max: usize,
     /// A debtor sends idle credit back where it has more resources of one type than this. 262,144 by default.
@@ -53,9 +57,17 @@ impl DomainSettings {
             name: name.into(),
             owner,
             priority_max: Duration::from_secs(1),
+            policies: BTreeMap::new(),
             resources_max: 1 << 22,
             cached_max: 1 << 18,
         }
+    }
+
+    /// The same with a policy for all resources of a type.
+    #[must_use]
+    pub fn with_policy_of(mut self, type_id: TypeId, policy: Policy) -> Self {
+        self.policies.insert(type_id, policy);
+        self
     }
 }
 
@@ -87,6 +99,7 @@ pub(super) struct Shared {
     pub(super) host: Arc<dyn Host>,
     pub(super) name: String,
     pub(super) owner_settings: Arc<Settings>,
+    pub(super) policies: BTreeMap<TypeId, Policy>,
     pub(super) timers: Timers,
     pub(super) priority_max: Duration,
     pub(super) resources_max: usize,
@@ -98,6 +111,8 @@ pub(super) struct Shared {
     is_shut: AtomicBool,
     /// Messages of unknown types.
     unknown: AtomicU64,
+    /// What the policies of its owners decided.
+    decided: [AtomicU64; Decision::ALL.len()],
 }
 
 impl Shared {
@@ -129,12 +144,31 @@ impl Shared {
                 loan: grant.loan,
                 delta: grant.delta,
                 fence: 0,
+                value: None,
             },
             _ => return false,
         };
         self.host.queue(from, Item { message, ..item });
         self.host.flush(from);
         true
+    }
+
+    /// Counts what a policy decided.
+    pub(super) fn count_decisions(&self, decided: impl Iterator<Item = (Decision, u64)>) {
+        for (decision, count) in decided {
+            // Relaxed: a count for people.
+            self.decided[decision as usize].fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    fn decisions(&self) -> Decisions {
+        let mut decisions = Decisions::default();
+        for decision in Decision::ALL {
+            // Relaxed: a count for people.
+            let count = self.decided[decision as usize].load(Ordering::Relaxed);
+            decisions.add(decision, count);
+        }
+        decisions
     }
 
     pub(super) fn is_shut(&self) -> bool {
@@ -160,6 +194,8 @@ pub(super) trait AnyTable: AnyInspect + Send + Sync {
     fn on_debtor_heard(&self, peer: PeerId);
     fn on_debtor_silent(&self, peer: PeerId);
     fn on_epoch(&self, epoch: u32);
+    fn doubt_values(&self);
+    fn return_values(&self);
     fn shut_down(&self);
     fn needs_epoch(&self) -> bool;
     fn sweep(&self);
@@ -184,6 +220,8 @@ pub struct Totals {
     pub asked_acquires: u64,
     /// Messages since the start of a type that is not registered here, and that were dropped for it.
     pub unknown: u64,
+    /// What the policies decided since the start.
+    pub decisions: Decisions,
 }
 
 impl Totals {
@@ -195,6 +233,10 @@ impl Totals {
         self.cached_acquires += other.cached_acquires;
         self.asked_acquires += other.asked_acquires;
         self.unknown += other.unknown;
+        for decision in Decision::ALL {
+            self.decisions
+                .add(decision, other.decisions.count(decision));
+        }
     }
 }
 
@@ -223,6 +265,7 @@ struct Types {
 
 impl Drop for Types {
     fn drop(&mut self) {
+        self.tables.values().for_each(|table| table.return_values());
         self.host.on_domain_dropped();
     }
 }
@@ -273,6 +316,7 @@ impl Domain {
             host,
             name: settings.name,
             owner_settings: Arc::new(settings.owner),
+            policies: settings.policies,
             timers: Timers::default(),
             priority_max: settings.priority_max,
             resources_max: settings.resources_max,
@@ -283,6 +327,7 @@ impl Domain {
             seq: AtomicU64::new(0),
             is_shut: AtomicBool::new(false),
             unknown: AtomicU64::new(0),
+            decided: Decision::ALL.map(|_| AtomicU64::new(0)),
         };
         Self {
             shared: Arc::new(shared),
@@ -394,6 +439,18 @@ impl Domain {
         self.on_debtor_down(UNKNOWN);
     }
 
+    /// A former life of this root may have known values, which are lost with it: until they are written again, all
+    /// are doubtful. To be called before the domain is used.
+    pub fn doubt_values(&self) {
+        self.each(|table| table.doubt_values());
+    }
+
+    /// Sends home values that the creditor would doubt without this node, with the credit they came with: to be
+    /// called before a goodbye. At most 16 MiB of them; the others will be doubtful.
+    pub fn return_values(&self) {
+        self.each(|table| table.return_values());
+    }
+
     /// The root enters a new epoch.
     pub fn on_epoch(&self, new: u32) {
         if let Role::Root { epoch, .. } = &mut *self.shared.role.lock() {
@@ -449,6 +506,7 @@ impl Domain {
     pub fn totals(&self) -> Totals {
         let mut totals = Totals {
             unknown: self.shared.unknown.load(Ordering::Relaxed),
+            decisions: self.shared.decisions(),
             ..Totals::default()
         };
         self.each(|table| totals.add(&table.totals()));

@@ -22,10 +22,12 @@ use crate::error::{Denied, LostReason, PeerMisbehaved};
 use crate::id::{Class, Note, PeerId, ResourceKey, Token};
 use crate::message::Message;
 use crate::owner::{Owner, Request};
+use crate::policy::Decisions;
 use crate::resource::ResourceType;
 use crate::session::packet::Item;
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 use crate::time::Time;
+use crate::value::{Value, WriteError};
 
 /// One resource at this node.
 pub struct Resource<T: ResourceType> {
@@ -263,6 +265,33 @@ impl<T: ResourceType> Resource<T> {
         poll
     }
 
+    /// The value, as a holder may rely on it.
+    pub(super) fn value(&self, token: Token) -> Result<Option<Arc<Value>>, LostReason> {
+        let turn = self.enter(Clock::Recent);
+        let value = match turn.inner.why_lost(token) {
+            Some(why) => Err(why),
+            None => Ok(turn.inner.owner.value().cloned()),
+        };
+        self.leave(turn);
+        value
+    }
+
+    /// Writes the value for a holder of everything.
+    pub(super) fn set_value(&self, token: Token, bytes: &[u8]) -> Result<(), WriteError> {
+        let mut turn = self.enter(Clock::Recent);
+        let written = match turn.inner.why_lost(token) {
+            Some(why) => Err(why.into()),
+            None => turn.inner.owner.write_value(token, bytes),
+        };
+        self.leave(turn);
+        written
+    }
+
+    /// How many bytes the value has, if the creditor would doubt it without this node and can be told.
+    pub(super) fn unreturned_bytes(&self) -> Option<usize> {
+        self.with_owner(|owner| owner.unreturned_value().map(|value| value.bytes.len()))
+    }
+
     /// Whoever asked for the loss no longer waits for it.
     pub(super) fn unwatch(&self, token: Token, watch: Watch) {
         let mut turn = self.enter(Clock::Recent);
@@ -373,6 +402,7 @@ impl<T: ResourceType> Resource<T> {
             cached_acquires: inner.cached_acquires,
             asked_acquires: inner.asked_acquires,
             unknown: 0,
+            decisions: Decisions::default(),
         }
     }
 
@@ -439,6 +469,7 @@ impl<T: ResourceType> Resource<T> {
     fn apply(&self, turn: &mut Turn<'_, T>) {
         let Turn { inner, after, .. } = turn;
         let inner = &mut **inner;
+        self.shared.count_decisions(inner.fx.take_decisions());
         if inner.fx.is_empty() && inner.owner.next_deadline().is_none() {
             return;
         }

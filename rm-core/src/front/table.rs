@@ -28,6 +28,11 @@ const SHARDS: usize = if cfg!(rm_loom) { 1 } else { 64 };
 /// window, which would end the session.
 const SENT_HOME_MAX: u64 = 1 << 14;
 
+/// The most bytes of values that are sent home at once, and what each counts beside its own: more might not fit into
+/// the session's window either.
+const VALUES_HOME_BYTES_MAX: usize = 16 << 20;
+const VALUE_HOME_WEIGHT: usize = 256;
+
 pub(super) struct Table<T: ResourceType> {
     resource_type: T,
     shared: Arc<Shared>,
@@ -43,6 +48,9 @@ struct Shard<T: ResourceType> {
     fence: u64,
     /// The highest loan of a root's resource that vanished.
     loan: LoanId,
+    /// A value that is not known here may have been written and lost: by a debtor of a root's resource that vanished,
+    /// or in a former life. Which one is not kept, so the values of all new resources of the shard are doubtful.
+    is_doubtful: bool,
     /// What resources that vanished had counted.
     totals: Totals,
 }
@@ -53,6 +61,7 @@ impl<T: ResourceType> Table<T> {
             resources: BTreeMap::new(),
             fence: 0,
             loan: LoanId::default(),
+            is_doubtful: false,
             totals: Totals::default(),
         };
         let shards = (0..SHARDS)
@@ -93,17 +102,25 @@ impl<T: ResourceType> Table<T> {
     fn new_owner(&self, key: &ResourceKey, shard: &Shard<T>) -> Owner<T> {
         let settings = Arc::clone(&self.shared.owner_settings);
         let capital = self.resource_type.capital(key);
-        match self.shared.role() {
+        let of_type = self.shared.policies.get(&T::ID).copied();
+        let policy = of_type
+            .or_else(|| self.resource_type.policy(key))
+            .unwrap_or(settings.policy);
+        let owner = match self.shared.role() {
             // Its numbers went home with its last credit, and come again with the next.
             Role::Debtor => Owner::debtor(settings, capital, 0, LoanId::default()),
             Role::Root { epoch, grace } => {
                 let mut owner = Owner::root(settings, capital, epoch, shard.fence, shard.loan);
+                if shard.is_doubtful {
+                    owner.doubt_value();
+                }
                 if grace {
                     owner.lend_all_to_unknown(UNKNOWN);
                 }
                 owner
             }
-        }
+        };
+        owner.with_policy(policy)
     }
 
     pub(super) fn find(&self, key: &ResourceKey) -> Option<Arc<Resource<T>>> {
@@ -181,6 +198,25 @@ impl<T: ResourceType> AnyTable for Table<T> {
         self.each(|resource| resource.on_epoch(epoch));
     }
 
+    fn doubt_values(&self) {
+        for shard in &self.shards {
+            shard.lock().is_doubtful = true;
+        }
+    }
+
+    fn return_values(&self) {
+        let mut room = VALUES_HOME_BYTES_MAX;
+        self.each(|resource| {
+            let weight = resource
+                .unreturned_bytes()
+                .map(|bytes| bytes + VALUE_HOME_WEIGHT);
+            if let Some(left) = weight.and_then(|weight| room.checked_sub(weight)) {
+                room = left;
+                resource.return_spare();
+            }
+        });
+    }
+
     fn needs_epoch(&self) -> bool {
         let mut needs = false;
         self.each(|resource| needs |= resource.with_owner(Owner::needs_epoch));
@@ -208,6 +244,7 @@ impl<T: ResourceType> AnyTable for Table<T> {
                 resources,
                 fence,
                 loan,
+                is_doubtful,
                 totals,
             } = &mut *shard;
             let before = resources.len();
@@ -220,6 +257,7 @@ impl<T: ResourceType> AnyTable for Table<T> {
                     if owner.is_root() {
                         *fence = owner.fence().now().max(*fence);
                         *loan = owner.last_loan().max(*loan);
+                        *is_doubtful |= owner.value().is_some_and(|value| value.is_doubtful());
                     }
                 });
                 let mut counted = resource.totals();

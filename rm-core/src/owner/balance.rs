@@ -67,6 +67,7 @@ impl<T: ResourceType> Owner<T> {
             && self.recall.is_empty()
             && self.wants.is_empty()
             && self.recalling == 0
+            && !self.learned.returns_with_release()
     }
 
     /// Debtors with neither loan nor want are no debtors.
@@ -182,6 +183,7 @@ impl<T: ResourceType> Owner<T> {
                             order: item.order,
                             version,
                             delta,
+                            opens_loan: self.debtors[&peer].id.is_none(),
                         };
                         self.lend(walk, grant, &item.level, &taken, &tail);
                         return None;

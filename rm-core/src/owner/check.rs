@@ -12,6 +12,7 @@ impl<T: ResourceType> Owner<T> {
     pub fn check(&self) {
         self.check_books();
         self.check_lists();
+        self.check_value();
     }
 
     /// Each unit is in exactly one place.

@@ -39,6 +39,7 @@ impl<T: ResourceType> Owner<T> {
         if ticks && (!self.fence.has_room() || self.fence.should_ask()) {
             return None;
         }
+        self.note_use(ask);
         self.cached = self.cached.less(&credit);
         let fence = if ticks {
             self.fence.tick()
@@ -101,6 +102,7 @@ impl<T: ResourceType> Owner<T> {
             fx.push(Effect::Deny { token, why });
             return;
         }
+        self.note_use(&ask);
         let waiting = Waiting {
             order,
             asker: Asker::Local(token),

@@ -3,8 +3,11 @@
 //! A message is checked before anything changes: one that no correct peer sends is an error and changes nothing.
 //! Late, crossing and repeated messages are no errors; they are weighed against the books as they are now.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
+use super::value::check_size;
 use super::{
     Asker, Debtor, Owner, RecallStep, STEPS_MAX, Spare, StandingWant, Upstream, Waiting, sum,
 };
@@ -16,6 +19,7 @@ use crate::id::{LoanId, Order, PeerId, Version};
 use crate::message::{BLOCKERS_MAX, Blockers, Grant, Message, Refusal, Steps, Want};
 use crate::resource::{Lending, ResourceType};
 use crate::time::Time;
+use crate::value::{VALUE_BYTES_MAX, Value};
 
 /// A debtor that asks for a higher limit again within this many nanoseconds gets twice the room.
 const ASKED_AGAIN_NANOS: u64 = 1_000_000_000;
@@ -48,9 +52,14 @@ impl<T: ResourceType> Owner<T> {
             }
             Message::Grant(grant) => self.on_grant(from, grant, fx)?,
             Message::Limit { loan, limit } => self.on_limit(loan, limit, fx),
-            Message::Recall { loan, steps } => self.on_recall(loan, steps)?,
-            Message::Return { loan, delta, fence } => {
-                self.on_return(from, loan, &delta, fence)?;
+            Message::Recall { loan, steps } => self.on_recall(loan, steps, fx)?,
+            Message::Return {
+                loan,
+                delta,
+                fence,
+                value,
+            } => {
+                self.on_return(from, loan, &delta, fence, value)?;
                 if self.is_collecting(from) {
                     #[cfg(debug_assertions)]
                     self.check_nothing_to_decide(now);
@@ -103,6 +112,7 @@ impl<T: ResourceType> Owner<T> {
         self.borrowed = T::Credit::empty();
         self.cached = T::Credit::empty();
         self.lent = T::Credit::empty();
+        self.forget_value();
         // A debtor's loan came out of what is lost: what it returns now is dropped by its loan's name.
         for debtor in self.debtors.values_mut() {
             debtor.loan = T::Credit::empty();
@@ -147,6 +157,9 @@ impl<T: ResourceType> Owner<T> {
         if T::may_tick(&debtor.loan, &self.capital) {
             // Past every token the dead debtor can have given out.
             self.fence.observe(debtor.limit);
+        }
+        if Self::may_write(&debtor.loan, &self.capital) {
+            self.doubt_value();
         }
         self.balance(now, Spare::Keep, fx);
     }
@@ -235,6 +248,7 @@ impl<T: ResourceType> Owner<T> {
             self.unlent += 1;
             Debtor::new()
         });
+        self.note_use(&level);
         let asker = Asker::Debtor(from, version);
         let deadline = deadline.map(|left| now.after(left));
         match place {
@@ -297,7 +311,9 @@ impl<T: ResourceType> Owner<T> {
         loan: LoanId,
         delta: &T::Credit,
         fence: u64,
+        value: Option<Arc<Value>>,
     ) -> Result<(), PeerMisbehaved> {
+        check_size(value.as_ref(), self.settings.value_bytes_max)?;
         let Some(debtor) = self.debtors.get_mut(&from) else {
             return Ok(());
         };
@@ -309,7 +325,9 @@ impl<T: ResourceType> Owner<T> {
             return Err(PeerMisbehaved::ReturnAboveLoan);
         }
         // A correct debtor has no number above its limit; an incorrect one must not move everybody's clock.
-        self.fence.observe(fence.min(debtor.limit));
+        let limit = debtor.limit;
+        self.fence.observe(fence.min(limit));
+        let might_write = Self::may_write(&debtor.loan, &self.capital);
         debtor.loan = debtor.loan.less(delta);
         self.recalling -= u32::from(!debtor.sent.is_empty());
         debtor.sent.retain(|step| !step.keep.covers(&debtor.loan));
@@ -324,6 +342,9 @@ impl<T: ResourceType> Owner<T> {
         }
         self.lent = self.lent.less(delta);
         self.cached = sum(&self.cached, delta);
+        if might_write {
+            self.on_value_from_below(value, limit);
+        }
         Ok(())
     }
 
@@ -389,6 +410,7 @@ impl<T: ResourceType> Owner<T> {
             steps,
             fence,
             limit,
+            value,
         } = grant;
         let Upstream::Debtor { loan, dead, .. } = &mut self.upstream else {
             return Err(PeerMisbehaved::WrongDirection);
@@ -403,6 +425,7 @@ impl<T: ResourceType> Owner<T> {
                     loan: id,
                     delta,
                     fence,
+                    value: None,
                 },
             );
             return Ok(());
@@ -415,13 +438,15 @@ impl<T: ResourceType> Owner<T> {
             return Err(PeerMisbehaved::GrantAboveCapital);
         };
         check_steps(&steps)?;
+        check_size(value.as_ref(), VALUE_BYTES_MAX)?;
         *loan = id;
         self.borrowed = borrowed;
         self.cached = sum(&self.cached, &delta);
         self.fence.observe(fence);
+        self.on_value_from_above(value);
         self.raise_limit(limit, fx);
         self.wants.retain(|w| !closes(w, order, version));
-        self.replace_recall(steps);
+        self.replace_recall(steps, fx);
         Ok(())
     }
 
@@ -452,18 +477,24 @@ impl<T: ResourceType> Owner<T> {
         }
     }
 
-    fn on_recall(&mut self, id: LoanId, steps: Steps<T::Credit>) -> Result<(), PeerMisbehaved> {
+    fn on_recall(
+        &mut self,
+        id: LoanId,
+        steps: Steps<T::Credit>,
+        fx: &mut Effects<T>,
+    ) -> Result<(), PeerMisbehaved> {
         check_steps(&steps)?;
         if let Upstream::Debtor { loan, .. } = self.upstream
             && loan == id
         {
-            self.replace_recall(steps);
+            self.replace_recall(steps, fx);
         }
         Ok(())
     }
 
     /// The register as it is now. What was said about a step stays said while its request is in it.
-    fn replace_recall(&mut self, steps: Steps<T::Credit>) {
+    fn replace_recall(&mut self, steps: Steps<T::Credit>, fx: &mut Effects<T>) {
+        let was_recalled = self.is_recalled();
         let mut old = core::mem::take(&mut self.recall);
         self.recall = steps
             .into_iter()
@@ -477,6 +508,9 @@ impl<T: ResourceType> Owner<T> {
                 },
             )
             .collect();
+        if !was_recalled {
+            self.note_recall(fx);
+        }
     }
 
     fn on_ask_limit(&mut self, now: Time, from: PeerId, id: LoanId, fx: &mut Effects<T>) {

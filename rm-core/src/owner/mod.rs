@@ -24,6 +24,7 @@
 //! **Cancellation.** A cancelled request is gone; what was collected for it is cached, and its wants and recalls
 //! are withdrawn by the same `balance`.
 
+mod adaptive;
 mod balance;
 mod check;
 mod commands;
@@ -35,6 +36,7 @@ mod request;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod value;
 #[cfg(feature = "testing")]
 pub(crate) mod view;
 mod walk;
@@ -46,9 +48,11 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use self::adaptive::Learned;
 pub use self::hold::Hold;
 use self::hold::Holds;
 pub use self::request::{Conversion, Request};
+use self::value::Known;
 use crate::credit::{Credit, Level};
 use crate::effect::Effects;
 use crate::error::PeerMisbehaved;
@@ -59,6 +63,8 @@ use crate::message::{Blockers, Step, Steps};
 use crate::policy::Policy;
 use crate::resource::{Lending, ResourceType};
 use crate::time::Time;
+#[cfg(doc)]
+use crate::value::VALUE_BYTES_MAX;
 
 /// The most steps a recall register carries. The first one alone would do; more save round trips.
 pub const STEPS_MAX: usize = 64;
@@ -71,12 +77,15 @@ pub struct Settings {
     pub party: Party,
     /// What people are told of a local holder that said nothing of itself.
     pub unlabelled: Arc<Note>,
-    /// How much is granted beyond what was asked.
+    /// How much is granted beyond what was asked, where nothing is said for the type or the resource.
     pub policy: Policy,
     /// A `try` waits no longer than this for the answers of peers; the silent count as busy. 1 s by default.
     pub try_limit: Duration,
     /// How many wants of one debtor may wait here; more are refused. 4,096 by default.
     pub wants_per_debtor_max: usize,
+    /// The most bytes of a value that is written here or comes from a debtor; no more than [`VALUE_BYTES_MAX`] count.
+    /// The same at all nodes. 1,024 by default.
+    pub value_bytes_max: usize,
 }
 
 impl Default for Settings {
@@ -87,6 +96,7 @@ impl Default for Settings {
             policy: Policy::default(),
             try_limit: Duration::from_secs(1),
             wants_per_debtor_max: 4096,
+            value_bytes_max: 1024,
         }
     }
 }
@@ -119,6 +129,9 @@ impl Settings {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Owner<T: ResourceType> {
     settings: Arc<Settings>,
+    policy: Policy,
+    /// What the policy goes by, where it adapts.
+    learned: Learned,
     capital: T::Credit,
     /// What the creditor has lent, or the capital.
     borrowed: T::Credit,
@@ -144,6 +157,7 @@ pub struct Owner<T: ResourceType> {
     /// The version of the last want sent.
     version: Version,
     fence: FenceClock,
+    known: Known,
     /// It was shut down: nothing is decided any more.
     is_shut: bool,
     /// The last loan opened.
@@ -339,7 +353,9 @@ impl<T: ResourceType> Owner<T> {
         last_loan: LoanId,
     ) -> Self {
         Self {
+            policy: settings.policy,
             settings,
+            learned: Learned::default(),
             capital,
             borrowed: T::Credit::empty(),
             cached: T::Credit::empty(),
@@ -355,10 +371,18 @@ impl<T: ResourceType> Owner<T> {
             wants: SmallVec::new(),
             version: Version(0),
             fence,
+            known: Known::default(),
             is_shut: false,
             last_loan,
             resource_type: PhantomData,
         }
+    }
+
+    /// The same with another policy than its settings have.
+    #[must_use]
+    pub const fn with_policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
     }
 
     /// Takes one input as data.
@@ -397,6 +421,10 @@ impl<T: ResourceType> Owner<T> {
             Event::ReturnSpare => self.return_spare(now, fx),
             Event::ShutDown => self.shut_down(fx),
             Event::SplitHold { token, part, new } => self.split_hold(token, &part, new),
+            Event::WriteValue { token, bytes } => {
+                // An event has no answer: who may not write has changed nothing.
+                let _ = self.write_value(token, &bytes);
+            }
         }
         Ok(())
     }
@@ -499,7 +527,7 @@ impl<T: ResourceType> Owner<T> {
         }
     }
 
-    /// Whether it may vanish: nothing held, waiting, lent, wanted or (at a debtor) borrowed.
+    /// Whether it may vanish: nothing held, waiting, lent, wanted or (at a debtor) borrowed, and no value known only here.
     ///
     /// A root whose credit is used up must remember what is: it stays once it has given any.
     #[must_use]
@@ -518,6 +546,7 @@ impl<T: ResourceType> Owner<T> {
             && self.waiting.is_empty()
             && self.wants.is_empty()
             && self.debtors.is_empty()
+            && self.has_no_bytes()
     }
 
     /// What the root had to lend when it entered its epoch.

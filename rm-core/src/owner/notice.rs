@@ -118,6 +118,12 @@ impl<T: ResourceType> Owner<T> {
         });
         for token in due.collect::<Vec<_>>() {
             self.waiting.retain(|w| w.asker != Asker::Convert(token));
+            if let Some(hold) = self.holds.get(token)
+                && Self::may_write(hold.asked(), &self.capital)
+            {
+                // It may have been in the middle of what the value speaks of.
+                self.doubt_value();
+            }
             self.end_hold(token);
             fx.push(Effect::Lost {
                 token,

@@ -12,7 +12,7 @@ use crate::time::Time;
 pub struct Request<L> {
     /// The caller's name for it. It names no other request or hold of this owner.
     pub token: Token,
-    /// Its place among all requests, unique in the cluster.
+    /// Its place among all requests, unique in the cluster whatever its class.
     pub order: Order,
     /// What it asks for.
     pub ask: L,

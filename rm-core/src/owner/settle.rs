@@ -9,7 +9,7 @@ use crate::credit::Credit;
 use crate::effect::{Effect, Effects};
 use crate::id::{Order, Version};
 use crate::message::{Grant, Message, Want};
-use crate::policy::Policy;
+use crate::policy::Decision;
 use crate::resource::{Lending, ResourceType};
 use crate::time::Time;
 
@@ -24,14 +24,14 @@ impl<T: ResourceType> Owner<T> {
         spare: Spare,
         fx: &mut Effects<T>,
     ) {
-        self.add_extra(&mut walk);
+        self.add_extra(&mut walk, fx);
         self.give_back(&mut walk, spare, fx);
         self.settle_wants(now, &walk, fx);
         self.tell_debtors(walk, fx);
     }
 
     /// The policy's extra on top of grants, out of what nothing waits for.
-    fn add_extra(&mut self, walk: &mut Walk<T::Credit, T::Level>) {
+    fn add_extra(&mut self, walk: &mut Walk<T::Credit, T::Level>, fx: &mut Effects<T>) {
         for index in 0..walk.grants.len() {
             let peer = walk.grants[index].peer;
             if walk.grants[index + 1..]
@@ -40,15 +40,11 @@ impl<T: ResourceType> Owner<T> {
             {
                 continue;
             }
-            let extra = match self.settings.policy {
-                Policy::Exact => return,
-                // Cut off, so that a type that slices badly makes no credit.
-                Policy::Slice(parts) => walk.free.slice(parts.get()).meet(&walk.free),
-                Policy::Max => walk.free.clone(),
-            };
+            let extra = self.extra_for(peer, &walk.free);
             if extra.is_empty() {
                 continue;
             }
+            fx.decided(Decision::ExtraGranted);
             walk.free = walk.free.less(&extra);
             let grant = &mut walk.grants[index];
             grant.delta = sum(&grant.delta, &extra);
@@ -79,20 +75,16 @@ impl<T: ResourceType> Owner<T> {
         else {
             return;
         };
-        let beside = match (spare, self.settings.policy) {
-            (Spare::Return, _) if T::LENDING == Lending::UsedUp => {
+        let beside = match spare {
+            Spare::Return if T::LENDING == Lending::UsedUp => {
                 // Nobody takes it back: it leaves a hole.
                 self.borrowed = self.borrowed.less(&walk.free);
                 self.cached = self.cached.less(&walk.free);
                 walk.free = T::Credit::empty();
                 T::Credit::empty()
             }
-            (Spare::Return, _) => walk.free.clone(),
-            (Spare::Keep, Policy::Slice(parts)) if !walk.give.is_empty() => {
-                // A former writer keeps a slice, not all but one share.
-                walk.free.less(&walk.free.slice(parts.get()))
-            }
-            (Spare::Keep, Policy::Exact | Policy::Max | Policy::Slice(_)) => T::Credit::empty(),
+            Spare::Return => walk.free.clone(),
+            Spare::Keep => self.beside(walk, fx),
         };
         walk.free = walk.free.less(&beside);
         let give = sum(&walk.give, &beside);
@@ -100,15 +92,19 @@ impl<T: ResourceType> Owner<T> {
             self.borrowed = self.borrowed.less(&give);
             self.cached = self.cached.less(&give);
             fx.push(Effect::Leaving);
-            let fence = self.fence.now();
+            let (fence, value) = (self.fence.now(), self.take_news());
             fx.send(
                 creditor,
                 Message::Return {
                     loan,
                     delta: give,
                     fence,
+                    value,
                 },
             );
+            if self.borrowed.is_empty() {
+                self.forget_value();
+            }
         }
         // A step that is met asks for nothing: only a grant could undo that, and it replaces the register.
         let borrowed = &self.borrowed;
@@ -200,6 +196,7 @@ impl<T: ResourceType> Owner<T> {
             self.recalling -= u32::from(!debtor.sent.is_empty());
             self.recalling += u32::from(!plan.steps.is_empty());
             debtor.sent = plan.steps.clone();
+            self.learned.note_asked(&plan.steps);
             if mine.is_empty() {
                 fx.send(
                     peer,
@@ -217,9 +214,11 @@ impl<T: ResourceType> Owner<T> {
                 order,
                 version,
                 delta,
+                opens_loan,
                 ..
             } in mine
             {
+                let value = self.known.value.clone().filter(|_| opens_loan);
                 fx.send(
                     peer,
                     Message::Grant(Grant {
@@ -230,6 +229,7 @@ impl<T: ResourceType> Owner<T> {
                         steps: plan.steps.clone(),
                         fence,
                         limit: debtor.limit,
+                        value,
                     }),
                 );
             }

@@ -8,10 +8,13 @@
 //! Every struct is taken apart field by field, so that a new field must be thought about here.
 
 use core::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use super::{Asker, Debtor, Owner, RecallStep, StandingWant, Step, Upstream, Waiting};
 use crate::id::{LoanId, Order, PeerId, Version};
+use crate::policy::Policy;
 use crate::resource::ResourceType;
+use crate::value::Value;
 
 /// The numbers in use on one link between a debtor and its creditor: in both books and under way.
 #[derive(Clone, Debug, Default)]
@@ -129,6 +132,8 @@ impl<T: ResourceType> Owner<T> {
     ) {
         let Self {
             settings: _,
+            policy,
+            learned,
             capital: _,
             borrowed,
             // These follow from the rest.
@@ -148,10 +153,15 @@ impl<T: ResourceType> Owner<T> {
             version: _,
             last_loan: _,
             fence,
+            known,
             is_shut,
             resource_type: _,
         } = self;
         (borrowed, is_shut).hash(state);
+        // The others only count.
+        if let Policy::Adaptive(_) = policy {
+            learned.hash(state);
+        }
         if let Upstream::Debtor { peer, loan, dead } = upstream {
             peer.is_some().hash(state);
             state.write_u8(links[own].rank_of_loan(*loan));
@@ -160,6 +170,8 @@ impl<T: ResourceType> Owner<T> {
         if clocks == Clocks::Kept {
             state.write_u64(fence.now());
         }
+        known.is_news.hash(state);
+        hash_value(known.value.as_ref(), clocks, state);
         state.write_u8(debtors.len() as u8);
         for (peer, debtor) in debtors {
             state.write_u8(peer.0 as u8);
@@ -267,6 +279,22 @@ fn hash_waiting<L: Hash, H: Hasher>(item: &Waiting<L>, links: &Links, state: &mu
         group,
     )
         .hash(state);
+}
+
+/// A value. The bytes of an exploration tell which write it is, and so its version.
+pub(crate) fn hash_value<H: Hasher>(value: Option<&Arc<Value>>, clocks: Clocks, state: &mut H) {
+    let Some(Value {
+        version,
+        state: how_sure,
+        bytes,
+    }) = value.map(|value| &**value)
+    else {
+        return state.write_u8(0);
+    };
+    (1_u8, how_sure, bytes).hash(state);
+    if clocks == Clocks::Kept {
+        state.write_u64(*version);
+    }
 }
 
 /// A step, told from the end of a list by its first byte.

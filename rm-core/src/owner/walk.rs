@@ -56,6 +56,8 @@ pub(super) struct PendingGrant<C> {
     pub(super) order: Order,
     pub(super) version: Version,
     pub(super) delta: C,
+    /// Its debtor had nothing before.
+    pub(super) opens_loan: bool,
 }
 
 /// For whom debtors are asked.

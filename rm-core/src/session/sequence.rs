@@ -16,6 +16,7 @@ use thiserror::Error;
 use crate::credit::Opaque;
 use crate::id::Note;
 use crate::message::{Blocker, Message, Step};
+use crate::value::Value;
 
 use super::packet::Item;
 
@@ -238,9 +239,11 @@ fn message_weight(message: &Message<Opaque>) -> usize {
         Message::Busy { blockers: list, .. } | Message::Deny { blockers: list, .. } => {
             blockers(list)
         }
-        Message::Grant(grant) => grant.delta.0.len() + steps(&grant.steps),
+        Message::Grant(grant) => {
+            grant.delta.0.len() + steps(&grant.steps) + value_weight(grant.value.as_deref())
+        }
         Message::Recall { steps: list, .. } => steps(list),
-        Message::Return { delta, .. } => delta.0.len(),
+        Message::Return { delta, value, .. } => delta.0.len() + value_weight(value.as_deref()),
         Message::Want(want) => want.level.0.len() + note_weight(want.note.as_deref()),
     }
 }
@@ -251,6 +254,10 @@ fn step_weight(step: &Step<Opaque>) -> usize {
 
 fn blocker_weight(blocker: &Blocker) -> usize {
     size_of::<Blocker>() + note_weight(blocker.note.as_deref())
+}
+
+fn value_weight(value: Option<&Value>) -> usize {
+    value.map_or(0, |value| size_of::<Value>() + value.bytes.len())
 }
 
 fn note_weight(note: Option<&Note>) -> usize {

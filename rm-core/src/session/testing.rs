@@ -29,6 +29,7 @@ pub(super) fn grant(n: u64) -> Item {
         steps: smallvec::SmallVec::new(),
         fence: 0,
         limit: 0,
+        value: None,
     }))
 }
 

@@ -1,5 +1,7 @@
 //! Frames: whole ones, halves, and what no frame may be.
 
+use std::sync::Arc;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rm_core::credit::Opaque;
@@ -9,11 +11,13 @@ use rm_core::id::{
 use rm_core::inspect::{Answer, LIST_MAX, Summary};
 use rm_core::message::{Grant, Message, Step};
 use rm_core::session::packet::{Body, Item};
+use rm_core::value::{Value, ValueState};
 
 use super::*;
 use crate::wire::arbitrary;
 use crate::wire::limits::{
     CREDIT_BYTES_MAX, ITEMS_MAX, NAME_BYTES_MAX, NOTE_BYTES_MAX, STEPS_MAX, TEXT_BYTES_MAX,
+    VALUE_BYTES_MAX,
 };
 
 proptest! {
@@ -145,7 +149,7 @@ fn items_too_long_for_one_frame_go_in_several() {
 
 #[test]
 fn items_that_just_fit_or_just_do_not_are_sent_all_the_same() {
-    let mut items = vec![largest_item(), returning(0, 15_000)];
+    let mut items = vec![largest_item(), returning(0, 14_000)];
     let mut buffer = BytesMut::new();
     PacketCodec::new()
         .encode(&data(1, items.clone()), &mut buffer)
@@ -218,6 +222,7 @@ fn returning(fence: u64, bytes: usize) -> Item {
             loan: LoanId::default(),
             delta: Opaque(vec![1; bytes].into()),
             fence,
+            value: None,
         },
     }
 }
@@ -255,6 +260,11 @@ fn largest_item() -> Item {
             steps: vec![step; STEPS_MAX].into(),
             fence: u64::MAX,
             limit: u64::MAX,
+            value: Some(Arc::new(Value {
+                version: u64::MAX,
+                state: ValueState::Doubtful,
+                bytes: vec![1; VALUE_BYTES_MAX].into(),
+            })),
         }),
     }
 }

@@ -15,6 +15,7 @@ use rm_core::message::{
     Blocker, BlockerKind, Blockers, Grant, Message, Refusal, Step, Steps, Want,
 };
 use rm_core::session::packet::{Body, Hello, Item, Packet, RefuseCode, Welcome};
+use rm_core::value::{Value, ValueState};
 
 use super::limits::{BLOCKERS_MAX, LEASE_MAX, SPAN_MAX};
 
@@ -105,10 +106,13 @@ fn message() -> impl Strategy<Value = Message<Opaque>> {
         grant().prop_map(Message::Grant),
         (loan(), any::<u64>()).prop_map(|(loan, limit)| Message::Limit { loan, limit }),
         (loan(), steps()).prop_map(|(loan, steps)| Message::Recall { loan, steps }),
-        (loan(), credit(), any::<u64>()).prop_map(|(loan, delta, fence)| Message::Return {
-            loan,
-            delta,
-            fence
+        (loan(), credit(), any::<u64>(), value()).prop_map(|(loan, delta, fence, value)| {
+            Message::Return {
+                loan,
+                delta,
+                fence,
+                value,
+            }
         }),
         order().prop_map(|order| Message::Unwant { order }),
         want().prop_map(Message::Want),
@@ -117,8 +121,8 @@ fn message() -> impl Strategy<Value = Message<Opaque>> {
 
 fn grant() -> impl Strategy<Value = Grant<Opaque>> {
     let numbers = any::<(u64, u64, u64)>();
-    (loan(), order(), credit(), steps(), numbers).prop_map(
-        |(loan, order, delta, steps, (version, fence, limit))| Grant {
+    (loan(), order(), credit(), steps(), numbers, value()).prop_map(
+        |(loan, order, delta, steps, (version, fence, limit), value)| Grant {
             loan,
             order,
             version: Version(version),
@@ -126,8 +130,21 @@ fn grant() -> impl Strategy<Value = Grant<Opaque>> {
             steps,
             fence,
             limit,
+            value,
         },
     )
+}
+
+fn value() -> impl Strategy<Value = Option<Arc<Value>>> {
+    let state = prop_oneof![Just(ValueState::Sure), Just(ValueState::Doubtful)];
+    let value = (any::<u64>(), state, vec(any::<u8>(), 0..40));
+    option::of(value.prop_map(|(version, state, bytes)| {
+        Arc::new(Value {
+            version,
+            state,
+            bytes: bytes.into(),
+        })
+    }))
 }
 
 fn want() -> impl Strategy<Value = Want<Opaque>> {

@@ -264,6 +264,9 @@ pub struct Grant {
     /// No token above it.
     #[prost(uint64, tag = "7")]
     pub limit: u64,
+    /// The value, where the grant opens the loan and there is one; else absent.
+    #[prost(message, optional, tag = "8")]
+    pub value: ::core::option::Option<Value>,
 }
 /// Debtor to creditor: here is some back.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -277,6 +280,22 @@ pub struct Return {
     /// The highest fencing number the debtor has seen.
     #[prost(uint64, tag = "3")]
     pub fence: u64,
+    /// The value, where the creditor does not know it yet; else absent.
+    #[prost(message, optional, tag = "4")]
+    pub value: ::core::option::Option<Value>,
+}
+/// What one holder of everything wrote.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Value {
+    /// The fencing token of the hold that wrote it; 0: no write is known.
+    #[prost(uint64, tag = "1")]
+    pub version: u64,
+    /// A later write may have been lost.
+    #[prost(bool, tag = "2")]
+    pub doubtful: bool,
+    /// What was written.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub bytes: ::prost::bytes::Bytes,
 }
 /// Creditor to debtor: replaces the recall register. No steps: it is lifted.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -14,11 +14,12 @@ use rm_core::message::{
     Blocker, BlockerKind, Blockers, Grant, Message, Refusal, Step, Steps, Want,
 };
 use rm_core::session::packet::{Body, Hello, Item, Packet, RefuseCode, Welcome};
+use rm_core::value::{Value, ValueState};
 
 use super::WireError;
 use super::generated as pb;
 use super::inspect;
-use super::limits::{self, LEASE_MAX, NOTE_BYTES_MAX, SPAN_MAX, TEXT_BYTES_MAX};
+use super::limits::{self, LEASE_MAX, NOTE_BYTES_MAX, SPAN_MAX, TEXT_BYTES_MAX, VALUE_BYTES_MAX};
 
 /// `later_body` is the number of a field that must be a body of a later version if there is none known here.
 pub(super) fn packet(packet: pb::Packet, later_body: Option<u32>) -> Result<Packet, WireError> {
@@ -151,11 +152,13 @@ fn message(message: pb::item::Message) -> Result<Message<Opaque>, WireError> {
             steps: steps(grant.steps)?,
             fence: grant.fence,
             limit: grant.limit,
+            value: value(grant.value)?,
         }),
         In::Return(it) => Message::Return {
             loan: loan("Return.loan", it.loan)?,
             delta: credit("Return.delta", &it.delta)?,
             fence: it.fence,
+            value: value(it.value)?,
         },
         In::Recall(recall) => Message::Recall {
             loan: loan("Recall.loan", recall.loan)?,
@@ -182,6 +185,22 @@ fn message(message: pb::item::Message) -> Result<Message<Opaque>, WireError> {
             blockers: blockers(busy.blockers)?,
         },
     })
+}
+
+fn value(value: Option<pb::Value>) -> Result<Option<Arc<Value>>, WireError> {
+    let Some(value) = value else {
+        return Ok(None);
+    };
+    limits::length("Value.bytes", value.bytes.len(), 0, VALUE_BYTES_MAX)?;
+    Ok(Some(Arc::new(Value {
+        version: value.version,
+        state: if value.doubtful {
+            ValueState::Doubtful
+        } else {
+            ValueState::Sure
+        },
+        bytes: value.bytes[..].into(),
+    })))
 }
 
 fn steps(steps: Vec<pb::Step>) -> Result<Steps<Opaque>, WireError> {

@@ -8,6 +8,7 @@ use core::time::Duration;
 pub use rm_core::id::{NAME_BYTES_MAX, NOTE_BYTES_MAX};
 pub use rm_core::inspect::{ENTRIES_MAX, LIST_MAX};
 pub use rm_core::message::BLOCKERS_MAX;
+pub use rm_core::value::VALUE_BYTES_MAX;
 
 use super::WireError;
 
@@ -18,7 +19,7 @@ pub const ITEMS_MAX: usize = 64;
 pub const STEPS_MAX: usize = 64;
 
 /// The longest credit, in bytes.
-pub const CREDIT_BYTES_MAX: usize = 15 * 1024;
+pub const CREDIT_BYTES_MAX: usize = 14 * 1024;
 
 /// The longest text for people, in bytes. Longer ones are cut when they are sent.
 pub const TEXT_BYTES_MAX: usize = 1024;

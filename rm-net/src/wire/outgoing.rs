@@ -8,12 +8,14 @@ use rm_core::credit::Opaque;
 use rm_core::id::{Class, LoanId, Note, Order};
 use rm_core::message::{Blocker, BlockerKind, Message, Refusal, Step};
 use rm_core::session::packet::{Body, Hello, Item, Packet, RefuseCode, Welcome};
+use rm_core::value::Value;
 
 use super::WireError;
 use super::generated as pb;
 use super::inspect;
 use super::limits::{
     self, BLOCKERS_MAX, LEASE_MAX, NOTE_BYTES_MAX, SPAN_MAX, STEPS_MAX, TEXT_BYTES_MAX,
+    VALUE_BYTES_MAX,
 };
 
 /// Checks every limit but the number of items.
@@ -138,6 +140,7 @@ fn message(message: &Message<Opaque>) -> Result<pb::item::Message, WireError> {
             steps: steps("Grant.steps", &grant.steps)?,
             fence: grant.fence,
             limit: grant.limit,
+            value: value(grant.value.as_deref())?,
         }),
         Message::Limit { loan: of, limit } => Out::Limit(pb::Limit {
             loan: loan(*of),
@@ -154,10 +157,12 @@ fn message(message: &Message<Opaque>) -> Result<pb::item::Message, WireError> {
             loan: of,
             delta,
             fence,
+            value: known,
         } => Out::Return(pb::Return {
             loan: loan(*of),
             delta: credit("Return.delta", delta)?,
             fence: *fence,
+            value: value(known.as_deref())?,
         }),
         Message::Unwant { order: of } => Out::Unwant(pb::Unwant { order: order(of) }),
         Message::Want(want) => Out::Want(pb::Want {
@@ -169,6 +174,18 @@ fn message(message: &Message<Opaque>) -> Result<pb::item::Message, WireError> {
             note: note(want.note.as_ref())?,
         }),
     })
+}
+
+fn value(value: Option<&Value>) -> Result<Option<pb::Value>, WireError> {
+    let Some(value) = value else {
+        return Ok(None);
+    };
+    limits::length("Value.bytes", value.bytes.len(), 0, VALUE_BYTES_MAX)?;
+    Ok(Some(pb::Value {
+        version: value.version,
+        doubtful: value.is_doubtful(),
+        bytes: bytes(&value.bytes),
+    }))
 }
 
 fn steps(field: &'static str, steps: &[Step<Opaque>]) -> Result<Vec<pb::Step>, WireError> {

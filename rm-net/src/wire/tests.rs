@@ -1,6 +1,7 @@
 //! The wire: what it keeps, what it refuses, and the bytes that must not change.
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -11,8 +12,11 @@ use rm_core::id::{
 use rm_core::inspect::{Answer, Query};
 use rm_core::message::{Message, Want};
 use rm_core::session::packet::{Body, Hello, Item, Packet, Welcome};
+use rm_core::value::{Value, ValueState};
 
-use super::limits::{CREDIT_BYTES_MAX, LEASE_MAX, NAME_BYTES_MAX, SPAN_MAX, TEXT_BYTES_MAX};
+use super::limits::{
+    CREDIT_BYTES_MAX, LEASE_MAX, NAME_BYTES_MAX, SPAN_MAX, TEXT_BYTES_MAX, VALUE_BYTES_MAX,
+};
 use super::*;
 
 proptest! {
@@ -104,11 +108,64 @@ fn the_bytes_of_a_return_do_not_change() {
         },
         delta: credit(2),
         fence: 3,
+        value: None,
     };
     assert_bytes(
         &data(vec![item(b"k", message)]),
         "0801110700000000000000 1a 19 0809 100a 1a 13 0801 12016b 2a 0c 0a04 08011002 12020102 1803",
     );
+}
+
+#[test]
+fn the_bytes_of_a_return_with_a_value_do_not_change() {
+    assert_bytes(
+        &data(vec![item(b"k", returning(b"ab"))]),
+        "0801110700000000000000 1a 1a 0809 100a 1a 14 0801 12016b 2a 0d 0a00 \
+         22 09 08ac02 1001 1a 02 6162",
+    );
+}
+
+#[test]
+fn a_value_over_the_limit_is_refused() {
+    let most = data(vec![item(b"k", returning(&[1; VALUE_BYTES_MAX]))]);
+    assert_eq!(decode(encoded(&most)), Ok(most));
+    let error = Err(WireError::Length {
+        field: "Value.bytes",
+        bytes: VALUE_BYTES_MAX + 1,
+        min: 0,
+        max: VALUE_BYTES_MAX,
+    });
+    let over = data(vec![item(b"k", returning(&[1; VALUE_BYTES_MAX + 1]))]);
+    assert_eq!(encode(&over, &mut BytesMut::new()), error);
+    let value = field(3, &[1; VALUE_BYTES_MAX + 1]);
+    let over = [field(1, b""), field(4, &value)].concat();
+    assert_eq!(decode(in_item(5, &over)).map(drop), error);
+}
+
+#[test]
+fn what_a_later_version_adds_to_a_value_is_ignored() {
+    let value = field(4, &[field(3, b"ab"), field(9, b"later")].concat());
+    let packet = decode(in_item(5, &[field(1, b""), value].concat())).expect("understood");
+    let Body::Data { items, .. } = packet.body else {
+        panic!("data stays data");
+    };
+    assert!(
+        matches!(&items[0].message, Message::Return { value: Some(value), .. } if *value.bytes == *b"ab")
+    );
+}
+
+/// A return that carries a doubtful value of version 300.
+fn returning(bytes: &[u8]) -> Message<Opaque> {
+    Message::Return {
+        loan: LoanId::default(),
+        delta: Opaque::default(),
+        fence: 0,
+        value: Some(Arc::new(Value {
+            version: 300,
+            state: ValueState::Doubtful,
+            bytes: bytes.into(),
+        })),
+    }
 }
 
 #[test]
@@ -159,6 +216,7 @@ fn a_credit_over_the_limit_is_refused() {
         loan: LoanId::default(),
         delta: Opaque(vec![1; bytes].into()),
         fence: 0,
+        value: None,
     };
     let most = data(vec![item(b"k", message(CREDIT_BYTES_MAX))]);
     assert_eq!(decode(encoded(&most)), Ok(most));

@@ -426,6 +426,7 @@ pub(crate) fn grant(want: &Want<Opaque>, delta: Opaque, fence: u64, limit: u64) 
         steps: Steps::new(),
         fence,
         limit,
+        value: None,
     })
 }
 
@@ -438,6 +439,7 @@ pub(crate) fn give_back(delta: Opaque) -> Message<Opaque> {
         loan,
         delta,
         fence: 0,
+        value: None,
     }
 }
 

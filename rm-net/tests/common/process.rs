@@ -29,7 +29,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// It takes the lock `x` to write, says `held` with the token, uses it for as long as it is valid, and says
+    /// It takes the lock `x` to write, writes its value, says `held` with the token, uses it for as long as it is valid, and says
     /// `lost` with the time of its last use.
     pub(crate) fn holder(endpoint: &str) -> Self {
         Self::start("holder", |command| command.env(ENDPOINT, endpoint))
@@ -106,6 +106,7 @@ async fn hold() {
         .expect("a server");
     let lock = client.rw_lock("x");
     let guard = lock.write().await.expect("granted");
+    guard.set_value(b"of the holder").expect("it is held");
     println!("{MARK}held {}", guard.fence());
     let mut last_valid = Time::ZERO;
     loop {

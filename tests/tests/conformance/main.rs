@@ -10,6 +10,7 @@ mod local;
 mod regressions;
 mod rw_lock;
 mod tree;
+mod values;
 
 use rm_core::credit::Credit as _;
 use rm_rwlock::credit::{RwCredit, RwLockType, SHARES};

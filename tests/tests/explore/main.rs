@@ -7,8 +7,10 @@
 //! `RM_EXPLORE=long` tries more orders and larger worlds. Run with `--nocapture` to see the table. A violation
 //! prints the order of the requests and the shortest run that leads to it.
 
+mod adaptive;
 mod rw_lock;
 mod semaphore;
+mod values;
 
 use rm_core::testing::explore::Tree;
 

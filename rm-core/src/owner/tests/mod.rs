@@ -1,8 +1,10 @@
 //! Exact effects of single inputs.
 
+mod adaptive;
 mod group;
 mod notice;
 mod one_owner;
 mod two_owners;
 mod units;
 mod used_up;
+mod value;

@@ -232,6 +232,7 @@ fn without_room_for_a_new_token_holds_stay_apart() {
             fence: 2,
             // Readers need no room.
             limit: 2,
+            value: None,
         };
         owner
             .on_message(

@@ -220,5 +220,6 @@ pub(super) fn grant(loan: LoanId, number: u64, units: u64) -> Message<Units> {
         steps: Steps::new(),
         fence: 2,
         limit: 1 << 40,
+        value: None,
     })
 }

@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::world::{Channel, Phase, Plan, World};
 use crate::credit::Credit;
 use crate::message::{Grant, Message, Steps, Want};
-use crate::owner::view::{Clocks, LinkNumbers, hash_order, hash_step};
+use crate::owner::view::{Clocks, LinkNumbers, hash_order, hash_step, hash_value};
 use crate::resource::ResourceType;
 
 impl<T: ResourceType> World<T> {
@@ -26,6 +26,7 @@ impl<T: ResourceType> World<T> {
             }
         }
         let mut state = Xxh3::new();
+        self.written.hash(&mut state);
         for (node, owner) in self.owners.iter().enumerate() {
             owner.hash_state(node, links, plan.clocks, &mut state);
         }
@@ -99,6 +100,7 @@ fn hash_message<C: Credit, L: Hash>(
                 steps,
                 fence,
                 limit: _,
+                value,
             } = grant;
             (
                 4_u8,
@@ -108,6 +110,7 @@ fn hash_message<C: Credit, L: Hash>(
                 .hash(state);
             hash_order(order, state);
             (delta, fenced(fence)).hash(state);
+            hash_value(value.as_ref(), clocks, state);
             hash_steps(steps, state);
         }
         Message::Limit { loan, limit: _ } => (5_u8, link.rank_of_loan(*loan)).hash(state),
@@ -115,8 +118,14 @@ fn hash_message<C: Credit, L: Hash>(
             (6_u8, link.rank_of_loan(*loan)).hash(state);
             hash_steps(steps, state);
         }
-        Message::Return { loan, delta, fence } => {
+        Message::Return {
+            loan,
+            delta,
+            fence,
+            value,
+        } => {
             (7_u8, link.rank_of_loan(*loan), delta, fenced(fence)).hash(state);
+            hash_value(value.as_ref(), clocks, state);
         }
         Message::Unwant { order } => {
             (8_u8).hash(state);

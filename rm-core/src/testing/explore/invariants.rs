@@ -27,6 +27,7 @@ impl<T: ResourceType> World<T> {
         }
         self.check_books(plan)?;
         self.check_exclusion(plan)?;
+        self.check_values(plan)?;
         if self.is_quiet() {
             let pending = self.pending_requests(plan);
             self.check_progress(plan, &pending)?;
@@ -98,6 +99,26 @@ impl<T: ResourceType> World<T> {
         Ok(())
     }
 
+    /// Whoever holds reads what was written last in the world: nobody else can have written since it began.
+    fn check_values(&self, plan: &Plan<T>) -> Result<(), Fault> {
+        for (index, client) in self.clients.iter().enumerate() {
+            if client.holds.is_empty() {
+                continue;
+            }
+            let known = self.owners[plan.clients[index].place].value();
+            let known = known.map(|value| (value.is_doubtful(), &value.bytes[..]));
+            let written = self.written.as_ref().map(|bytes| (false, &bytes[..]));
+            if known != written {
+                let client = plan.client_name(index);
+                return Err(Fault(format!(
+                    "client {client} holds, and reads {known:?} (doubtful, bytes) where {written:?} was \
+                     written last"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     fn pending_requests(&self, plan: &Plan<T>) -> Vec<Pending<T::Credit>> {
         let mut pending = Vec::new();
         for (index, client) in self.clients.iter().enumerate() {
@@ -108,7 +129,11 @@ impl<T: ResourceType> World<T> {
             let (need, try_only) = match &plan.clients[index].steps[step] {
                 Step::Acquire { ask, try_only } => (ask.clone(), *try_only),
                 Step::Convert { to } => (to.less(&client.holds), false),
-                Step::Cancel | Step::Reduce { .. } | Step::Release | Step::ReturnSpare => continue,
+                Step::Cancel
+                | Step::Reduce { .. }
+                | Step::Release
+                | Step::ReturnSpare
+                | Step::WriteValue => continue,
             };
             pending.push(Pending {
                 client: index,

@@ -99,7 +99,11 @@ impl<T: ResourceType> Plan<T> {
         let ask = match &self.clients[place.client].steps[place.step] {
             Step::Acquire { ask, .. } => ask,
             Step::Convert { to } => to,
-            Step::Cancel | Step::Reduce { .. } | Step::Release | Step::ReturnSpare => {
+            Step::Cancel
+            | Step::Reduce { .. }
+            | Step::Release
+            | Step::ReturnSpare
+            | Step::WriteValue => {
                 return format!("an unknown request {order}");
             }
         };
@@ -178,6 +182,7 @@ impl<T: ResourceType> Plan<T> {
                     }
                     Step::Release => "releases".into(),
                     Step::ReturnSpare => "has its node return what is spare".into(),
+                    Step::WriteValue => "writes the value".into(),
                 };
                 format!("{name} at {node} {what}")
             }

@@ -75,6 +75,7 @@ pub(super) enum Step<C> {
     Reduce { keep: C },
     Release,
     ReturnSpare,
+    WriteValue,
 }
 
 /// A client: where it lives and what it does there.
@@ -144,6 +145,12 @@ impl<C> Client<C> {
         self.then(Step::ReturnSpare)
     }
 
+    /// Then it writes the value, which takes a hold of everything. Every holder must then read it.
+    #[must_use]
+    pub fn write_value(self) -> Self {
+        self.then(Step::WriteValue)
+    }
+
     fn then(mut self, step: Step<C>) -> Self {
         self.steps.push(step);
         self
@@ -158,7 +165,11 @@ impl<C> Client<C> {
                 Step::Release => return index + 1,
                 Step::Cancel if drops_acquire => return index + 1,
                 Step::Acquire { .. } => return index,
-                Step::Cancel | Step::Convert { .. } | Step::Reduce { .. } | Step::ReturnSpare => {}
+                Step::Cancel
+                | Step::Convert { .. }
+                | Step::Reduce { .. }
+                | Step::ReturnSpare
+                | Step::WriteValue => {}
             }
         }
         self.steps.len()
@@ -197,7 +208,7 @@ impl<C> Client<C> {
                 Step::Cancel if !after_request => return Some("cancels no request"),
                 Step::Cancel => holds = matches!(self.steps[index - 1], Step::Convert { .. }),
                 Step::Release => holds = false,
-                Step::Convert { .. } | Step::Reduce { .. } => {}
+                Step::Convert { .. } | Step::Reduce { .. } | Step::WriteValue => {}
             }
         }
         holds.then_some("does not release in the end")
@@ -220,7 +231,11 @@ pub(super) fn requests<C: Credit>(clients: &[Client<C>]) -> Vec<Place> {
             let class = match what {
                 Step::Acquire { .. } => Class::New,
                 Step::Convert { .. } => Class::Convert,
-                Step::Cancel | Step::Reduce { .. } | Step::Release | Step::ReturnSpare => continue,
+                Step::Cancel
+                | Step::Reduce { .. }
+                | Step::Release
+                | Step::ReturnSpare
+                | Step::WriteValue => continue,
             };
             places.push(Place {
                 client,

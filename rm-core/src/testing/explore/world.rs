@@ -131,6 +131,8 @@ pub(super) struct World<T: ResourceType> {
     pub(super) clients: Vec<ClientState<T::Credit>>,
     /// The highest token of ended holds, by what they were asked as.
     pub(super) ended: Rc<Vec<(T::Credit, u64)>>,
+    /// The last value that anybody wrote: the client and the step.
+    pub(super) written: Option<[u8; 2]>,
 }
 
 impl<T: ResourceType> Clone for World<T> {
@@ -140,6 +142,7 @@ impl<T: ResourceType> Clone for World<T> {
             channels: self.channels.clone(),
             clients: self.clients.clone(),
             ended: Rc::clone(&self.ended),
+            written: self.written,
         }
     }
 }
@@ -175,6 +178,7 @@ impl<T: ResourceType> World<T> {
             clients: plan.clients.iter().map(client).collect(),
             owners,
             ended: Rc::default(),
+            written: None,
         }
     }
 
@@ -296,6 +300,12 @@ impl<T: ResourceType> World<T> {
                 self.end_hold(index, Phase::Idle);
             }
             Step::ReturnSpare => owner.return_spare(Time::ZERO, fx),
+            Step::WriteValue => {
+                let bytes = [index as u8, step as u8];
+                let wrote = owner.write_value(token, &bytes);
+                wrote.expect("a script writes while it holds everything");
+                self.written = Some(bytes);
+            }
         }
         script.place
     }
@@ -355,7 +365,11 @@ impl<T: ResourceType> World<T> {
         let asked = match &plan.clients[index].steps[step] {
             Step::Acquire { ask, .. } => ask,
             Step::Convert { to } => to,
-            Step::Cancel | Step::Reduce { .. } | Step::Release | Step::ReturnSpare => {
+            Step::Cancel
+            | Step::Reduce { .. }
+            | Step::Release
+            | Step::ReturnSpare
+            | Step::WriteValue => {
                 unreachable!("a client waits only for what it asked")
             }
         };
