@@ -21,6 +21,9 @@ const ARITIES: [usize; 5] = [0, 2, 8, 32, 100];
 /// Rounds of each of two that take turns.
 const TURNS: u64 = 50;
 
+/// Of the fixed policies the one that lends a part of what is spare.
+const SLICE: Policy = Policy::slice(16);
+
 /// Requests that arrive while a write collects.
 const LATE: u32 = 100;
 
@@ -41,7 +44,7 @@ fn main() {
     println!("|---|---|---|---|");
     for debtors in [10, 100, 300, 1_000] {
         let tree = Tree::star(debtors);
-        let policies = [Policy::Exact, Policy::default(), Policy::Max];
+        let policies = [Policy::Exact, SLICE, Policy::Max];
         let [exact, slice, max] = policies.map(|policy| {
             let report = run(&tree, policy, [one_read_each()]);
             cost(report.group("read"))
@@ -79,8 +82,8 @@ fn row(nodes: usize, arity: usize) -> String {
     };
     let far = nodes - 1;
     let read = Clients::at(far).asking(|_| RwCredit::READ).rounds(1);
-    let first_read = run(&tree, Policy::default(), [read]);
-    let first_write = run(&tree, Policy::default(), [Clients::at(far).rounds(1)]);
+    let first_read = run(&tree, SLICE, [read]);
+    let first_write = run(&tree, SLICE, [Clients::at(far).rounds(1)]);
     format!(
         "| {nodes} | {arity} | {} | {} | {} | {} | {} |",
         tree.depth(far),
@@ -91,10 +94,12 @@ fn row(nodes: usize, arity: usize) -> String {
     )
 }
 
+/// Every node reads, and holds until all have begun: so each has a share of its own.
 fn one_read_each() -> Clients<RwLockType> {
     Clients::everywhere()
         .asking(|_| RwCredit::READ)
         .starting(Span::between(Duration::ZERO, 10 * PAUSE))
+        .holding(12 * PAUSE)
         .rounds(1)
 }
 
@@ -103,7 +108,7 @@ fn one_read_each() -> Clients<RwLockType> {
 fn over_caches(tree: &Tree, late: u32) -> Report<RwCredit> {
     let write = Clients::at(tree.len() - 1)
         .called("last write")
-        .starting(20 * PAUSE)
+        .starting(25 * PAUSE)
         .rounds(1);
     let read = || {
         Clients::at(1)
@@ -113,11 +118,11 @@ fn over_caches(tree: &Tree, late: u32) -> Report<RwCredit> {
     };
     let holder =
         read()
-            .starting(15 * PAUSE)
+            .starting(24 * PAUSE)
             .holding(if late > 0 { 15 * PAUSE } else { Duration::ZERO });
     let readers = read()
         .each(late)
-        .starting(Span::between(21 * PAUSE, 29 * PAUSE));
+        .starting(Span::between(26 * PAUSE, 36 * PAUSE));
     run(
         tree,
         Policy::Exact,
@@ -141,7 +146,7 @@ fn taking_turns(tree: &Tree) -> Report<RwCredit> {
         turns(first, 3 * PAUSE),
         turns(last, 4 * PAUSE),
     ];
-    run(tree, Policy::default(), clients)
+    run(tree, SLICE, clients)
 }
 
 fn run<const N: usize>(

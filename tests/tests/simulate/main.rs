@@ -24,7 +24,12 @@ fn some_seeds(few: u64) -> impl Iterator<Item = u64> {
     seeds(if is_long { 100 * few } else { few })
 }
 
-const POLICIES: [Policy; 3] = [Policy::Exact, Policy::slice(4), Policy::Max];
+const POLICIES: [Policy; 4] = [
+    Policy::Exact,
+    Policy::slice(4),
+    Policy::adaptive(4),
+    Policy::Max,
+];
 
 fn trees() -> [Tree; 5] {
     [
@@ -51,7 +56,7 @@ fn run_everywhere<T: ResourceType>(
         Span::heavy_tail(MS / 10, 200 * MS),
     ];
     let (mut runs, mut events, mut granted, mut bypasses) = (0_u64, 0, 0, 0);
-    for seed in some_seeds(4) {
+    for seed in some_seeds(3) {
         for (tree, policy) in trees().iter().flat_map(|tree| POLICIES.map(|p| (tree, p))) {
             for delay in delays {
                 let simulation = Simulation::new(resource_type, tree.clone())
