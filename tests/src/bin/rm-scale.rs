@@ -46,7 +46,7 @@ fn main() {
         let tree = Tree::star(debtors);
         let policies = [Policy::Exact, SLICE, Policy::Max];
         let [exact, slice, max] = policies.map(|policy| {
-            let report = run(&tree, policy, [one_read_each()]);
+            let report = run(&tree, policy, [one_read_each(&tree)]);
             cost(report.group("read"))
         });
         println!("| {debtors} | {exact} | {slice} | {max} |");
@@ -55,7 +55,7 @@ fn main() {
     println!("|---|---|---|");
     for debtors in [1_000, 10_000, 100_000] {
         let tree = Tree::star(debtors);
-        let (reads, _) = timed(|| run(&tree, Policy::Exact, [one_read_each()]));
+        let (reads, _) = timed(|| run(&tree, Policy::Exact, [one_read_each(&tree)]));
         let (alone, writes) = timed(|| over_caches(&tree, 0));
         let (late, _) = timed(|| over_caches(&tree, LATE));
         assert_eq!(writes.group("last write").messages, 2 * debtors as u64);
@@ -94,40 +94,40 @@ fn row(nodes: usize, arity: usize) -> String {
     )
 }
 
-/// Every node reads, and holds until all have begun: so each has a share of its own.
-fn one_read_each() -> Clients<RwLockType> {
+/// How long it takes until every node has begun to read, if each waits for the one before.
+fn reading(tree: &Tree) -> Duration {
+    PAUSE / 10 * tree.len() as u32
+}
+
+/// Every node reads once.
+fn one_read_each(tree: &Tree) -> Clients<RwLockType> {
     Clients::everywhere()
         .asking(|_| RwCredit::READ)
-        .starting(Span::between(Duration::ZERO, 10 * PAUSE))
-        .holding(12 * PAUSE)
+        .starting(Span::between(Duration::ZERO, reading(tree)))
         .rounds(1)
 }
 
 /// Every node reads once, and keeps a share; then the last one writes. One reader holds for long, and meanwhile so
-/// many readers ask at its node. `Exact`, so that all have a share and nobody more.
+/// many readers ask at its node.
 fn over_caches(tree: &Tree, late: u32) -> Report<RwCredit> {
+    let quiet = 3 * reading(tree);
     let write = Clients::at(tree.len() - 1)
         .called("last write")
-        .starting(25 * PAUSE)
+        .starting(quiet + 2 * PAUSE)
         .rounds(1);
     let read = || {
-        Clients::at(1)
-            .called("late")
-            .asking(|_| RwCredit::READ)
-            .rounds(1)
+        let reader = Clients::at(1).called("late").rounds(1);
+        reader.asking(|_| RwCredit::READ)
     };
-    let holder =
-        read()
-            .starting(24 * PAUSE)
-            .holding(if late > 0 { 15 * PAUSE } else { Duration::ZERO });
-    let readers = read()
-        .each(late)
-        .starting(Span::between(26 * PAUSE, 36 * PAUSE));
-    run(
-        tree,
-        Policy::Exact,
-        [one_read_each(), write, holder, readers],
-    )
+    let hold = if late > 0 { 10 * PAUSE } else { Duration::ZERO };
+    let holder = read().starting(quiet).holding(hold);
+    let begin = Span::between(quiet + 3 * PAUSE, quiet + 9 * PAUSE);
+    let readers = read().each(late).starting(begin);
+    let clients = [one_read_each(tree), write, holder, readers];
+    // A flat root that lends slices runs dry, and a deep tree of single shares passes them on.
+    let is_flat = tree.depth(tree.len() - 1) == 1;
+    let policy = if is_flat { Policy::Exact } else { SLICE };
+    run(tree, policy, clients)
 }
 
 /// The last node and one as far away as can be write in turn, after each has written once.
@@ -156,7 +156,9 @@ fn run<const N: usize>(
 ) -> Report<RwCredit> {
     let simulation = Simulation::new(&RwLockType::default(), tree.clone()).policy(policy);
     let simulation = clients.into_iter().fold(simulation, Simulation::clients);
-    let simulation = simulation.until(3 * TURNS as u32 * PAUSE).seed(1);
+    let simulation = simulation
+        .until(4 * (reading(tree) + TURNS as u32 * PAUSE))
+        .seed(1);
     simulation
         .run()
         .unwrap_or_else(|failure| panic!("{failure}"))
@@ -168,6 +170,6 @@ fn cost(group: &Group) -> String {
     if hops == f64::from(group.hops_max) {
         format!("{messages} / {hops}")
     } else {
-        format!("{messages} / {hops:.1}, at most {}", group.hops_max)
+        format!("{messages:.2} / {hops:.1}, at most {}", group.hops_max)
     }
 }
