@@ -200,6 +200,38 @@ impl<C, L> Message<C, L> {
         }
     }
 
+    /// What it is called.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::AskLimit { .. } => "AskLimit",
+            Self::Busy { .. } => "Busy",
+            Self::Deny { .. } => "Deny",
+            Self::Grant(_) => "Grant",
+            Self::Limit { .. } => "Limit",
+            Self::Recall { .. } => "Recall",
+            Self::Return { .. } => "Return",
+            Self::Unwant { .. } => "Unwant",
+            Self::Want(_) => "Want",
+        }
+    }
+
+    /// The credit that moves with it: while it is under way, that is neither at its sender nor at its receiver.
+    #[must_use]
+    pub const fn credit(&self) -> Option<&C> {
+        match self {
+            Self::Grant(grant) => Some(&grant.delta),
+            Self::Return { delta, .. } => Some(delta),
+            Self::AskLimit { .. }
+            | Self::Busy { .. }
+            | Self::Deny { .. }
+            | Self::Limit { .. }
+            | Self::Recall { .. }
+            | Self::Unwant { .. }
+            | Self::Want(_) => None,
+        }
+    }
+
     /// The same message with its credit and its level in another form.
     ///
     /// # Errors

@@ -337,7 +337,9 @@ impl<T: ResourceType> Owner<T> {
     ) {
         let delta = &grant.delta;
         walk.free = walk.free.less(taken);
-        walk.keep_total = sum(&walk.keep_total, delta);
+        if T::LENDING == Lending::Loaned {
+            walk.keep_total = sum(&walk.keep_total, delta);
+        }
         let plan = walk.plan(self, grant.peer);
         plan.laid = plan.laid.less(tail);
         plan.projected = plan.projected.at_least(level);

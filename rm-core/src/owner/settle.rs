@@ -124,13 +124,6 @@ impl<T: ResourceType> Owner<T> {
             self.wants.clear();
             return;
         };
-        self.wants.retain(|want| {
-            let is_wanted = walk.wanted.iter().any(|(order, _)| *order == want.order);
-            if !is_wanted {
-                fx.send(creditor, Message::Unwant { order: want.order });
-            }
-            is_wanted
-        });
         for (order, level) in &walk.wanted {
             let place = self.wants.binary_search_by_key(order, |want| want.order);
             if place.is_ok_and(|index| self.wants[index].level == *level) {
@@ -148,6 +141,14 @@ impl<T: ResourceType> Owner<T> {
             }
             fx.send(creditor, Message::Want(self.want(now, *order, level)));
         }
+        // Only now: a want that is taken back before another one comes would let younger requests pass that one.
+        self.wants.retain(|want| {
+            let is_wanted = walk.wanted.iter().any(|(order, _)| *order == want.order);
+            if !is_wanted {
+                fx.send(creditor, Message::Unwant { order: want.order });
+            }
+            is_wanted
+        });
     }
 
     fn want(&self, now: Time, order: Order, level: &T::Level) -> Want<T::Level> {

@@ -488,8 +488,9 @@ impl<T: ResourceType> Cluster<T> {
                     self.under_way.push_back(Mail { from, to, message });
                 }
                 Effect::Wanted { token, by } => {
-                    let by = self.ordered[by.order.seq as usize - 1];
-                    self.entries[token.index as usize].told.push(by);
+                    // A wind-up is no request, and has no number among them.
+                    let by = self.ordered.get(by.order.seq as usize - 1);
+                    self.entries[token.index as usize].told.extend(by);
                 }
             }
         }
