@@ -152,7 +152,7 @@ fn no_ticket_is_given_twice_however_many_epochs_the_root_enters() {
     for seed in some_seeds(1) {
         // `Max` would give all of an epoch to the first that asks.
         let policies = [Policy::Exact, Policy::slice(4)];
-        for (tree, policy) in crate::trees()
+        for (tree, policy) in trees()
             .into_iter()
             .flat_map(|tree| policies.map(|policy| (tree.clone(), policy)))
         {
