@@ -305,7 +305,7 @@ impl ClientBuilder {
         let domain = self.types.equip(Domain::new(settings, Role::Debtor, host));
         hub.serve(&domain);
         let endpoints = self.endpoints.join(",");
-        let (supervisor, mut phase) = Supervisor::new(Arc::clone(&hub), self.endpoints);
+        let (supervisor, mut phase) = Supervisor::new(Arc::clone(&hub), self.endpoints, None);
         tokio::spawn(supervisor.run());
         tokio::spawn(house::keep(Arc::clone(&hub), || {}));
         let client = Client {
