@@ -414,7 +414,7 @@ impl NodeBuilder {
     /// Starts.
     ///
     /// # Errors
-    /// Where the address, the directory, the name or the lease cannot be used.
+    /// Where an address, the directory, the name or the lease cannot be used.
     pub async fn start(mut self) -> Result<Node, StartError> {
         let name = self.name.take().unwrap_or_else(host_name);
         BadName::check(name.as_bytes())?;
@@ -424,6 +424,10 @@ impl NodeBuilder {
             least: LEASE_MIN,
             most: LEASE_MAX,
         })?;
+        if let Some(address) = self.creditors.iter().find(|address| !is_address(address)) {
+            let address = address.clone();
+            return Err(StartError::BadCreditor { address });
+        }
         let address = self
             .listen
             .take()
@@ -565,6 +569,12 @@ fn domain(hub: &Arc<Hub>, settings: DomainSettings, role: Role, types: &Types) -
 fn domain_settings(hub: &Hub) -> DomainSettings {
     let owner = Settings::default().with_party(hub.party, &hub.name);
     DomainSettings::new(&hub.name, owner)
+}
+
+/// Whether it has the form of host and port. Whether the host is known shows when it is connected to, and may change.
+fn is_address(address: &str) -> bool {
+    let parts = address.rsplit_once(':');
+    parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
 /// The host's name, as far as the system knows one.

@@ -175,10 +175,15 @@ impl Supervisor {
     }
 
     fn note(&self, last: String) {
-        self.phase.send_replace(Phase::Connecting {
+        let text = last.clone();
+        let former = self.phase.send_replace(Phase::Connecting {
             last,
             refused: None,
         });
+        // Once for each time that something else goes wrong: it is tried many times a minute.
+        if !matches!(former, Phase::Connecting { last, .. } if last == text) {
+            tracing::info!(endpoints = ?self.endpoints, "no connection: {text}");
+        }
     }
 
     /// One session over one connection, until it is void: what became of it, and why the server refused, if it did.

@@ -56,6 +56,8 @@ fn settings_that_make_no_sense_are_78() {
         (&["--lease", "1ms"][..], "lease"),
         (&["--name", ""][..], "name"),
         (&["--log", "rm_net=nonsense"][..], "log"),
+        (&["--creditor", "10.0.0.1"][..], "host and port"),
+        (&["--creditor", ""][..], "host and port"),
     ] {
         let mut command = rmd(dir.path());
         if arguments[0] == "--log" {
@@ -132,6 +134,28 @@ fn a_signal_stops_the_server_in_order_and_it_reports() {
         assert_eq!(report["clean"], true, "{report}");
         assert_eq!(daemon.child.wait().expect("waited for").code(), Some(0));
     }
+}
+
+#[test]
+fn a_server_with_a_creditor_lends_what_it_borrows_and_returns_it_when_it_is_stopped() {
+    let root = Daemon::start();
+    let mut rack = Daemon::start_with(&["--creditor", &root.address, "--name", "rack"]);
+    let mut holder = rack.hold(&["x"], "read line");
+    let tried = root.run(&["lock", "-n", "x", "--", "true"]);
+    assert_eq!(code(&tried), Some(1), "two write");
+    assert!(stdout(&root.run(&["show", "x"])).contains("rack holds it"));
+    let status = &objects(&rack.run(&["--json", "status"]))[0];
+    let coordinator = format!("borrows from {}", root.address);
+    assert_eq!(status["coordinator"], coordinator.as_str());
+    holder.close_stdin();
+    holder.end();
+    rack.signal(Signal::TERM);
+    let report: Value = serde_json::from_str(&rack.line().expect("a report")).expect("an object");
+    assert_eq!(report["event"], "stopped");
+    assert_eq!(report["clean"], true, "{report}");
+    assert_eq!(rack.child.wait().expect("waited for").code(), Some(0));
+    let free = root.run(&["lock", "-n", "x", "--", "true"]);
+    assert_eq!(code(&free), Some(0), "{}", stderr(&free));
 }
 
 /// Waits until the server refuses requests: 75, try again later.
