@@ -6,7 +6,7 @@
 
 use rm_core::testing::explore::{Client, Tree};
 use rm_rwlock::credit::{RwCredit, RwLockType};
-use rm_tests::exploration::{Fences, explore, many_orders, scenario};
+use rm_tests::exploration::{Fences, explore, many_orders, scenario, some_orders};
 
 use crate::{L1, L2, L3, ROOT, tree};
 
@@ -43,24 +43,6 @@ fn habits_of_two_leaves() {
             two,
             [again(1, WRITE, 5), again(ROOT, WRITE, 5)],
         ),
-        scenario(
-            "writers in turn, and a cancelled write",
-            two,
-            [
-                again(1, WRITE, 4),
-                again(2, WRITE, 3),
-                Client::at(1).acquire(WRITE).cancel(),
-            ],
-        ),
-        scenario(
-            "writers in turn, and a try",
-            two,
-            [
-                again(1, WRITE, 3),
-                again(2, WRITE, 3),
-                Client::at(2).try_acquire(READ).release(),
-            ],
-        ),
     ];
     explore(
         "RW, habits, root + 2",
@@ -81,15 +63,6 @@ fn habits_in_a_tree() {
             [again(L1, WRITE, 4), again(L3, WRITE, 4)],
         ),
         scenario(
-            "writers below the middle, a writer beside it",
-            tree,
-            [
-                again(L1, WRITE, 3),
-                again(L2, WRITE, 2),
-                again(L3, WRITE, 2),
-            ],
-        ),
-        scenario(
             "a reader below the middle, a writer beside it",
             tree,
             [again(L1, READ, 4), again(L3, WRITE, 4)],
@@ -99,6 +72,47 @@ fn habits_in_a_tree() {
         "RW, habits, tree",
         &LOCK,
         &many_orders(),
+        Fences::Forgotten,
+        &scenarios,
+    );
+}
+
+#[test]
+fn habits_with_a_third_client() {
+    let (two, tree) = (&Tree::star(2), &tree());
+    let scenarios = [
+        scenario(
+            "writers in turn, and a cancelled write",
+            two,
+            [
+                again(1, WRITE, 4),
+                again(2, WRITE, 3),
+                Client::at(1).acquire(WRITE).cancel(),
+            ],
+        ),
+        scenario(
+            "writers in turn, and a try",
+            two,
+            [
+                again(1, WRITE, 3),
+                again(2, WRITE, 3),
+                Client::at(2).try_acquire(READ).release(),
+            ],
+        ),
+        scenario(
+            "writers below the middle, a writer beside it",
+            tree,
+            [
+                again(L1, WRITE, 3),
+                again(L2, WRITE, 2),
+                again(L3, WRITE, 2),
+            ],
+        ),
+    ];
+    explore(
+        "RW, habits, a third client",
+        &LOCK,
+        &some_orders(),
         Fences::Forgotten,
         &scenarios,
     );
