@@ -403,7 +403,7 @@ impl<T: ResourceType> Owner<T> {
                     }
                 };
                 walk.gave_back |= !back.is_empty();
-                self.cached = sum(&self.cached, &back);
+                self.take_back(&back);
                 token
             }
             Asker::Local(token) => {

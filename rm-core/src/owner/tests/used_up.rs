@@ -1,12 +1,12 @@
 //! Credit that is given for good: any so many of 64 tickets, eight for each epoch.
 
-use super::units::{CREDITOR, NOW, order, settings, token};
+use super::units::{CREDITOR, NOW, converting, order, settings, token};
 use crate::credit::{Credit, Level, Malformed};
 use crate::effect::{Effect, Effects};
 use crate::error::LostReason;
-use crate::id::{LoanId, PeerId, ResourceKey, TypeId, Version};
+use crate::id::{GroupId, LoanId, PeerId, ResourceKey, TypeId, Version};
 use crate::message::{Message, Want};
-use crate::owner::{Owner, Request};
+use crate::owner::{Conversion, Owner, Request};
 use crate::policy::Policy;
 use crate::resource::{Lending, ResourceType};
 
@@ -331,4 +331,19 @@ fn two_wants_of_one_debtor_are_both_served_at_once() {
     owner.on_epoch(NOW, 1, &mut fx);
     assert_eq!(sent(&fx).len(), 2, "{fx:?}");
     assert_eq!(owner.cached(), &Tickets(0b1111_1000 << 8));
+}
+
+#[test]
+fn what_a_member_of_a_group_converts_away_is_used_up_too() {
+    let (mut owner, mut fx) = (root(), Effects::new());
+    let member = |index, many| Request {
+        group: Some(GroupId(1)),
+        ..Request::new(token(index), order(u64::from(index)), Many(many))
+    };
+    owner.acquire(NOW, member(1, 3), &mut fx);
+    owner.acquire(NOW, member(2, 1), &mut fx);
+    let conversion = Conversion::new(token(1), converting(3), Many(1));
+    owner.convert(NOW, conversion, &mut fx);
+    assert_eq!(owner.borrowed(), &Tickets(0b1111_1001), "a hole");
+    assert_eq!(take(&mut owner, 4, 1).0, Some(Tickets(0b1000)));
 }
