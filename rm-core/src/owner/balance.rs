@@ -236,14 +236,16 @@ impl<T: ResourceType> Owner<T> {
         walk.ask(self, &asking, |keep| miss.draw(keep));
         if let Some(peer) = debtor {
             let plan = walk.plan(self, peer);
-            plan.projected = plan.projected.at_least(&item.level);
+            plan.serve(&item.level, T::LENDING);
             plan.laid = sum(&plan.laid, &have);
         }
         if !self.is_root() && !item.denied_above {
             let level = walk.loan.plus(&miss, &self.capital);
             let level = level.only_where(&level.beyond(&walk.loan));
             if !level.is_zero() {
-                walk.loan = walk.loan.at_least(&level);
+                if T::LENDING == Lending::Loaned {
+                    walk.loan = walk.loan.at_least(&level);
+                }
                 walk.wanted.push((item.order, level));
             }
         }
@@ -342,7 +344,7 @@ impl<T: ResourceType> Owner<T> {
         }
         let plan = walk.plan(self, grant.peer);
         plan.laid = plan.laid.less(tail);
-        plan.projected = plan.projected.at_least(level);
+        plan.serve(level, T::LENDING);
         plan.keep = sum(&plan.keep, delta);
         for step in &mut plan.steps {
             step.keep = sum(&step.keep, delta);

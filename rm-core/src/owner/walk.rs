@@ -50,6 +50,16 @@ pub(super) struct Plan<C, L> {
     pub(super) steps: Steps<C>,
 }
 
+impl<C: Credit, L: Level<C>> Plan<C, L> {
+    /// A want of that level is served, or will be: younger ones ask for what they need beyond it. Where credit is
+    /// given for good there is no loan to reach, and each want says what it needs alone.
+    pub(super) fn serve(&mut self, level: &L, lending: Lending) {
+        if lending == Lending::Loaned {
+            self.projected = self.projected.at_least(level);
+        }
+    }
+}
+
 /// A loan to be sent.
 pub(super) struct PendingGrant<C> {
     pub(super) peer: PeerId,
@@ -72,7 +82,7 @@ pub(super) struct Asking<'a> {
 
 impl<C: Credit, L: Level<C>> Walk<C, L> {
     pub(super) fn new<T: ResourceType<Credit = C, Level = L>>(owner: &Owner<T>) -> Self {
-        // What was given for good is no loan: wants name what is missing, and nothing beside it.
+        // What was given for good is no loan: each want names what is missing for it, and nothing beside it.
         let loan = match T::LENDING {
             Lending::Loaned => L::of(&owner.borrowed),
             Lending::UsedUp => L::of(&C::empty()),

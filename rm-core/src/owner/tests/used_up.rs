@@ -3,9 +3,9 @@
 use super::units::{CREDITOR, NOW, converting, order, settings, token};
 use crate::credit::{Credit, Level, Malformed};
 use crate::effect::{Effect, Effects};
-use crate::error::LostReason;
+use crate::error::{Denied, LostReason};
 use crate::id::{GroupId, LoanId, PeerId, ResourceKey, TypeId, Version};
-use crate::message::{Message, Want};
+use crate::message::{Message, Refusal, Want};
 use crate::owner::{Conversion, Owner, Request};
 use crate::policy::Policy;
 use crate::resource::{Lending, ResourceType};
@@ -318,6 +318,18 @@ fn what_an_older_want_just_got_is_not_recalled_for_a_younger_request() {
 }
 
 #[test]
+fn each_want_says_what_it_needs_alone() {
+    let mut owner = debtor();
+    let (_, first) = take(&mut owner, 1, 6);
+    let (_, second) = take(&mut owner, 2, 6);
+    let level = |fx| match &sent(fx)[..] {
+        [Message::Want(want)] => want.level,
+        other => panic!("one want: {other:?}"),
+    };
+    assert_eq!([level(&first), level(&second)], [Many(6); 2]);
+}
+
+#[test]
 fn two_wants_of_one_debtor_are_both_served_at_once() {
     let (mut owner, mut fx) = (root(), Effects::new());
     let _ = take(&mut owner, 1, 8);
@@ -325,7 +337,7 @@ fn two_wants_of_one_debtor_are_both_served_at_once() {
         .on_message(NOW, PEER, want(2, 1), &mut fx)
         .expect("a want");
     owner
-        .on_message(NOW, PEER, want(3, 3), &mut fx)
+        .on_message(NOW, PEER, want(3, 2), &mut fx)
         .expect("a want");
     let mut fx = Effects::new();
     owner.on_epoch(NOW, 1, &mut fx);
@@ -346,4 +358,39 @@ fn what_a_member_of_a_group_converts_away_is_used_up_too() {
     owner.convert(NOW, conversion, &mut fx);
     assert_eq!(owner.borrowed(), &Tickets(0b1111_1001), "a hole");
     assert_eq!(take(&mut owner, 4, 1).0, Some(Tickets(0b1000)));
+}
+
+#[test]
+fn a_request_for_more_than_the_epoch_has_left_gets_the_next_one() {
+    let (mut owner, mut fx) = (root(), Effects::new());
+    let _ = take(&mut owner, 1, 6);
+    assert!(!owner.needs_epoch(), "two are left");
+    assert_eq!(take(&mut owner, 2, 3).0, None);
+    assert!(owner.needs_epoch(), "or it and all behind it wait for ever");
+    owner.on_epoch(NOW, 1, &mut fx);
+    assert_eq!(
+        owner.hold(token(2)).map(|hold| hold.credit),
+        Some(Tickets(0b111 << 8))
+    );
+}
+
+#[test]
+fn what_no_epoch_can_give_is_refused() {
+    let (mut owner, mut fx) = (root(), Effects::new());
+    owner.acquire(NOW, Request::new(token(1), order(1), Many(9)), &mut fx);
+    assert_eq!(
+        fx.as_slice(),
+        [Effect::Deny {
+            token: token(1),
+            why: Denied::Refused
+        }]
+    );
+    let mut fx = Effects::new();
+    owner
+        .on_message(NOW, PEER, want(2, 9), &mut fx)
+        .expect("a want");
+    let [Message::Deny { why, .. }] = &sent(&fx)[..] else {
+        panic!("denied: {fx:?}");
+    };
+    assert_eq!(*why, Refusal::Refused);
 }
