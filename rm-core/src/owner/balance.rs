@@ -193,7 +193,7 @@ impl<T: ResourceType> Owner<T> {
                 }
                 Asker::Local(_) | Asker::Convert(_) => {
                     let credit = self.held_then(&item, &taken);
-                    let ticks = T::ticks(&credit, &self.capital);
+                    let ticks = self.ticks(&credit);
                     if !ticks || self.fence.has_room() {
                         walk.free = walk.free.less(&taken);
                         self.hand_over(walk, now, item, credit, &taken, fx);
@@ -382,7 +382,7 @@ impl<T: ResourceType> Owner<T> {
         fx: &mut Effects<T>,
     ) {
         self.cached = self.cached.less(taken);
-        let fence = if T::ticks(&credit, &self.capital) {
+        let fence = if self.ticks(&credit) {
             self.fence.tick()
         } else {
             self.fence.now()

@@ -34,7 +34,7 @@ impl<T: ResourceType> Owner<T> {
             return None;
         }
         let credit = ask.draw_all(&self.cached)?;
-        let ticks = T::ticks(&credit, &self.capital);
+        let ticks = self.ticks(&credit);
         // `acquire` asks for a higher limit, which takes an effect.
         if ticks && (!self.fence.has_room() || self.fence.should_ask()) {
             return None;
@@ -205,7 +205,7 @@ impl<T: ResourceType> Owner<T> {
             self.find_local(token).is_none(),
             "a hold that converts is not reduced"
         );
-        let fence = self.fence.now();
+        let (fence, ticks) = (self.fence.now(), self.ticks(keep));
         let hold = self.holds.get_mut(token).expect("only a holder is reduced");
         assert!(
             hold.asked().covers(keep),
@@ -217,7 +217,7 @@ impl<T: ResourceType> Owner<T> {
             Some(group) => hold.ties_mut().group = Some((group, keep.clone())),
             None => hold.credit = keep.clone(),
         }
-        if !T::ticks(keep, &self.capital) {
+        if !ticks {
             hold.fence = fence;
         }
         let fence = hold.fence;
@@ -288,8 +288,8 @@ impl<T: ResourceType> Owner<T> {
         // The number of a hold that does not tick may be another's too.
         let is_own = [one, other]
             .iter()
-            .any(|hold| hold.fence == fence && T::ticks(&hold.credit, &self.capital));
-        if T::ticks(&credit, &self.capital) && !is_own {
+            .any(|hold| hold.fence == fence && self.ticks(&hold.credit));
+        if self.ticks(&credit) && !is_own {
             if !self.fence.has_room() {
                 return None;
             }

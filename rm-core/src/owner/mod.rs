@@ -550,6 +550,12 @@ impl<T: ResourceType> Owner<T> {
         most.reaches(level)
     }
 
+    /// Whether a hold of that much moves the fencing clock. What is given for good is never held twice, so no two
+    /// holds of it conflict, and its tokens say nothing.
+    fn ticks(&self, held: &T::Credit) -> bool {
+        T::LENDING == Lending::Loaned && T::ticks(held, &self.capital)
+    }
+
     /// When [`on_deadline`](Self::on_deadline) has something to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {

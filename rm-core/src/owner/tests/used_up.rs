@@ -137,10 +137,6 @@ impl ResourceType for Counter {
     fn opening(_: &Tickets, epoch: u32) -> Tickets {
         Tickets(0xff << (8 * (epoch % 8)))
     }
-
-    fn ticks(_: &Tickets, _: &Tickets) -> bool {
-        false
-    }
 }
 
 const PEER: PeerId = PeerId(7);
@@ -202,6 +198,15 @@ fn what_was_taken_is_never_taken_again() {
     assert_eq!(take(&mut owner, 1, 3).0, Some(Tickets(0b111)));
     assert_eq!(take(&mut owner, 2, 2).0, Some(Tickets(0b1_1000)));
     assert_eq!(owner.borrowed(), &Tickets(0b1110_0000));
+}
+
+#[test]
+fn what_is_used_up_takes_no_fencing_numbers_of_which_a_debtor_would_run_out() {
+    let mut owner = root();
+    let before = owner.fence().now();
+    let _ = take(&mut owner, 1, 3);
+    assert!(owner.take(NOW, token(2), &Many(2), None).is_some());
+    assert_eq!(owner.fence().now(), before);
 }
 
 #[test]
