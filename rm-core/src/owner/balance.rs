@@ -28,7 +28,7 @@ use super::{Asker, Owner, RecallStep, Spare, Waiting, sum};
 use crate::credit::{Credit, Level};
 use crate::effect::{Effect, Effects};
 use crate::error::Denied;
-use crate::id::{Order, PeerId, Token};
+use crate::id::{Class, Order, PeerId, Token};
 use crate::message::{BLOCKERS_MAX, Blocker, BlockerKind, Blockers, Message, Refusal};
 use crate::resource::{Lending, ResourceType};
 use crate::time::Time;
@@ -130,7 +130,7 @@ impl<T: ResourceType> Owner<T> {
             return;
         }
         let level = T::Level::of(&miss);
-        walk.note_convert(step.order, &level);
+        walk.note_convert(step.order, None, &level);
         if !self.holds.is_empty() {
             walk.note_missed(Missed {
                 order: step.order,
@@ -213,7 +213,8 @@ impl<T: ResourceType> Owner<T> {
             return None;
         }
         walk.free = walk.free.less(&have);
-        walk.note_convert(item.order, &miss);
+        let group = self.group_of(&item);
+        walk.note_convert(item.order, group, &miss);
         if !miss.is_zero() && !self.holds.is_empty() {
             walk.note_missed(Missed {
                 order: item.order,
@@ -223,7 +224,7 @@ impl<T: ResourceType> Owner<T> {
                     Asker::Convert(token) => Some(token),
                     Asker::Debtor(..) | Asker::Local(_) => None,
                 },
-                group: item.group,
+                group,
             });
         }
         let asking = Asking {
@@ -282,13 +283,19 @@ impl<T: ResourceType> Owner<T> {
         pot.plus(&above, &self.capital)
     }
 
-    /// Whether an older conversion misses part of what this one holds: each would wait for the other.
+    /// Whether an older conversion, or an older request of a group that holds, misses part of what this one or its group
+    /// holds: each would wait for the other.
     fn is_deadlocked(&self, walk: &Walk<T::Credit, T::Level>, item: &Waiting<T::Level>) -> bool {
-        let Asker::Convert(token) = item.asker else {
+        if walk.convert_missed.is_empty() || item.order.class != Class::Convert {
             return false;
-        };
-        let has = self.has_already(Asker::Convert(token), item.group);
-        !walk.convert_missed.draw(&has).is_empty()
+        }
+        let has = self.has_already(item.asker, item.group);
+        let own = self.group_of(item);
+        let mut others = walk.convert_missed.iter();
+        others.any(|(group, miss)| {
+            let is_kin = group.is_some() && *group == own;
+            !is_kin && !miss.draw(&has).is_empty()
+        })
     }
 
     /// What a request still needs, and what it takes for granted from older wants of the same debtor.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::notice::{MISSED_MAX, Missed};
 use super::{Owner, STEPS_MAX};
 use crate::credit::{Credit, Level};
-use crate::id::{Class, Note, Order, PeerId, Version};
+use crate::id::{Class, GroupId, Note, Order, PeerId, Version};
 use crate::message::{Blockers, Step, Steps};
 use crate::resource::{Lending, ResourceType};
 
@@ -24,8 +24,8 @@ pub(super) struct Walk<C, L> {
     pub(super) keep_total: C,
     /// Where debtors stand otherwise than in the book.
     pub(super) plans: BTreeMap<PeerId, Plan<C, L>>,
-    /// The least that covers what each older conversion misses.
-    pub(super) convert_missed: L,
+    /// The least that covers what older conversions miss: those of each group, and those of none.
+    pub(super) convert_missed: BTreeMap<Option<GroupId>, L>,
     /// What is asked of the creditor, by order.
     pub(super) wanted: Vec<(Order, L)>,
     /// Loans given, in order.
@@ -94,7 +94,7 @@ impl<C: Credit, L: Level<C>> Walk<C, L> {
             give: C::empty(),
             keep_total: owner.lent.clone(),
             plans: BTreeMap::new(),
-            convert_missed: L::of(&C::empty()),
+            convert_missed: BTreeMap::new(),
             wanted: Vec::new(),
             grants: Vec::new(),
             busy: Vec::new(),
@@ -185,9 +185,13 @@ impl<C: Credit, L: Level<C>> Walk<C, L> {
     }
 
     /// An older conversion misses this: a younger one that holds part of it waits in a circle.
-    pub(super) fn note_convert(&mut self, order: Order, miss: &L) {
-        if order.class == Class::Convert {
-            self.convert_missed = self.convert_missed.at_least(miss);
+    ///
+    /// Members of one group hold together, so they do not wait for each other.
+    pub(super) fn note_convert(&mut self, order: Order, group: Option<GroupId>, miss: &L) {
+        if order.class == Class::Convert && !miss.is_zero() {
+            let missed = self.convert_missed.entry(group);
+            let missed = missed.or_insert_with(|| L::of(&C::empty()));
+            *missed = missed.at_least(miss);
         }
     }
 }
