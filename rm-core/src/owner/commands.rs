@@ -12,7 +12,7 @@ use super::{Asker, Conversion, Owner, Request, Spare, Waiting, sum};
 use crate::credit::{Credit, Level};
 use crate::effect::{Effect, Effects};
 use crate::error::{Denied, LostReason};
-use crate::id::{Class, Note, Token};
+use crate::id::{Class, Note, Order, Token};
 use crate::message::{Blockers, Refusal};
 use crate::resource::{Lending, ResourceType};
 use crate::time::Time;
@@ -132,7 +132,13 @@ impl<T: ResourceType> Owner<T> {
     /// Asks that a hold become `to`, without a gap: it keeps what it has until it gets the rest.
     ///
     /// Ends in an [`Effect::Grant`] with the fencing token it has from now on, or in an [`Effect::Deny`], after
-    /// which the hold is as it was.
+    /// which the hold is as it was, or in [`cancel`](Self::cancel). If the hold is lost or released before that, the
+    /// conversion is over with it: [`Effect::Lost`] is all that is said.
+    ///
+    /// **Fairness.** A conversion goes before new requests, because it holds what they may wait for. One of a hold of
+    /// nothing goes by its age like any new request. Holders that take turns in growing and shrinking can keep a new
+    /// request waiting for as long as they do: what one gives up goes to the other, which is a conversion. Let the
+    /// part that comes and goes be a hold of its own where that matters.
     ///
     /// # Panics
     /// If the token holds nothing, or converts already, or the order is not of class `Convert`.
@@ -172,8 +178,13 @@ impl<T: ResourceType> Owner<T> {
             return;
         }
         let note = hold.note.clone();
+        let class = if is_alone && hold.credit.is_empty() {
+            Class::New
+        } else {
+            Class::Convert
+        };
         let waiting = Waiting {
-            order,
+            order: Order { class, ..order },
             asker: Asker::Convert(token),
             level: to,
             try_only,

@@ -90,9 +90,8 @@ impl<T: ResourceType> Owner<T> {
     pub(super) fn promote_groups(&mut self, fx: &mut Effects<T>) -> bool {
         let is_behind = |w: &Waiting<T::Level>| {
             let members = || {
-                self.holds
-                    .iter()
-                    .filter(|(_, hold)| hold.group() == w.group)
+                let holds = self.holds.iter();
+                holds.filter(|(_, hold)| hold.group() == w.group && !hold.credit.is_empty())
             };
             w.order.class == Class::New && w.group.is_some() && members().next().is_some()
         };

@@ -177,3 +177,20 @@ fn a_member_is_not_deadlocked_by_its_own_group() {
     owner.release(NOW, token(2), &mut fx);
     assert_eq!(grants(&fx), [3, 1, 5]);
 }
+
+#[test]
+fn who_holds_nothing_passes_nobody() {
+    let (mut owner, mut fx) = (root(Policy::Exact), Fx::new());
+    owner.acquire(NOW, member(1, 0), &mut fx);
+    owner.acquire(NOW, request(2, 0), &mut fx);
+    owner.acquire(NOW, request(3, ALL), &mut fx);
+    owner.acquire(NOW, request(4, ALL), &mut fx);
+    owner.acquire(NOW, member(5, ALL), &mut fx);
+    let conversion = Conversion::new(token(2), converting(6), Units(ALL));
+    owner.convert(NOW, conversion, &mut fx);
+    let mut fx = Fx::new();
+    for index in [3, 4, 5] {
+        owner.release(NOW, token(index), &mut fx);
+    }
+    assert_eq!(grants(&fx), [4, 5, 2]);
+}
