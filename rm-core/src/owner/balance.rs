@@ -131,7 +131,7 @@ impl<T: ResourceType> Owner<T> {
         }
         let level = T::Level::of(&miss);
         walk.note_convert(step.order, None, &level);
-        if !self.holds.is_empty() {
+        if !step.try_only && !self.holds.is_empty() {
             walk.note_missed(Missed {
                 order: step.order,
                 level: level.clone(),
@@ -215,7 +215,7 @@ impl<T: ResourceType> Owner<T> {
         walk.free = walk.free.less(&have);
         let group = self.group_of(&item);
         walk.note_convert(item.order, group, &miss);
-        if !miss.is_zero() && !self.holds.is_empty() {
+        if !miss.is_zero() && !item.try_only && !self.holds.is_empty() {
             walk.note_missed(Missed {
                 order: item.order,
                 level: miss.clone(),

@@ -241,7 +241,8 @@ impl<T: ResourceType> Owner<T> {
         fence
     }
 
-    /// Makes one hold two: `part` of it goes to the hold `new`, which has the same fencing token.
+    /// Makes one hold two: `part` of it goes to the hold `new`, which has the same fencing token, and the same promise
+    /// to give way.
     ///
     /// Nothing moves but between the two, so there is nothing to decide.
     ///
@@ -263,15 +264,15 @@ impl<T: ResourceType> Owner<T> {
             hold.credit.covers(part),
             "a hold is split into parts of what it was"
         );
-        hold.credit = hold.credit.less(part);
-        let (fence, since, note) = (hold.fence, hold.since, hold.note.clone());
-        self.holds.insert(new, part.clone(), fence, since, note);
+        let split_off = hold.split(part, new.generation);
+        self.holds.put(new, split_off);
     }
 
     /// Makes two holds one, under the token `into`. Returns its fencing token from now on: the larger of the two,
     /// or a new one where both together tick and the one with the larger does not.
     ///
-    /// `None` where that needs a new one and there is no room for it, or where one is a member of a group: then the holds are as they were.
+    /// `None` where that needs a new one and there is no room for it, where one is a member of a group, or where they
+    /// did not promise to give way within the same time: then the holds are as they were.
     ///
     /// # Panics
     /// If the tokens are the same, or one of them holds nothing or converts at the time.
@@ -291,7 +292,8 @@ impl<T: ResourceType> Owner<T> {
         }
         let one = self.holds.get(into).expect("only holds are merged");
         let other = self.holds.get(from).expect("only holds are merged");
-        if one.group().is_some() || other.group().is_some() {
+        let is_alike = one.gives_way() == other.gives_way();
+        if one.group().is_some() || other.group().is_some() || !is_alike {
             return None;
         }
         let credit = sum(&one.credit, &other.credit);
@@ -306,9 +308,9 @@ impl<T: ResourceType> Owner<T> {
             }
             fence = self.fence.tick();
         }
-        self.holds.remove(from);
+        let other = self.holds.remove(from).expect("it was there above");
         let hold = self.holds.get_mut(into).expect("it was there above");
-        (hold.credit, hold.fence) = (credit, fence);
+        hold.merge(other, fence);
         // Nothing became free; but the number may have been one of the last.
         self.balance(now, Spare::Keep, fx);
         Some(fence)
