@@ -50,7 +50,8 @@ impl<T: ResourceType> Resource<T> {
         self.with_owner(|owner| owner.hold(token).is_some_and(Hold::is_wanted))
     }
 
-    /// Waits until credit that was cached here leaves: for somebody else, or because nobody used it.
+    /// Waits until credit that was cached here leaves: for somebody else, because nobody used it, or because it was
+    /// lost. Credit that this node lends on counts, also where it only passes through.
     ///
     /// What a program knows under a hold may be out of date once that is over and its credit has left. To tell for
     /// sure whether something may have changed in between, compare [`Held::fence`](crate::front::Held::fence) of two holds:
