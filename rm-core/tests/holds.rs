@@ -316,6 +316,23 @@ fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
 }
 
 #[test]
+fn a_holder_is_not_told_of_one_who_no_longer_waits() {
+    let lock = lock(&domain(ROOT).0);
+    let held = hold(&lock, READ);
+    let all = *lock.capital();
+    {
+        let mut gone = pin!(Acquire::new(lock.clone(), Ask::new(all)));
+        assert!(poll(gone.as_mut()).is_pending());
+    }
+    assert!(!held.is_wanted());
+    let mut wanted = pin!(held.wanted());
+    assert!(poll(wanted.as_mut()).is_pending(), "nobody waits");
+    let mut writing = pin!(Acquire::new(lock.clone(), Ask::new(all)));
+    assert!(poll(writing.as_mut()).is_pending());
+    assert!(poll(wanted.as_mut()).is_ready(), "somebody waits");
+}
+
+#[test]
 fn a_node_is_told_of_cached_credit_that_it_lends_to_a_debtor() {
     let (domain, _) = domain(ROOT);
     let lock = lock(&domain);

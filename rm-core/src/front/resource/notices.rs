@@ -22,7 +22,10 @@ impl<T: ResourceType> Resource<T> {
     ) -> Poll<Result<Waiter, LostReason>> {
         let mut turn = self.enter(Clock::Exact);
         let inner = &mut *turn.inner;
-        let poll = match (inner.why_lost(token), inner.slots.take_notice(token)) {
+        let notice = inner.slots.take_notice(token);
+        // Whoever it was about may have gone, and nobody else has come.
+        let news = notice.filter(|_| inner.owner.hold(token).is_some_and(Hold::is_wanted));
+        let poll = match (inner.why_lost(token), news) {
             (Some(why), _) => Poll::Ready(Err(why)),
             (None, Some(by)) => Poll::Ready(Ok(self.waiter(&by))),
             (None, None) => {
