@@ -257,6 +257,56 @@ fn show_names_who_holds_and_who_waits_with_their_labels() {
     assert_eq!(label("waits"), Some("the waiter".into()));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn show_tells_of_every_type_that_has_the_name_and_ls_says_the_types() {
+    let daemon = Daemon::start();
+    let client = rm_net::Client::connect(&daemon.address).await;
+    let client = client.expect("connected");
+    let lock = client.rw_lock("x");
+    let _reader = lock.read().await.expect("granted");
+    let (four, five) = (client.semaphore("x", 4), client.semaphore("x", 5));
+    let _permits = (four.acquire(2).await, five.acquire(1).await);
+    let file = client.byte_range("x");
+    let _range = file.write(0..10).await.expect("granted");
+    // None of these is called x.
+    let others = ["x#y", "x1", "w"].map(|name| client.rw_lock(name));
+    for other in &others {
+        drop(other.read().await.expect("granted"));
+    }
+    drop(client.semaphore("x1", 4).acquire(1).await);
+    let longer = client.byte_range("x#7");
+    drop(longer.read(..).await.expect("granted"));
+
+    let shown = objects(&daemon.run(&["--json", "show", "x"]));
+    let names: Vec<_> = shown
+        .iter()
+        .map(|line| (line["type"].clone(), line["name"].clone()))
+        .collect();
+    let expected = [
+        ("rw-lock", "x"),
+        ("byte-range", "x"),
+        ("semaphore", "x#4"),
+        ("semaphore", "x#5"),
+    ];
+    assert_eq!(
+        names,
+        expected.map(|(kind, name)| (kind.into(), name.into()))
+    );
+    for line in &shown {
+        let entries = line["entries"].as_array().expect("a list");
+        let holds = entries.iter().any(|entry| entry["kind"] == "holds");
+        assert!(holds && line["known"] == true, "{line}");
+    }
+    let listed = stdout(&daemon.run(&["ls", "x#4"]));
+    let row: Vec<_> = listed
+        .lines()
+        .last()
+        .expect("a line")
+        .split_whitespace()
+        .collect();
+    assert_eq!(row[..2], ["x#4", "semaphore"], "{listed}");
+}
+
 #[test]
 fn show_of_a_lock_nobody_knows_says_that_it_is_free() {
     let daemon = Daemon::start();

@@ -196,10 +196,10 @@ impl<T: ResourceType> Owner<T> {
             if mine.is_empty() && plan.steps == debtor.sent {
                 continue;
             }
+            self.learned.note_asked(&plan.steps);
             self.recalling -= u32::from(!debtor.sent.is_empty());
             self.recalling += u32::from(!plan.steps.is_empty());
             debtor.sent = plan.steps.clone();
-            self.learned.note_asked(&plan.steps);
             if mine.is_empty() {
                 fx.send(
                     peer,

@@ -42,7 +42,7 @@ pub(crate) enum Command {
     Lock(LockArgs),
     /// Take locks and hold them until standard input ends or a signal comes
     Hold(HoldArgs),
-    /// List the locks that are held, cached or waited for
+    /// List the locks, and resources of other types, that are held, cached or waited for
     Ls(LsArgs),
     /// Show who holds a lock, who has it cached, and who waits
     Show(ShowArgs),
@@ -147,7 +147,7 @@ pub(crate) struct LsArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct ShowArgs {
-    /// The name of the lock
+    /// The name of the lock, or of a resource of another type; of a semaphore also without its number
     #[arg(value_parser = OsStringValueParser::new().try_map(parse_name))]
     pub(crate) name: ResourceKey,
 }
