@@ -152,8 +152,9 @@ impl<T: ResourceType> Owner<T> {
             if !have.raise(&reach, &self.capital).covers(&excess) {
                 recalled.busy_sent = true;
                 let known = recalled.blockers.clone();
-                walk.busy
-                    .push((step.order, self.blockers(known, step.order, &level, None)));
+                let asks = (step.order, &T::Level::of(&excess));
+                let blockers = self.blockers(known, asks, &level, None);
+                walk.busy.push((step.order, blockers));
             }
         }
         walk.ask(self, &asking, |keep| keep.meet(&miss));
@@ -435,12 +436,9 @@ impl<T: ResourceType> Owner<T> {
     /// Refuses a request that no longer stands in the list.
     pub(super) fn deny(&self, item: &Waiting<T::Level>, why: Refusal, fx: &mut Effects<T>) {
         let known = item.blockers.clone();
-        let blockers = self.blockers(
-            known,
-            item.order,
-            &item.level.beyond(&T::Level::of(&self.cached)),
-            item.asker.token(),
-        );
+        let miss = item.level.beyond(&T::Level::of(&self.cached));
+        let asks = (item.order, &item.level);
+        let blockers = self.blockers(known, asks, &miss, item.asker.token());
         let token = match item.asker {
             Asker::Debtor(to, version) => {
                 fx.send(
@@ -470,12 +468,12 @@ impl<T: ResourceType> Owner<T> {
         fx.push(Effect::Deny { token, why });
     }
 
-    /// Who is in the way of `order`: those that peers named, holders here of what it misses, older requests
-    /// here.
+    /// Who is in the way of who asks for that much: those that peers named, holders here of what it misses, and older
+    /// requests here that ask for some of the same.
     fn blockers(
         &self,
         known: Blockers,
-        order: Order,
+        (order, asked): (Order, &T::Level),
         miss: &T::Level,
         own: Option<Token>,
     ) -> Blockers {
@@ -483,7 +481,8 @@ impl<T: ResourceType> Owner<T> {
         let holders = self
             .holds
             .iter()
-            .filter(|(token, hold)| Some(*token) != own && !miss.draw(&hold.credit).is_empty());
+            .filter(|(token, hold)| Some(*token) != own && !miss.draw(&hold.credit).is_empty())
+            .take(BLOCKERS_MAX);
         blockers.extend(holders.map(|(_, hold)| Blocker {
             party: self.settings.party,
             kind: BlockerKind::Holder,
@@ -495,6 +494,8 @@ impl<T: ResourceType> Owner<T> {
             self.waiting
                 .iter()
                 .take_while(|w| w.order < order)
+                .filter(|w| !w.level.only_where(asked).is_zero())
+                .take(BLOCKERS_MAX)
                 .map(|w| Blocker {
                     party: w.order.party,
                     kind: BlockerKind::Older,

@@ -128,10 +128,12 @@ impl<T: ResourceType> Owner<T> {
         self.lent = T::Credit::empty();
         self.forget_value();
         // A debtor's loan came out of what is lost: what it returns now is dropped by its loan's name.
+        // Its limit ends with it: what this owner borrows next may have a lower one.
         for debtor in self.debtors.values_mut() {
-            debtor.loan = T::Credit::empty();
-            debtor.id = None;
-            debtor.sent.clear();
+            *debtor = Debtor {
+                silent: debtor.silent,
+                ..Debtor::new()
+            };
         }
         self.unlent = self.debtors.len() as u32;
         self.recalling = 0;

@@ -143,7 +143,10 @@ impl<T: ResourceType> Owner<T> {
         }
         // Only now: a want that is taken back before another one comes would let younger requests pass that one.
         self.wants.retain(|want| {
-            let is_wanted = walk.wanted.iter().any(|(order, _)| *order == want.order);
+            let place = walk
+                .wanted
+                .binary_search_by_key(&want.order, |wanted| wanted.0);
+            let is_wanted = place.is_ok();
             if !is_wanted {
                 fx.send(creditor, Message::Unwant { order: want.order });
             }

@@ -73,6 +73,47 @@ fn a_reader_below_that_is_younger_than_a_writer_above_waits() {
 }
 
 #[test]
+fn no_debtor_keeps_a_limit_that_its_creditor_has_lost() {
+    let (mut middle, mut fx) = (debtor(Policy::Exact), Fx::new());
+    let lend = |number, limit| {
+        let loan = LoanId {
+            epoch: 1,
+            counter: number,
+        };
+        let Message::Grant(lent) = grant(loan, u64::from(number), ALL) else {
+            unreachable!("a grant")
+        };
+        Message::Grant(Grant { limit, ..lent })
+    };
+    let ask = |middle: &mut UnitsOwner, number: u32, limit| {
+        let mut fx = Fx::new();
+        middle
+            .on_message(NOW, DEBTOR, want(u64::from(number), ALL), &mut fx)
+            .expect("a want");
+        middle
+            .on_message(
+                NOW,
+                middle.creditor().expect("one"),
+                lend(number, limit),
+                &mut fx,
+            )
+            .expect("a grant");
+        let limit = |message: &Message<Units>| match message {
+            Message::Grant(grant) => Some(grant.limit),
+            _ => None,
+        };
+        sent(&fx).iter().find_map(limit).expect("lent on")
+    };
+    assert!(ask(&mut middle, 1, 1 << 20) > 100);
+    middle
+        .on_message(NOW, DEBTOR, want(9, 1), &mut fx)
+        .expect("a want that waits");
+    middle.on_creditor_down(NOW, LostReason::SessionEnded, &mut fx);
+    middle.on_creditor_up(NOW, PeerId(101), &mut fx);
+    assert_eq!(ask(&mut middle, 2, 100), 100);
+}
+
+#[test]
 fn a_dead_debtor_s_loan_is_taken_back_and_later_tokens_are_above_its_limit() {
     let (mut top, leaf) = lent(Policy::Exact, ALL);
     let limit = leaf.fence().limit();
