@@ -15,7 +15,7 @@ use std::sync::{Arc, Weak};
 use smallvec::SmallVec;
 
 use super::acquire::{Ask, Patience};
-use super::domain::{Link, Shared, Totals};
+use super::domain::{Shared, Totals};
 use super::reclaim::Age;
 use super::slots::{Slots, State, Watch};
 use super::timers::{Due, Entry};
@@ -23,7 +23,7 @@ use super::trust::Trust;
 use super::windup::Course;
 use crate::credit::Opaque;
 use crate::effect::{Effect, Effects};
-use crate::error::{Denied, LostReason, PeerMisbehaved};
+use crate::error::{Denied, LostReason};
 use crate::id::{Class, Note, Order, PeerId, ResourceKey, Token};
 use crate::message::Message;
 use crate::owner::{Owner, Request};
