@@ -41,7 +41,7 @@ pub trait ResourceType: Clone + Debug + Eq + Hash + Send + Sync + 'static {
     }
 
     /// Whether so little is `left` of what the root [had](Self::opening) to give for good in this epoch that it should
-    /// enter the next one.
+    /// enter the next one. It does so in any case where somebody waits for more than is left.
     fn runs_low(left: &Self::Credit, opening: &Self::Credit) -> bool {
         let _ = opening;
         left.is_empty()
@@ -58,7 +58,8 @@ pub trait ResourceType: Clone + Debug + Eq + Hash + Send + Sync + 'static {
 
     /// Whether a hold of what was asked moves the fencing clock: whether it conflicts with its own kind.
     ///
-    /// Too often costs a number; too seldom lets two holders share a token.
+    /// Too often costs a number; too seldom lets two holders share a token. It is not asked of credit that is
+    /// [used up](Lending::UsedUp): nobody else ever holds that.
     fn ticks(held: &Self::Credit, capital: &Self::Credit) -> bool {
         held.conflicts(held, capital)
     }

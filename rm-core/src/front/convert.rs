@@ -72,8 +72,9 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
     /// both together exclude others and the one with the larger did not.
     ///
     /// # Errors
-    /// The other hold, where it is of another resource, where one of the two was lost or is of a group, or where the loan has no
-    /// fencing number left for the moment. Then both are as they were.
+    /// The other hold, where it is of another resource, where one of the two was lost or is of a group, where they
+    /// did not promise to give way within the same time, or where the loan has no fencing number left for the moment.
+    /// Then both are as they were.
     pub fn merge(&mut self, mut other: Self) -> Result<(), Self> {
         let is_same = core::ptr::eq(&raw const *self.resource, &raw const *other.resource);
         if !is_same {

@@ -28,7 +28,7 @@ use super::{Asker, Owner, RecallStep, Spare, Waiting, sum};
 use crate::credit::{Credit, Level};
 use crate::effect::{Effect, Effects};
 use crate::error::Denied;
-use crate::id::{Order, PeerId, Token};
+use crate::id::{Class, Order, PeerId, Token};
 use crate::message::{BLOCKERS_MAX, Blocker, BlockerKind, Blockers, Message, Refusal};
 use crate::resource::{Lending, ResourceType};
 use crate::time::Time;
@@ -130,8 +130,8 @@ impl<T: ResourceType> Owner<T> {
             return;
         }
         let level = T::Level::of(&miss);
-        walk.note_convert(step.order, &level);
-        if !self.holds.is_empty() {
+        walk.note_convert(step.order, None, &level);
+        if !step.try_only && !self.holds.is_empty() {
             walk.note_missed(Missed {
                 order: step.order,
                 level: level.clone(),
@@ -193,7 +193,7 @@ impl<T: ResourceType> Owner<T> {
                 }
                 Asker::Local(_) | Asker::Convert(_) => {
                     let credit = self.held_then(&item, &taken);
-                    let ticks = T::ticks(&credit, &self.capital);
+                    let ticks = self.ticks(&credit);
                     if !ticks || self.fence.has_room() {
                         walk.free = walk.free.less(&taken);
                         self.hand_over(walk, now, item, credit, &taken, fx);
@@ -213,8 +213,9 @@ impl<T: ResourceType> Owner<T> {
             return None;
         }
         walk.free = walk.free.less(&have);
-        walk.note_convert(item.order, &miss);
-        if !miss.is_zero() && !self.holds.is_empty() {
+        let group = self.group_of(&item);
+        walk.note_convert(item.order, group, &miss);
+        if !miss.is_zero() && !item.try_only && !self.holds.is_empty() {
             walk.note_missed(Missed {
                 order: item.order,
                 level: miss.clone(),
@@ -223,7 +224,7 @@ impl<T: ResourceType> Owner<T> {
                     Asker::Convert(token) => Some(token),
                     Asker::Debtor(..) | Asker::Local(_) => None,
                 },
-                group: item.group,
+                group,
             });
         }
         let asking = Asking {
@@ -236,14 +237,16 @@ impl<T: ResourceType> Owner<T> {
         walk.ask(self, &asking, |keep| miss.draw(keep));
         if let Some(peer) = debtor {
             let plan = walk.plan(self, peer);
-            plan.projected = plan.projected.at_least(&item.level);
+            plan.serve(&item.level, T::LENDING);
             plan.laid = sum(&plan.laid, &have);
         }
         if !self.is_root() && !item.denied_above {
             let level = walk.loan.plus(&miss, &self.capital);
             let level = level.only_where(&level.beyond(&walk.loan));
             if !level.is_zero() {
-                walk.loan = walk.loan.at_least(&level);
+                if T::LENDING == Lending::Loaned {
+                    walk.loan = walk.loan.at_least(&level);
+                }
                 walk.wanted.push((item.order, level));
             }
         }
@@ -280,13 +283,19 @@ impl<T: ResourceType> Owner<T> {
         pot.plus(&above, &self.capital)
     }
 
-    /// Whether an older conversion misses part of what this one holds: each would wait for the other.
+    /// Whether an older conversion, or an older request of a group that holds, misses part of what this one or its group
+    /// holds: each would wait for the other.
     fn is_deadlocked(&self, walk: &Walk<T::Credit, T::Level>, item: &Waiting<T::Level>) -> bool {
-        let Asker::Convert(token) = item.asker else {
+        if walk.convert_missed.is_empty() || item.order.class != Class::Convert {
             return false;
-        };
-        let has = self.has_already(Asker::Convert(token), item.group);
-        !walk.convert_missed.draw(&has).is_empty()
+        }
+        let has = self.has_already(item.asker, item.group);
+        let own = self.group_of(item);
+        let mut others = walk.convert_missed.iter();
+        others.any(|(group, miss)| {
+            let is_kin = group.is_some() && *group == own;
+            !is_kin && !miss.draw(&has).is_empty()
+        })
     }
 
     /// What a request still needs, and what it takes for granted from older wants of the same debtor.
@@ -342,7 +351,7 @@ impl<T: ResourceType> Owner<T> {
         }
         let plan = walk.plan(self, grant.peer);
         plan.laid = plan.laid.less(tail);
-        plan.projected = plan.projected.at_least(level);
+        plan.serve(level, T::LENDING);
         plan.keep = sum(&plan.keep, delta);
         for step in &mut plan.steps {
             step.keep = sum(&step.keep, delta);
@@ -380,7 +389,7 @@ impl<T: ResourceType> Owner<T> {
         fx: &mut Effects<T>,
     ) {
         self.cached = self.cached.less(taken);
-        let fence = if T::ticks(&credit, &self.capital) {
+        let fence = if self.ticks(&credit) {
             self.fence.tick()
         } else {
             self.fence.now()
@@ -403,7 +412,7 @@ impl<T: ResourceType> Owner<T> {
                     }
                 };
                 walk.gave_back |= !back.is_empty();
-                self.cached = sum(&self.cached, &back);
+                self.take_back(&back);
                 token
             }
             Asker::Local(token) => {

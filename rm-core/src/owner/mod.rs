@@ -67,7 +67,7 @@ use crate::fence::{FenceClock, ROOM_MIN};
 use crate::id::{GroupId, LoanId, Note, Order, Party, PeerId, Token, Version};
 use crate::message::{Blockers, Step, Steps};
 use crate::policy::Policy;
-use crate::resource::ResourceType;
+use crate::resource::{Lending, ResourceType};
 use crate::time::Time;
 
 /// The most steps a recall register carries. The first one alone would do; more save round trips.
@@ -540,9 +540,20 @@ impl<T: ResourceType> Owner<T> {
         T::opening(&self.capital, self.last_loan.epoch)
     }
 
-    /// Whether a level is no more than the capital.
+    /// Whether a level can ever be reached: it is no more than the capital or, where credit is given for good and this
+    /// is the root, than what one epoch has.
     fn is_possible(&self, level: &T::Level) -> bool {
-        T::Level::of(&self.capital).reaches(level)
+        let most = match T::LENDING {
+            Lending::UsedUp if self.is_root() => T::Level::of(&self.opening()),
+            Lending::Loaned | Lending::UsedUp => T::Level::of(&self.capital),
+        };
+        most.reaches(level)
+    }
+
+    /// Whether a hold of that much moves the fencing clock. What is given for good is never held twice, so no two
+    /// holds of it conflict, and its tokens say nothing.
+    fn ticks(&self, held: &T::Credit) -> bool {
+        T::LENDING == Lending::Loaned && T::ticks(held, &self.capital)
     }
 
     /// When [`on_deadline`](Self::on_deadline) has something to do.

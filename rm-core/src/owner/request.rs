@@ -51,7 +51,7 @@ impl<L> Request<L> {
 pub struct Conversion<L> {
     /// Which hold.
     pub token: Token,
-    /// Its place, of class `Convert`.
+    /// Its place, of class `Convert`. If the hold has nothing, it waits in class `New`.
     pub order: Order,
     /// What it wants to hold.
     pub to: L,

@@ -5,7 +5,7 @@
 
 use super::walk::{PendingGrant, Walk};
 use super::{Owner, Spare, StandingWant, Upstream, sum};
-use crate::credit::Credit;
+use crate::credit::{Credit, Level};
 use crate::effect::{Effect, Effects};
 use crate::id::{Order, Version};
 use crate::message::{Grant, Message, Want};
@@ -193,10 +193,10 @@ impl<T: ResourceType> Owner<T> {
             if mine.is_empty() && plan.steps == debtor.sent {
                 continue;
             }
+            self.learned.note_asked(&plan.steps);
             self.recalling -= u32::from(!debtor.sent.is_empty());
             self.recalling += u32::from(!plan.steps.is_empty());
             debtor.sent = plan.steps.clone();
-            self.learned.note_asked(&plan.steps);
             if mine.is_empty() {
                 fx.send(
                     peer,
@@ -267,8 +267,14 @@ impl<T: ResourceType> Owner<T> {
                 || self.is_used_up())
     }
 
-    /// Whether the root needs a new epoch to have anything to give.
+    /// Whether the root needs a new epoch to have anything to give: little is left, or less than somebody waits for.
     fn is_used_up(&self) -> bool {
-        T::LENDING == Lending::UsedUp && T::runs_low(&self.cached, &self.opening())
+        if T::LENDING == Lending::Loaned {
+            return false;
+        }
+        let (left, opening) = (T::Level::of(&self.cached), T::Level::of(&self.opening()));
+        let mut waiting = self.waiting.iter();
+        T::runs_low(&self.cached, &self.opening())
+            || waiting.any(|w| !left.reaches(&w.level) && opening.reaches(&w.level))
     }
 }

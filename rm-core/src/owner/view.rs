@@ -80,8 +80,9 @@ pub(crate) enum Clocks {
 }
 
 /// In one exploration the number of a request tells its whole order; but the step of a wind-up may have a later
-/// stamp than the wind-up itself.
+/// stamp than the wind-up itself, and a group's request may change its class.
 pub(crate) fn hash_order<H: Hasher>(order: &Order, state: &mut H) {
+    state.write_u8(order.class as u8);
     state.write_u64(order.seq);
     state.write_u64(order.stamp.0);
 }

@@ -290,8 +290,8 @@ pub struct IdRangeType {
 }
 
 impl IdRangeType {
-    /// A type with so few identifiers, all of which the first epoch has: for exploration, where they keep the states
-    /// few.
+    /// A type with so few identifiers that epoch 1 has all of them, and later ones none: for exploration, where they
+    /// keep the states few.
     #[must_use]
     pub const fn with_ids(count: u64) -> Self {
         Self { capital: count }
@@ -321,8 +321,11 @@ impl ResourceType for IdRangeType {
 
     fn opening(capital: &Ids, epoch: u32) -> Ids {
         if capital.len() <= u64::from(u32::MAX) {
-            // A small one, for exploration: there is one epoch.
-            return capital.clone();
+            // A small one, for exploration: there is one epoch with anything.
+            return match epoch {
+                0 | 1 => capital.clone(),
+                _ => Ids::empty(),
+            };
         }
         let start = u64::from(epoch) << 32;
         Ids::range(start, start.saturating_add(1 << 32)).intersection(capital)
