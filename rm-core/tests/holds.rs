@@ -1,5 +1,6 @@
 //! What becomes of holds while they last: they convert, shrink, are split and merged, or stay with the node.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +11,7 @@ use rm_core::error::LostReason;
 use rm_core::front::{
     Acquire, AcquireError, Ask, Domain, DomainSettings, Handle, Held, Host, Role, Trust,
 };
-use rm_core::id::{Class, LoanId, Order, Party, PeerId, ResourceKey, Stamp, Version};
+use rm_core::id::{Class, GroupId, LoanId, Order, Party, PeerId, ResourceKey, Stamp, Version};
 use rm_core::message::{Grant, Message, Steps, Want};
 use rm_core::owner::Settings;
 use rm_core::resource::ResourceType;
@@ -367,4 +368,19 @@ fn a_node_is_told_of_cached_credit_that_is_lost_with_the_session_or_the_lease() 
         assert!(poll(leaving.as_mut()).is_ready());
         assert!(poll(pin!(lock.leaving())).is_pending(), "nothing is left");
     }
+}
+
+#[test]
+fn a_member_of_a_group_keeps_nothing_for_its_node() {
+    let lock = lock(&domain(ROOT).0);
+    let ask = Ask {
+        group: Some(GroupId(1)),
+        ..Ask::new(READ)
+    };
+    let Poll::Ready(Ok(member)) = poll(pin!(Acquire::new(lock.clone(), ask))) else {
+        panic!("it is free");
+    };
+    let kept = catch_unwind(AssertUnwindSafe(|| member.keep()));
+    assert!(kept.is_err(), "the group has it, not the member");
+    assert!(is_free(&lock, *lock.capital()), "it was released");
 }

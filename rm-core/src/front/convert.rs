@@ -63,6 +63,7 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
     where
         R: Clone,
     {
+        self.assert_own();
         let token = self.resource.split(self.token, part);
         Self::new(self.resource.clone(), token, self.fence)
     }
@@ -94,10 +95,20 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
     ///
     /// # Errors
     /// Why it was lost, if it was.
+    ///
+    /// # Panics
+    /// If it is a member of a group: what it has is not its own.
     pub fn keep(mut self) -> Result<(), LostReason> {
+        self.assert_own();
         self.resource.keep(self.token)?;
         self.is_handed_on = true;
         Ok(())
+    }
+
+    /// Before anything has changed: a panic in the middle would leave half of it.
+    fn assert_own(&self) {
+        let is_shared = self.resource.is_shared(self.token);
+        assert!(!is_shared, "what a member of a group has is not its own");
     }
 }
 
