@@ -5,11 +5,13 @@
 #![cfg(rm_loom)]
 
 use core::task::Poll;
+use std::sync::Arc;
 
 use loom::thread;
+use rm_core::front::Trust;
 use rm_loom::check::{Bound, check};
 use rm_loom::node::Node;
-use rm_loom::pair::{DEBTOR, Pair, ROOT, with_owner};
+use rm_loom::pair::{DEBTOR, LEASE_END, Pair, ROOT, with_owner};
 use rm_loom::rw::RwMode::Write;
 use rm_loom::rw::ask;
 use rm_loom::scenarios::join;
@@ -73,8 +75,7 @@ fn a_sweep_lays_down_nothing_that_somebody_has_a_handle_of() {
 fn two_who_wake_a_resource_meet_in_it() {
     check("two_who_wake_a_resource_meet_in_it", Bound::Full, || {
         let pair = resting();
-        let (here, there) = (pair.debtor.lock(), pair.clone());
-        drop(here);
+        let there = pair.clone();
         let thread = thread::spawn(move || ask(&there.debtor.lock(), Write).poll());
         let mut asking = ask(&pair.debtor.lock(), Write);
         let here = asking.poll();
@@ -166,8 +167,10 @@ fn a_loan_that_rests_is_taken_back_with_its_session() {
         || {
             let pair = resting();
             let down = |pair: &Pair| pair.root.domain().on_debtor_down(DEBTOR);
-            let mut asking = ask(&pair.root.lock(), Write);
-            let early = race(&pair, down, || asking.poll());
+            let (early, asking) = race(&pair, down, || {
+                let mut asking = ask(&pair.root.lock(), Write);
+                (asking.poll(), asking)
+            });
             let held = match early {
                 Poll::Ready(held) => held,
                 Poll::Pending => asking.expect_woken(),
@@ -204,13 +207,13 @@ fn what_rested_in_a_session_does_not_wake_in_the_next() {
         "what_rested_in_a_session_does_not_wake_in_the_next",
         Bound::Full,
         || {
-            let pair = resting();
+            let pair = drowsy();
             let ended = |pair: &Pair| {
                 pair.creditor_down();
                 pair.root.domain().on_debtor_down(DEBTOR);
             };
-            race(&pair, ended, || drop(pair.debtor.lock()));
-            let trust = std::sync::Arc::new(rm_core::front::Trust::until(rm_loom::pair::LEASE_END));
+            race(&pair, ended, || sweep(&pair.debtor));
+            let trust = Arc::new(Trust::until(LEASE_END));
             pair.debtor.domain().on_creditor_up(ROOT, trust);
             assert!(pair.debtor.lock().try_read_cached().is_none());
             drop(pair.debtor_holds(Write));
