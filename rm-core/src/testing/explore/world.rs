@@ -496,7 +496,8 @@ impl World {
         }
         for &(ended, ended_fence) in &self.ended {
             let ended = store.credit(ended);
-            if T::LENDING == Lending::UsedUp && !converts && !ended.meet(credit).is_empty() {
+            if T::LENDING == Lending::UsedUp && !converts && ended.conflicts(credit, &plan.capital)
+            {
                 return Err(Fault(format!(
                     "{credit:?} is granted, and some of it was used up before, as part of {ended:?}"
                 )));
