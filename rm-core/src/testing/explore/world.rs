@@ -17,7 +17,7 @@ use crate::error::Denied;
 use crate::id::{LoanId, Order, PeerId, Token};
 use crate::owner::view::Clocks;
 use crate::owner::{Conversion, Owner, Request, Settings};
-use crate::resource::ResourceType;
+use crate::resource::{Lending, ResourceType};
 use crate::time::Time;
 
 /// What is the same in all states of one run.
@@ -76,8 +76,23 @@ impl<T: ResourceType> Plan<T> {
         }
     }
 
-    /// Hands an input to an owner. Returns the token of a hold that was reduced.
+    /// Hands an input to an owner. A root whose credit is used up enters its next epoch with it. Returns the token of a
+    /// hold that was reduced.
     pub(super) fn apply(
+        &self,
+        store: &Store<T>,
+        owner: &mut Owner<T>,
+        input: Input,
+        fx: &mut Effects<T>,
+    ) -> Result<u64, Fault> {
+        let fence = self.hand_over(store, owner, input, fx)?;
+        if T::LENDING == Lending::UsedUp && owner.needs_epoch() {
+            owner.on_epoch(Time::ZERO, owner.last_loan().epoch + 1, fx);
+        }
+        Ok(fence)
+    }
+
+    fn hand_over(
         &self,
         store: &Store<T>,
         owner: &mut Owner<T>,
@@ -475,11 +490,18 @@ impl World {
                 plan.client_name(index)
             )));
         }
-        if self.clients[index].phase == Phase::Converting {
+        let converts = self.clients[index].phase == Phase::Converting;
+        if converts {
             self.end_hold(index, Phase::Holding);
         }
         for &(ended, ended_fence) in &self.ended {
             let ended = store.credit(ended);
+            if T::LENDING == Lending::UsedUp && !converts && ended.conflicts(credit, &plan.capital)
+            {
+                return Err(Fault(format!(
+                    "{credit:?} is granted, and some of it was used up before, as part of {ended:?}"
+                )));
+            }
             if ended_fence >= fence && ended.conflicts(credit, &plan.capital) {
                 let (begins, ended) = (mode::<T>(credit, plan), mode::<T>(ended, plan));
                 return Err(Fault(format!(
