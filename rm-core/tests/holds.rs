@@ -93,6 +93,7 @@ fn debtor() -> (Domain, Arc<Desk>) {
         fence: 2,
         limit: 100,
         value: None,
+        colour: None,
     });
     let item = Item {
         type_id: RwLockType::ID,

@@ -2,4 +2,5 @@
 
 pub mod exploration;
 pub mod pump;
+pub mod vms;
 pub mod workload;

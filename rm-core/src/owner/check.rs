@@ -13,6 +13,7 @@ impl<T: ResourceType> Owner<T> {
         self.check_books();
         self.check_lists();
         self.check_value();
+        self.check_colour();
     }
 
     /// Each unit is in exactly one place.

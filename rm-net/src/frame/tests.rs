@@ -223,6 +223,7 @@ fn returning(fence: u64, bytes: usize) -> Item {
             delta: Opaque(vec![1; bytes].into()),
             fence,
             value: None,
+            colour: None,
         },
     }
 }

@@ -109,6 +109,7 @@ fn the_bytes_of_a_return_do_not_change() {
         delta: credit(2),
         fence: 3,
         value: None,
+        colour: None,
     };
     assert_bytes(
         &data(vec![item(b"k", message)]),
@@ -217,6 +218,7 @@ fn a_credit_over_the_limit_is_refused() {
         delta: Opaque(vec![1; bytes].into()),
         fence: 0,
         value: None,
+        colour: None,
     };
     let most = data(vec![item(b"k", message(CREDIT_BYTES_MAX))]);
     assert_eq!(decode(encoded(&most)), Ok(most));

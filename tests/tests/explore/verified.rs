@@ -25,5 +25,8 @@ fn the_rw_lock_passes_the_one_call() -> Result<(), Failed> {
 
 #[test]
 fn a_semaphore_passes_the_one_call() -> Result<(), Failed> {
-    passes(&SemaphoreType::with_units(3), Samples::new([Units(1), Units(2), Units(3)]))
+    passes(
+        &SemaphoreType::with_units(3),
+        Samples::new([Units(1), Units(2), Units(3)]),
+    )
 }

@@ -37,7 +37,7 @@
 use smallvec::SmallVec;
 
 use super::store::{QueueId, Registers};
-use super::world::{Action, Actions, Channel, Plan, Reduction, World};
+use super::world::{Action, Actions, Channel, Plan, Reduction, World, differ};
 use crate::credit::Credit;
 use crate::resource::ResourceType;
 
@@ -66,7 +66,12 @@ impl<T: ResourceType> Plan<T> {
             let both = a.join(b);
             both.is_some_and(|both| self.capital.covers(&both))
         };
-        asks().all(|a| asks().all(|b| !(a.conflicts(b, &self.capital) && fits(a, b))))
+        asks().all(|(a, of_a)| {
+            asks().all(|(b, of_b)| {
+                let conflicts = a.conflicts(b, &self.capital) || differ(of_a, of_b);
+                !(conflicts && fits(a, b))
+            })
+        })
     }
 
     /// The steps of all that can happen that are to be tried.

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use super::script::{self, Client, Place, Step, Tree};
 use super::store::{CreditId, MessageId, Outcome, OwnerId, QueueId, Registers, Store, Told};
-use crate::credit::{Credit, Level};
+use crate::credit::{Colour, Credit, Level};
 use crate::effect::Effects;
 use crate::error::Denied;
 use crate::id::{LoanId, Order, PeerId, Token};
@@ -54,11 +54,11 @@ impl<T: ResourceType> Plan<T> {
         }
     }
 
-    /// What a client asks for at `step`.
-    fn asked(&self, client: usize, step: usize) -> &T::Credit {
+    /// What a client asks for at `step`, and in which colour.
+    fn asked(&self, client: usize, step: usize) -> (&T::Credit, Option<Colour>) {
         match &self.clients[client].steps[step] {
-            Step::Acquire { ask, .. } => ask,
-            Step::Convert { to } => to,
+            Step::Acquire { ask, colour, .. } => (ask, *colour),
+            Step::Convert { to, colour } => (to, *colour),
             Step::Cancel
             | Step::Reduce { .. }
             | Step::Release
@@ -94,10 +94,15 @@ impl<T: ResourceType> Plan<T> {
         };
         let token = self.token(client, step);
         match &self.clients[client].steps[step] {
-            Step::Acquire { ask, try_only } => {
+            Step::Acquire {
+                ask,
+                colour,
+                try_only,
+            } => {
+                let ask = level::<T>(ask, *colour);
                 let request = Request {
                     try_only: *try_only,
-                    ..Request::new(token, self.order(client, step), T::Level::of(ask))
+                    ..Request::new(token, self.order(client, step), ask)
                 };
                 owner.acquire(now, request, fx);
             }
@@ -105,9 +110,10 @@ impl<T: ResourceType> Plan<T> {
                 let is_there = owner.cancel(now, token, fx);
                 assert!(is_there, "a request or conversion that waits is there");
             }
-            Step::Convert { to } => {
+            Step::Convert { to, colour } => {
                 let order = self.order(client, step);
-                owner.convert(now, Conversion::new(token, order, T::Level::of(to)), fx);
+                let to = level::<T>(to, *colour);
+                owner.convert(now, Conversion::new(token, order, to), fx);
             }
             Step::Reduce { keep } => return Ok(owner.reduce(now, token, keep, fx)),
             Step::Release => owner.release(now, token, fx),
@@ -150,6 +156,8 @@ pub(super) struct ClientState {
     pub(super) is_alone: bool,
     /// What it holds.
     pub(super) holds: CreditId,
+    /// In which colour.
+    pub(super) colour: Option<Colour>,
     /// The fencing token of its hold.
     pub(super) fence: u64,
 }
@@ -234,6 +242,9 @@ impl Channel {
     }
 }
 
+/// What is held, and in which colour.
+pub(super) type Mode = (CreditId, Option<Colour>);
+
 /// One state.
 #[derive(Clone, Debug)]
 pub(super) struct World {
@@ -242,7 +253,7 @@ pub(super) struct World {
     pub(super) queues: SmallVec<[QueueId; 8]>,
     pub(super) clients: SmallVec<[ClientState; 4]>,
     /// The highest token of ended holds, by what they held.
-    pub(super) ended: SmallVec<[(CreditId, u64); 2]>,
+    pub(super) ended: SmallVec<[(Mode, u64); 2]>,
     /// The last value that anybody wrote: the client and the step.
     pub(super) written: Option<[u8; 2]>,
 }
@@ -272,6 +283,7 @@ impl World {
             phase: Phase::Idle,
             is_alone: false,
             holds: CreditId::EMPTY,
+            colour: None,
             fence: 0,
         };
         Self {
@@ -362,6 +374,7 @@ impl World {
             self.note_company(index);
         }
         let client = &mut self.clients[index];
+        let colour = client.colour;
         client.next += 1;
         match (what, phase) {
             (Step::Acquire { .. }, _) => client.phase = Phase::Waiting,
@@ -391,6 +404,8 @@ impl World {
         self.owners[script.place] = outcome.owner;
         if let Step::Reduce { keep } = what {
             let client = &mut self.clients[index];
+            let all = T::coloured(&plan.capital);
+            client.colour = colour.filter(|_| !keep.restrict(&all).is_empty());
             (client.holds, client.fence) = (store.keep_credit(keep), outcome.fence);
         }
         Ok((script.place, outcome))
@@ -454,7 +469,7 @@ impl World {
         (granted, fence): (CreditId, u64),
     ) -> Result<(), Fault> {
         let (index, step) = self.pending(plan, node, token)?;
-        let (asked, credit) = (plan.asked(index, step), store.credit(granted));
+        let ((asked, colour), credit) = (plan.asked(index, step), store.credit(granted));
         if asked != credit && !T::Level::of(credit).reaches(&T::Level::of(asked)) {
             return Err(Fault(format!(
                 "client {} asked for {asked:?} and is granted {credit:?}",
@@ -464,10 +479,12 @@ impl World {
         if self.clients[index].phase == Phase::Converting {
             self.end_hold(index, Phase::Holding);
         }
-        for &(ended, ended_fence) in &self.ended {
+        for &((ended, ended_colour), ended_fence) in &self.ended {
             let ended = store.credit(ended);
-            if ended_fence >= fence && ended.conflicts(credit, &plan.capital) {
-                let (begins, ended) = (mode::<T>(credit, plan), mode::<T>(ended, plan));
+            let conflicts = ended.conflicts(credit, &plan.capital) || differ(ended_colour, colour);
+            if ended_fence >= fence && conflicts {
+                let begins = mode::<T>(credit, colour, plan);
+                let ended = mode::<T>(ended, ended_colour, plan);
                 return Err(Fault(format!(
                     "the token of this {begins}, {fence:#x}, is not above {ended_fence:#x}, that of a \
                      {ended} that ended before"
@@ -477,6 +494,7 @@ impl World {
         let client = &mut self.clients[index];
         client.phase = Phase::Holding;
         client.holds = granted;
+        client.colour = colour;
         client.fence = fence;
         Ok(())
     }
@@ -538,7 +556,8 @@ impl World {
     fn end_hold(&mut self, index: usize, phase: Phase) {
         let client = &mut self.clients[index];
         client.phase = phase;
-        let mode = core::mem::replace(&mut client.holds, CreditId::EMPTY);
+        let holds = core::mem::replace(&mut client.holds, CreditId::EMPTY);
+        let mode = (holds, client.colour.take());
         let fence = core::mem::take(&mut client.fence);
         match self.ended.binary_search_by_key(&mode, |&(mode, _)| mode) {
             Ok(place) => self.ended[place].1 = fence.max(self.ended[place].1),
@@ -547,9 +566,27 @@ impl World {
     }
 }
 
+/// That much, in that colour.
+pub(super) fn level<T: ResourceType>(ask: &T::Credit, colour: Option<Colour>) -> T::Level {
+    let level = T::Level::of(ask);
+    match colour {
+        Some(colour) => T::in_colour(level, colour),
+        None => level,
+    }
+}
+
+/// Whether two holds exclude each other by their colours.
+pub(super) fn differ(one: Option<Colour>, other: Option<Colour>) -> bool {
+    one.is_some() && other.is_some() && one != other
+}
+
 /// What people call the mode that asks for this.
-pub(super) fn mode<T: ResourceType>(ask: &T::Credit, plan: &Plan<T>) -> &'static str {
-    T::mode_name(&T::Level::of(ask), &plan.capital)
+pub(super) fn mode<T: ResourceType>(
+    ask: &T::Credit,
+    colour: Option<Colour>,
+    plan: &Plan<T>,
+) -> &'static str {
+    T::mode_name(&level::<T>(ask, colour), &plan.capital)
 }
 
 /// The plans of all runs of a scenario.
