@@ -34,7 +34,7 @@ pub enum Denied {
     /// More than all there is, or over a limit of the creditor.
     #[error("refused: it asks for more than there is, or a limit is reached")]
     Refused,
-    /// The owner is being wound up.
+    /// This owner, or one between it and the root, is being wound up or was shut down.
     #[error("shutting down")]
     ShuttingDown,
 }

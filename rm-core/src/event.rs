@@ -1,6 +1,6 @@
 //! The inputs of an owner as data: for logs, replay, fuzzing and exploration.
 
-use crate::id::{PeerId, Token};
+use crate::id::{Order, PeerId, Token};
 use crate::message::Message;
 use crate::owner::{Conversion, Request};
 use crate::resource::ResourceType;
@@ -92,5 +92,10 @@ pub enum Event<T: ResourceType> {
         token: Token,
         /// What.
         bytes: Box<[u8]>,
+    },
+    /// The owner ends in good order: nothing new, and what is out is waited for.
+    WindUp {
+        /// Its age among the requests of the cluster, of class `New`.
+        order: Order,
     },
 }

@@ -187,6 +187,8 @@ pub enum Refusal {
     Deadlock,
     /// It can never be granted, or may not: more than the capital, or over a limit.
     Refused,
+    /// The creditor is winding up, and lends nothing any more.
+    ShuttingDown,
 }
 
 impl<C, L> Message<C, L> {
@@ -200,6 +202,38 @@ impl<C, L> Message<C, L> {
             | Self::Return { .. }
             | Self::Unwant { .. }
             | Self::Want(_) => false,
+        }
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::AskLimit { .. } => "AskLimit",
+            Self::Busy { .. } => "Busy",
+            Self::Deny { .. } => "Deny",
+            Self::Grant(_) => "Grant",
+            Self::Limit { .. } => "Limit",
+            Self::Recall { .. } => "Recall",
+            Self::Return { .. } => "Return",
+            Self::Unwant { .. } => "Unwant",
+            Self::Want(_) => "Want",
+        }
+    }
+
+    /// The credit that moves with it: while it is under way, that is neither at its sender nor at its receiver.
+    #[must_use]
+    pub const fn credit(&self) -> Option<&C> {
+        match self {
+            Self::Grant(grant) => Some(&grant.delta),
+            Self::Return { delta, .. } => Some(delta),
+            Self::AskLimit { .. }
+            | Self::Busy { .. }
+            | Self::Deny { .. }
+            | Self::Limit { .. }
+            | Self::Recall { .. }
+            | Self::Unwant { .. }
+            | Self::Want(_) => None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! A domain and its host: what one node does with its resources, whatever their type.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -10,7 +10,8 @@ use std::time::Duration;
 use rm_core::credit::Opaque;
 use rm_core::error::LostReason;
 use rm_core::front::{
-    Acquire, Ask, Domain, DomainSettings, Handle, Held, Host, Patience, Role, Trust,
+    Acquire, AcquireError, Ask, Domain, DomainSettings, Handle, Held, Host, Obstacle, Patience,
+    Role, Scope, Trust, WindUp, WindUpReport,
 };
 use rm_core::id::{Class, LoanId, Order, Party, PeerId, ResourceKey, Stamp, TypeId, Version};
 use rm_core::message::{Grant, Message, Steps, Want};
@@ -176,6 +177,7 @@ fn grant(name: &str, credit: RwCredit) -> Item {
             fence: 2,
             limit: 100,
             value: None,
+            colour: None,
         }),
     }
 }
@@ -327,6 +329,168 @@ fn a_crowded_debtor_sends_home_what_is_too_much_and_no_more() {
     assert_eq!(desk.said().len(), 2);
     domain.sweep();
     assert_eq!(domain.totals().resources, 3);
+}
+
+/// Whether a wind-up is over, and if so how.
+fn report(end: &mut WindUp) -> Option<WindUpReport> {
+    let mut cx = Context::from_waker(Waker::noop());
+    match Pin::new(end).poll(&mut cx) {
+        Poll::Ready(report) => Some(report),
+        Poll::Pending => None,
+    }
+}
+
+const SOON: Duration = Duration::from_secs(5);
+
+#[test]
+fn a_wind_up_waits_for_holders_and_refuses_requests_also_of_new_resources() {
+    let (domain, _) = domain(ROOT, |_| {});
+    let lock: Handle<RwLockType> = domain.resource(&key("x")).expect("room");
+    let held = now_or_never(lock.clone(), RwCredit::READ).expect("free");
+    let mut end = domain.wind_up(Scope::Everything, SOON);
+    assert_eq!(report(&mut end), None);
+    let fresh: Handle<RwLockType> = domain.resource(&key("y")).expect("room");
+    for lock in [lock, fresh] {
+        let mut acquire = pin!(Acquire::new(lock, ask(RwCredit::READ, Patience::Forever)));
+        let refused = acquire
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(
+            refused,
+            Poll::Ready(Err(AcquireError::ShuttingDown))
+        ));
+    }
+    drop(held);
+    let report = report(&mut end).expect("all is home");
+    assert!(report.is_complete && report.in_the_way.is_empty());
+}
+
+#[test]
+fn a_wind_up_wakes_its_caller_when_the_last_holder_is_done() {
+    struct Count(AtomicU64);
+    impl std::task::Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let (domain, _) = domain(ROOT, |_| {});
+    let lock: Handle<RwLockType> = domain.resource(&key("x")).expect("room");
+    let held = now_or_never(lock.clone(), RwCredit::READ).expect("free");
+    let last = now_or_never(lock, RwCredit::READ).expect("free");
+    let mut end = pin!(domain.wind_up(Scope::Type(RwLockType::ID), SOON));
+    let count = Arc::new(Count(AtomicU64::new(0)));
+    let waker = Waker::from(Arc::clone(&count));
+    let mut cx = Context::from_waker(&waker);
+    assert!(end.as_mut().poll(&mut cx).is_pending());
+    drop(held);
+    assert_eq!(count.0.load(Ordering::Relaxed), 0);
+    drop(last);
+    assert_eq!(count.0.load(Ordering::Relaxed), 1);
+    assert!(end.as_mut().poll(&mut cx).is_ready());
+    assert_eq!(domain.next_deadline(), None, "nothing is left of it");
+}
+
+#[test]
+fn a_wind_up_that_runs_out_of_time_names_who_was_in_the_way_and_goes_on() {
+    let (domain, desk) = domain(Role::Debtor, |_| {});
+    domain.on_creditor_up(CREDITOR, Arc::new(Trust::until(Time::from_nanos(u64::MAX))));
+    domain
+        .deliver(CREDITOR, grant("x", RwCredit::READ))
+        .expect("no misbehaviour");
+    let lock: Handle<RwLockType> = domain.resource(&key("x")).expect("room");
+    let held = Held::try_cached(lock, &RwCredit::READ, Some("backup")).expect("it is cached");
+    let mut end = domain.wind_up(Scope::Everything, SOON);
+    desk.now.store(6_000_000_000, Ordering::Relaxed);
+    domain.on_deadline(desk.now());
+    let report = report(&mut end).expect("its time is over");
+    assert!(!report.is_complete);
+    let [held_here] = &report.in_the_way[..] else {
+        panic!("one holder: {report:?}");
+    };
+    assert_eq!(held_here.what, Obstacle::Held);
+    assert_eq!(
+        held_here.to_string(),
+        "rw-lock x: held by here (read) \"backup\" for 6.0s"
+    );
+    assert_eq!(desk.said().len(), 0);
+    drop(held);
+    assert_eq!(desk.said().len(), 1, "it is returned all the same");
+}
+
+#[test]
+fn a_wind_up_whose_future_is_dropped_goes_on() {
+    let (domain, desk) = domain(Role::Debtor, |_| {});
+    domain.on_creditor_up(CREDITOR, Arc::new(Trust::until(Time::from_nanos(u64::MAX))));
+    domain
+        .deliver(CREDITOR, grant("x", RwCredit::READ))
+        .expect("no misbehaviour");
+    let lock: Handle<RwLockType> = domain.resource(&key("x")).expect("room");
+    let held = now_or_never(lock, RwCredit::READ).expect("it is cached");
+    drop(domain.wind_up(Scope::Everything, SOON));
+    drop(held);
+    let said = desk.said();
+    assert!(matches!(
+        said[..],
+        [(
+            CREDITOR,
+            Item {
+                message: Message::Return { .. },
+                ..
+            }
+        )]
+    ));
+}
+
+#[test]
+fn a_wind_up_of_one_type_or_one_resource_leaves_the_others_alone() {
+    let (domain, _) = domain(ROOT, |_| {});
+    let lock = |name| -> Handle<RwLockType> { domain.resource(&key(name)).expect("room") };
+    let mutual = |name| -> Handle<Mutual> { domain.resource(&key(name)).expect("room") };
+    let (x, y) = (lock("x"), lock("y"));
+    let one = Scope::Resource(RwLockType::ID, key("x"));
+    assert!(report(&mut domain.wind_up(one, SOON)).is_some());
+    assert!(now_or_never(x, RwCredit::READ).is_none());
+    assert!(now_or_never(y, RwCredit::READ).is_some());
+    let held = now_or_never(lock("z"), RwCredit::READ).expect("free");
+    let mut end = domain.wind_up(Scope::Type(Mutual::ID), SOON);
+    assert!(report(&mut end).expect("nothing is held").is_complete);
+    assert!(now_or_never(mutual("x"), RwCredit::READ).is_none());
+    assert!(held.is_valid() && now_or_never(lock("y"), RwCredit::READ).is_some());
+}
+
+#[test]
+fn a_node_that_is_shut_down_ends_its_wind_up() {
+    let (domain, _) = domain(ROOT, |_| {});
+    let lock: Handle<RwLockType> = domain.resource(&key("x")).expect("room");
+    let held = now_or_never(lock, RwCredit::READ).expect("free");
+    let mut end = domain.wind_up(Scope::Everything, SOON);
+    assert_eq!(report(&mut end), None);
+    domain.shut_down();
+    assert!(report(&mut end).is_some());
+    assert!(!held.is_valid());
+    assert!(report(&mut domain.wind_up(Scope::Everything, SOON)).is_some());
+}
+
+/// All returns at once would not fit into the window of a session.
+#[test]
+fn a_wind_up_of_many_resources_returns_in_turns() {
+    const MANY: usize = 20_000;
+    let (domain, desk) = domain(Role::Debtor, |_| {});
+    domain.on_creditor_up(CREDITOR, Arc::new(Trust::until(Time::from_nanos(u64::MAX))));
+    for number in 0..MANY {
+        domain
+            .deliver(CREDITOR, grant(&number.to_string(), RwCredit::READ))
+            .expect("no misbehaviour");
+    }
+    let mut end = domain.wind_up(Scope::Everything, SOON);
+    let first = desk.said().len();
+    assert!((16_384..17_500).contains(&first), "{first} in one turn");
+    assert_eq!(report(&mut end), None);
+    let next = domain.next_deadline().expect("another turn");
+    desk.now.store(next.as_nanos(), Ordering::Relaxed);
+    domain.on_deadline(next);
+    assert_eq!(first + desk.said().len(), MANY);
+    assert!(report(&mut end).expect("all is home").is_complete);
 }
 
 /// What a root that has these settings lends of a pool to a debtor that asks for one share.

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rm_core::credit::Credit;
+use rm_core::credit::{Colour, Credit};
 use rm_core::effect::{Effect, Effects};
 use rm_core::event::Event;
 use rm_core::id::{
@@ -243,6 +243,7 @@ impl World {
                     Refusal::Deadline,
                     Refusal::Deadlock,
                     Refusal::Refused,
+                    Refusal::ShuttingDown,
                 ]),
                 blockers: blockers(random),
             },
@@ -255,6 +256,7 @@ impl World {
                 fence: random.fence(),
                 limit: random.fence(),
                 value: random.value(),
+                colour: random.one_in(3).then_some(Colour(1)),
             }),
             5 => Message::Limit {
                 loan,
@@ -269,6 +271,7 @@ impl World {
                 delta: random.credit(),
                 fence: random.fence(),
                 value: random.value(),
+                colour: random.one_in(3).then_some(Colour(1)),
             },
             9 => Message::Unwant { order },
             _ => Message::Want(Want {
@@ -365,7 +368,7 @@ impl World {
     /// What a correct driver does.
     fn driver(&mut self) -> Event<RwLockType> {
         let peer = PeerId(self.random.below(DEBTORS));
-        match self.random.below(9) {
+        match self.random.below(10) {
             0 if self.owner.creditor().is_some() => Event::CreditorDown,
             1 => Event::DebtorDown { peer },
             2 => Event::DebtorSilent { peer },
@@ -381,6 +384,12 @@ impl World {
                     peer: PeerId(DEBTORS + u64::from(self.next)),
                 }
             }
+            8 if self.random.one_in(20) => Event::WindUp {
+                order: Order {
+                    class: Class::New,
+                    ..self.random.order()
+                },
+            },
             _ => {
                 self.now = self
                     .now

@@ -1,9 +1,9 @@
 //! A client: it borrows from a server, and caches what it borrowed.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rm_core::front::{Domain, DomainSettings, Role, Totals};
+use rm_core::front::{Domain, DomainSettings, Role, Scope, Totals, WindUpReport};
 use rm_core::id::BadName;
 use rm_core::inspect::{Answer, Query};
 use rm_core::owner::Settings;
@@ -130,6 +130,23 @@ impl Client {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.hub.name
+    }
+
+    /// Winds up all its resources, before it is [closed](Self::close) or dropped: it refuses new requests, waits for its
+    /// own holders, and returns everything. Completes when the server has it all back, or after `within`, with
+    /// what was in the way. However the client ends after that, there is nothing for its lease to settle.
+    ///
+    /// There is no way back. Cancel safe: the wind-up goes on.
+    pub async fn wind_up(&self, within: Duration) -> WindUpReport {
+        let started = Instant::now();
+        let report = self.domain.wind_up(Scope::Everything, within).await;
+        if report.is_complete {
+            // A question is sent after what was returned, so its answer tells that all of that has arrived. Where
+            // there is no connection any more, nothing is to be settled but by the lease.
+            let left = within.saturating_sub(started.elapsed());
+            drop(tokio::time::timeout(left, self.inspect(Query::Status)).await);
+        }
+        report
     }
 
     /// Says goodbye and waits, at most a second, until the server has heard it: everything goes back at once, and the

@@ -16,6 +16,9 @@ use crate::clock::{BootClock, stamp_now};
 use crate::inquiry::Inquiries;
 use crate::peer::Peer;
 
+/// What people read where a debtor's name died with the former life of the server.
+pub(crate) const BEFORE_RESTART: &str = "(before the restart)";
+
 /// The host of one domain. Its tasks hold it, and the domain only weakly: a domain that nobody uses ends them.
 pub(crate) struct Hub {
     pub(crate) name: String,
@@ -158,6 +161,13 @@ impl Host for Hub {
     fn flush(&self, to: PeerId) {
         if let Some(peer) = self.peer(to) {
             peer.flush(self);
+        }
+    }
+
+    fn peer_name(&self, peer: PeerId) -> String {
+        match self.peer(peer) {
+            Some(peer) => peer.name.clone(),
+            None => BEFORE_RESTART.into(),
         }
     }
 

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use rm_core::front::{Domain, DomainSettings, Host as _, Role, Totals};
+use rm_core::front::{Domain, DomainSettings, Host as _, Role, Scope, Totals, WindUpReport};
 use rm_core::id::BadName;
 use rm_core::inspect::StatusView;
 use rm_core::owner::Settings;
@@ -69,8 +70,8 @@ pub struct NodeBuilder {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StopReport {
-    /// Whether every session had ended, and so all credit had come back: then the next start need not wait
-    /// for leases.
+    /// Whether all credit had come back: every session had ended, or the node was [wound up](Node::wind_up). Then
+    /// the next start need not wait for leases.
     pub is_clean: bool,
     /// Loans that were still out.
     pub loans: u64,
@@ -154,7 +155,24 @@ impl Node {
         }
     }
 
-    /// Stops: no new sessions, goodbye to all, and a note in the data directory if nobody has a session any more.
+    /// Winds up all its resources, before it [stops](Self::stop): it refuses every request, of its own process and of
+    /// clients, waits for its own holders, and calls home what clients have. What clients hold comes when they
+    /// release it. Completes when everything is home, or after `within`, with what was in the way.
+    ///
+    /// After a complete one the stop is clean, also with sessions open. There is no way back: clients whose requests
+    /// are refused ask again when the node has been started anew.
+    ///
+    /// Cancel safe: the wind-up goes on; but a stop is then clean only without sessions.
+    pub async fn wind_up(&self, within: Duration) -> WindUpReport {
+        let report = self.domain.wind_up(Scope::Everything, within).await;
+        if let Some(server) = self.server.as_ref().filter(|_| report.is_complete) {
+            // Release pairs with the acquire in `Server::note_all_back`.
+            server.is_wound_up.store(true, Ordering::Release);
+        }
+        report
+    }
+
+    /// Stops: no new sessions, goodbye to all, and a note in the data directory if nobody has anything any more.
     ///
     /// Holds of this process are lost at once, its requests denied. Debtors trust what they hold until their
     /// leases end; the next start waits for that. Cancel safe: the node stops anyway.

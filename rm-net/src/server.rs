@@ -24,7 +24,7 @@ use tokio_util::codec::{Decoder as _, Encoder as _};
 
 use crate::clock::stamp_now;
 use crate::frame::PacketCodec;
-use crate::hub::Hub;
+use crate::hub::{BEFORE_RESTART, Hub};
 use crate::peer::{Arrived, Peer};
 use crate::session::Session;
 use crate::store::Store;
@@ -61,6 +61,8 @@ pub(crate) struct Server {
     store: Mutex<Option<Store>>,
     /// Held for moments only.
     sessions: Mutex<CreditorSessions>,
+    /// All credit is home and none is lent any more: no session trusts anything, now or later.
+    pub(crate) is_wound_up: AtomicBool,
     /// A blocking task looks after the server: where the disk hangs, one such task waits for it, not one more
     /// every second.
     is_looked_after: AtomicBool,
@@ -84,6 +86,7 @@ impl Server {
             hello_patience: hello_patience.unwrap_or(HELLO_PATIENCE),
             store: Mutex::new(Some(store)),
             sessions: Mutex::new(sessions),
+            is_wound_up: AtomicBool::new(false),
             is_looked_after: AtomicBool::new(false),
         })
     }
@@ -319,7 +322,7 @@ impl Server {
     fn name_of(&self, id: PeerId) -> (String, NodeId) {
         match self.hub.peer(id) {
             Some(peer) => (peer.name.clone(), NodeId::of_name(peer.name.as_bytes())),
-            None => ("(before the restart)".into(), NodeId::default()),
+            None => (BEFORE_RESTART.into(), NodeId::default()),
         }
     }
 
@@ -431,10 +434,10 @@ impl Server {
     fn note_all_back(&self) -> std::io::Result<bool> {
         let mut store = self.store();
         let in_grace = self.grace_until.is_some_and(|until| self.hub.now() < until);
+        // Acquire pairs with the release in `Node::wind_up`, which looked at every resource before.
+        let is_all_back = self.is_wound_up.load(Ordering::Acquire) || self.sessions().is_empty();
         match &mut *store {
-            Some(store) if !in_grace && self.sessions().is_empty() => {
-                store.set_all_back().map(|()| true)
-            }
+            Some(store) if !in_grace && is_all_back => store.set_all_back().map(|()| true),
             _ => Ok(false),
         }
     }
@@ -497,6 +500,8 @@ pub(crate) fn totals_by_name(totals: &rm_core::front::Totals) -> Vec<(String, u6
         ("loans", totals.loans),
         ("cached_acquires", totals.cached_acquires),
         ("asked_acquires", totals.asked_acquires),
+        ("evictions", totals.evictions),
+        ("idle_returns", totals.idle_returns),
         ("unknown", totals.unknown),
     ]
     .into_iter()

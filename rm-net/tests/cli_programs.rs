@@ -9,7 +9,9 @@ use std::process::Command;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use self::support::{Daemon, RMD, Running, code, finish, objects, rmctl, rmd, stderr, stdout};
+use self::support::{
+    Daemon, PATIENCE, RMD, Running, code, finish, objects, rmctl, rmd, stderr, stdout,
+};
 
 #[test]
 fn a_port_in_use_is_71_and_the_error_says_what_to_do() {
@@ -132,6 +134,65 @@ fn a_signal_stops_the_server_in_order_and_it_reports() {
     }
 }
 
+/// Waits until the server refuses requests: 75, try again later.
+fn until_it_refuses(daemon: &Daemon) {
+    let start = std::time::Instant::now();
+    while code(&daemon.run(&["lock", "y", "--", "true"])) != Some(75) {
+        assert!(start.elapsed() < PATIENCE, "it goes on granting");
+    }
+}
+
+#[test]
+fn a_server_that_is_stopped_waits_for_holders_and_the_restart_need_not() {
+    let daemon = Daemon::start_with(&["--drain-timeout", "1m"]);
+    let mut holder = daemon.hold(&["x"], "read line");
+    daemon.signal(Signal::TERM);
+    // It refuses requests before the holder is done: so it waits for that.
+    until_it_refuses(&daemon);
+    holder.close_stdin();
+    let line = daemon.line().expect("a report");
+    let report: Value = serde_json::from_str(&line).expect("an object");
+    assert_eq!(
+        (&report["event"], &report["clean"]),
+        (&"stopped".into(), &true.into())
+    );
+}
+
+#[test]
+fn a_server_that_is_stopped_says_what_was_not_back_in_time() {
+    let mut daemon = Daemon::start_with(&["--drain-timeout", "100ms"]);
+    let _holder = daemon.hold(&["x"], "read line");
+    daemon.signal(Signal::TERM);
+    let line = daemon.line().expect("what is in the way");
+    let still: Value = serde_json::from_str(&line).expect("an object");
+    assert_eq!(
+        (&still["event"], &still["name"], &still["what"]),
+        (&"in_the_way".into(), &"x".into(), &"lent".into())
+    );
+    let line = daemon.line().expect("a report");
+    let report: Value = serde_json::from_str(&line).expect("an object");
+    assert_eq!(
+        (&report["clean"], &report["loans"]),
+        (&false.into(), &1.into())
+    );
+    assert_eq!(daemon.child.wait().expect("waited for").code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_stops_the_server_without_waiting() {
+    let daemon = Daemon::start_with(&["--drain-timeout", "1h"]);
+    let _holder = daemon.hold(&["x"], "read line");
+    daemon.signal(Signal::TERM);
+    until_it_refuses(&daemon);
+    daemon.signal(Signal::TERM);
+    let line = daemon.line().expect("a report");
+    let report: Value = serde_json::from_str(&line).expect("an object");
+    assert_eq!(
+        (&report["event"], &report["clean"]),
+        (&"stopped".into(), &false.into())
+    );
+}
+
 #[test]
 fn status_tells_the_lease_and_the_counters() {
     let daemon = Daemon::start_with_lease("7s");
@@ -185,7 +246,7 @@ fn show_names_who_holds_and_who_waits_with_their_labels() {
         if kinds.contains(&"waits".into()) && kinds.contains(&"holds".into()) {
             break entries;
         }
-        assert!(start.elapsed() < support::PATIENCE, "{entries}");
+        assert!(start.elapsed() < PATIENCE, "{entries}");
     };
     let label = |kind: &str| {
         let entries = entries.as_array().expect("a list");

@@ -15,7 +15,7 @@ use rm_core::front::{Acquire, AcquireError, Ask, Held, Patience, Resource};
 use rm_core::resource::ResourceType;
 
 /// What the types of this crate have in common.
-pub trait Kind: ResourceType<Level = <Self as ResourceType>::Credit> + sealed::Sealed {
+pub trait Kind: ResourceType + sealed::Sealed {
     /// Whether one more request may be made here; it is asked just before.
     ///
     /// # Errors
@@ -32,7 +32,7 @@ pub trait Outcome<T: Kind, R: Deref<Target = Resource<T>>>: Sized {
     ///
     /// # Errors
     /// Where it was lost meanwhile.
-    fn granted(held: Held<T, R>, ask: T::Credit) -> Result<Self, AcquireError>;
+    fn granted(held: Held<T, R>, ask: T::Level) -> Result<Self, AcquireError>;
 }
 
 pub(crate) mod sealed {
@@ -42,14 +42,14 @@ pub(crate) mod sealed {
 /// A request that has not been made yet: set what it needs, then await it for an `O`.
 #[must_use = "a request does nothing unless awaited"]
 pub struct Request<T: Kind, R, O> {
-    wanted: Result<(R, T::Credit), AcquireError>,
+    wanted: Result<(R, T::Level), AcquireError>,
     /// The options; what it asks for stands above.
     ask: Ask<()>,
     outcome: PhantomData<fn() -> O>,
 }
 
 impl<T: Kind, R: Deref<Target = Resource<T>>, O: Outcome<T, R>> Request<T, R, O> {
-    pub(crate) fn new(wanted: Result<(R, T::Credit), AcquireError>, patience: Patience) -> Self {
+    pub(crate) fn new(wanted: Result<(R, T::Level), AcquireError>, patience: Patience) -> Self {
         Self {
             wanted,
             ask: Ask {
@@ -111,7 +111,7 @@ pub struct Acquiring<T: Kind, R: Deref<Target = Resource<T>>, O: Outcome<T, R>> 
 enum Progress<T: Kind, R: Deref<Target = Resource<T>>, O: Outcome<T, R>> {
     Done,
     New(Request<T, R, O>),
-    Waiting(Acquire<T, R>, T::Credit),
+    Waiting(Acquire<T, R>, T::Level),
 }
 
 impl<T: Kind, R: Deref<Target = Resource<T>>, O: Outcome<T, R>> Future for Acquiring<T, R, O> {

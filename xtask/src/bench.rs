@@ -4,16 +4,8 @@ use crate::cargo::Cargo;
 use crate::report::Report;
 use crate::workspace::Workspace;
 
-/// Each benchmark program as arguments of cargo. A new one is a new row.
-const PROGRAMS: [&[&str]; 1] = [&[
-    "run",
-    "--release",
-    "--package",
-    "rm-tests",
-    "--bin",
-    "rm-bench",
-    "--",
-]];
+/// The benchmark programs of `rm-tests`.
+const PROGRAMS: [&str; 2] = ["rm-bench", "rm-policies"];
 
 /// Runs every benchmark, with `args` handed on to each.
 pub(crate) fn run(
@@ -22,11 +14,17 @@ pub(crate) fn run(
     report: &mut Report,
 ) -> Result<(), String> {
     for program in PROGRAMS {
-        let command = program
-            .iter()
-            .copied()
-            .chain(args.iter().map(String::as_str));
-        Cargo::new(workspace, command).run(report)?;
+        let command = [
+            "run",
+            "--release",
+            "--package",
+            "rm-tests",
+            "--bin",
+            program,
+            "--",
+        ];
+        let args = args.iter().map(String::as_str);
+        Cargo::new(workspace, command.into_iter().chain(args)).run(report)?;
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ mod mutants;
 mod proto;
 mod purity;
 mod report;
+mod scale;
 mod suite;
 mod workspace;
 
@@ -81,6 +82,8 @@ enum Task {
         )]
         args: Vec<String>,
     },
+    /// Simulate clusters of up to 100,000 nodes and print what an acquire costs in each
+    Scale,
     /// Generate the wire types anew from the message schema
     Proto {
         /// Change nothing; fail if the generated file is out of date
@@ -111,6 +114,7 @@ fn run(task: Task) -> Result<ExitCode, String> {
         Task::Mutants { names, check: true } => mutants::check(&workspace, &names)?,
         Task::Mutants { names, .. } => mutants::run(&workspace, &names)?,
         Task::Bench { args } => bench::run(&workspace, &args, &mut report)?,
+        Task::Scale => scale::run(&workspace, &mut report)?,
         Task::Proto { check } => proto::run(check)?,
     }
     Ok(ExitCode::SUCCESS)

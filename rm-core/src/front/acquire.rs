@@ -118,8 +118,8 @@ pub enum AcquireError {
     /// The grant came, and was lost before the caller looked.
     #[error("lost again before it could be used: {0}")]
     SessionLost(LostReason),
-    /// The node is stopping.
-    #[error("this node is shutting down")]
+    /// This node, or the server, is stopping or winding up.
+    #[error("this node or its server is shutting down: ask again when it is back")]
     ShuttingDown,
     /// It waited as long as it was told to.
     #[error(

@@ -10,10 +10,12 @@ use std::sync::{Arc, Weak};
 use super::acquire::AcquireError;
 use super::host::Host;
 use super::inspect::{AnyInspect, PeerNames};
+use super::reclaim::Budget;
 use super::resource::Resource;
 use super::table::Table;
 use super::timers::Timers;
 use super::trust::Trust;
+use super::windup::{Course, WindUpReport, WindUps};
 use crate::error::{LostReason, PeerMisbehaved};
 use crate::id::{Class, Order, PeerId, ResourceKey, Stamp, TypeId};
 use crate::inspect::{Answer, Query};
@@ -45,8 +47,15 @@ pub struct DomainSettings {
     pub policies: BTreeMap<TypeId, Policy>,
     /// The most resources of one type with any state here; more are refused. 4,194,304 by default.
     pub resources_max: usize,
-    /// A debtor sends idle credit back where it has more resources of one type than this. 262,144 by default.
+    /// A debtor sends credit home that has not been used for this long; `None`: never. 10 minutes by default: long
+    /// enough for work that comes back, short enough that a server need not remember for ever who once read what.
+    pub idle_time: Option<Duration>,
+    /// A debtor that has more resources of one type than this sends the credit of those home that were not used for
+    /// longest. 262,144 by default.
     pub cached_max: usize,
+    /// The same for the memory that the resources of one type take, in bytes. An estimate: without names above 23
+    /// bytes, and without what a credit allocates itself. 256 MiB by default.
+    pub cached_bytes_max: usize,
 }
 
 impl DomainSettings {
@@ -59,7 +68,9 @@ impl DomainSettings {
             priority_max: Duration::from_secs(1),
             policies: BTreeMap::new(),
             resources_max: 1 << 22,
+            idle_time: Some(Duration::from_secs(600)),
             cached_max: 1 << 18,
+            cached_bytes_max: 1 << 28,
         }
     }
 
@@ -71,7 +82,8 @@ impl DomainSettings {
     }
 }
 
-/// Where a domain's credit comes from.
+/// Where a domain's credit comes from. Either can have debtors of its own: one that borrows and lends at once is in the
+/// middle of a tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Role {
@@ -103,12 +115,13 @@ pub(super) struct Shared {
     pub(super) timers: Timers,
     pub(super) priority_max: Duration,
     pub(super) resources_max: usize,
-    pub(super) cached_max: usize,
+    pub(super) budget: Budget,
     role: Mutex<Role>,
     link: Mutex<Option<Link>>,
     stamps: Mutex<HybridClock>,
     seq: AtomicU64,
     is_shut: AtomicBool,
+    pub(super) wind_ups: WindUps,
     /// Messages of unknown types.
     unknown: AtomicU64,
     /// What the policies of its owners decided.
@@ -191,6 +204,7 @@ pub(super) trait AnyTable: AnyInspect + Send + Sync {
     fn deliver(&self, from: PeerId, item: Item) -> Result<(), PeerMisbehaved>;
     fn on_creditor_up(&self, link: &Link);
     fn on_creditor_down(&self, peer: PeerId, why: LostReason);
+    fn on_creditor_replaced(&self);
     fn on_debtor_down(&self, peer: PeerId);
     fn on_debtor_heard(&self, peer: PeerId);
     fn on_debtor_silent(&self, peer: PeerId);
@@ -201,6 +215,12 @@ pub(super) trait AnyTable: AnyInspect + Send + Sync {
     fn needs_epoch(&self) -> bool;
     fn sweep(&self);
     fn totals(&self) -> Totals;
+    fn shards(&self) -> usize;
+    /// Winds up the resources of one shard. Returns how many had anything to say to anybody.
+    fn wind_up(&self, shard: usize, order: Order, course: &Arc<Course>) -> usize;
+    fn wind_up_one(&self, key: &ResourceKey, order: Order, course: &Arc<Course>);
+    /// Adds what keeps resources, or one, from being wound up.
+    fn list_in_the_way(&self, key: Option<&ResourceKey>, report: &mut WindUpReport);
 }
 
 /// Sums over all resources of a domain.
@@ -219,6 +239,10 @@ pub struct Totals {
     pub cached_acquires: u64,
     /// Local requests since the start that were not.
     pub asked_acquires: u64,
+    /// How often since the start credit went home because there was no room for more.
+    pub evictions: u64,
+    /// How often since the start credit went home because it had not been used for long.
+    pub idle_returns: u64,
     /// Messages since the start of a type that is not registered here, and that were dropped for it.
     pub unknown: u64,
     /// What the policies decided since the start.
@@ -233,6 +257,8 @@ impl Totals {
         self.loans += other.loans;
         self.cached_acquires += other.cached_acquires;
         self.asked_acquires += other.asked_acquires;
+        self.evictions += other.evictions;
+        self.idle_returns += other.idle_returns;
         self.unknown += other.unknown;
         for decision in Decision::ALL {
             self.decisions
@@ -321,12 +347,17 @@ impl Domain {
             timers: Timers::default(),
             priority_max: settings.priority_max,
             resources_max: settings.resources_max,
-            cached_max: settings.cached_max,
+            budget: Budget {
+                idle_time: settings.idle_time,
+                resources: settings.cached_max as u64,
+                bytes: settings.cached_bytes_max as u64,
+            },
             role: Mutex::new(role),
             link: Mutex::new(None),
             stamps: Mutex::new(HybridClock::default()),
             seq: AtomicU64::new(0),
             is_shut: AtomicBool::new(false),
+            wind_ups: WindUps::default(),
             unknown: AtomicU64::new(0),
             decided: Decision::ALL.map(|_| AtomicU64::new(0)),
         };
@@ -406,7 +437,28 @@ impl Domain {
         self.each(|table| table.on_creditor_up(&link));
     }
 
+    /// How long what this node has may still be used, by its clock and if no lease is extended: `None` at a root, for
+    /// ever; zero without a session with the creditor.
+    ///
+    /// A node that borrows itself must promise its debtors no longer lease than this, less the drift of clocks: what
+    /// they have came out of what it has.
+    #[must_use]
+    pub fn trusted_for(&self) -> Option<Duration> {
+        if let Role::Root { .. } = self.shared.role() {
+            return None;
+        }
+        let deadline = self.shared.link().and_then(|link| link.trust.deadline());
+        let now = self.shared.host.now();
+        Some(deadline.map_or(Duration::ZERO, |deadline| deadline.since(now)))
+    }
+
     /// The session with the creditor is over: what was borrowed over it is lost.
+    ///
+    /// What was lent to debtors came out of that and is gone from the books. They do not know it yet: their sessions
+    /// must end as well, and until each is over ([`on_debtor_down`](Self::on_debtor_down)), nobody may say goodbye to
+    /// the creditor or open the next session with it. For either lets the creditor lend again at once what a debtor
+    /// here still trusts. Their leases are within this node's own ([`trusted_for`](Self::trusted_for)), so where it
+    /// was the lease that ran out, theirs have too.
     pub fn on_creditor_down(&self, peer: PeerId, why: LostReason) {
         let former = self.shared.link.lock().take_if(|link| link.peer == peer);
         if let Some(link) = former {
@@ -415,6 +467,13 @@ impl Domain {
             link.trust.end();
         }
         self.each(|table| table.on_creditor_down(peer, why));
+    }
+
+    /// The next session will be with another creditor than the last one, or with another run of it. To be told between
+    /// [`on_creditor_down`](Self::on_creditor_down) and [`on_creditor_up`](Self::on_creditor_up); only where the creditor
+    /// is a root it makes no difference, because the names of its loans rise from run to run.
+    pub fn on_creditor_replaced(&self) {
+        self.each(|table| table.on_creditor_replaced());
     }
 
     /// The session with a debtor is over, and its lease with it: its loans are taken back.
@@ -472,6 +531,7 @@ impl Domain {
         // Release pairs with the acquire in `is_shut`: a resource made after this is shut from the start.
         self.shared.is_shut.store(true, Ordering::Release);
         self.each(|table| table.shut_down());
+        self.shared.wind_ups.end_all();
     }
 
     /// Takes over another's highest stamp.
@@ -496,8 +556,8 @@ impl Domain {
         self.shared.timers.run(now);
     }
 
-    /// Lets idle resources vanish, and a debtor's least used ones go home where it has too many. To be called
-    /// about once a second.
+    /// Lets idle resources vanish or rest, and at a debtor, credit go home that was not used for long or for which there
+    /// is no room. To be called about once a second; one call looks at a bounded number of resources.
     pub fn sweep(&self) {
         self.each(|table| table.sweep());
     }
@@ -527,6 +587,18 @@ impl Domain {
             .tables
             .get(&type_id)
             .map_or_else(Vec::new, |table| table.debtors(key))
+    }
+
+    pub(super) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(super) fn type_ids(&self) -> impl Iterator<Item = TypeId> {
+        self.types.tables.keys().copied()
+    }
+
+    pub(super) fn table(&self, type_id: TypeId) -> Option<&dyn AnyTable> {
+        self.types.tables.get(&type_id).map(|table| &**table)
     }
 
     fn each(&self, mut f: impl FnMut(&dyn AnyTable)) {

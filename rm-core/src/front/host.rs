@@ -27,6 +27,11 @@ pub trait Host: Send + Sync + 'static {
     /// Something was queued for that peer: send it when convenient.
     fn flush(&self, to: PeerId);
 
+    /// What people call a peer. Called under the lock of a resource.
+    fn peer_name(&self, peer: PeerId) -> String {
+        peer.to_string()
+    }
+
     /// Nobody uses the domain any more: its sessions have nothing left to do.
     fn on_domain_dropped(&self) {}
 

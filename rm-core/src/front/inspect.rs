@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::domain::AnyTable;
 use super::resource::Resource;
+use super::shard::Place;
 use super::table::Table;
 use crate::credit::Level as _;
 use crate::id::{NodeId, PeerId, ResourceKey, TypeId};
@@ -66,15 +67,15 @@ pub(super) fn answer(
 impl<T: ResourceType> AnyInspect for Table<T> {
     fn list(&self, prefix: &[u8], after: Option<&ResourceKey>, limit: usize) -> Vec<Summary> {
         let mut found: BTreeMap<ResourceKey, Summary> = BTreeMap::new();
-        self.each(|resource| {
-            let key = resource.key();
+        self.each(|place| {
+            let key = place.key();
             let is_past = after.is_none_or(|after| key > after);
             let is_near =
                 found.len() < limit || found.last_key_value().is_some_and(|(k, _)| key < k);
             if !is_past || !is_near || !key.as_bytes().starts_with(prefix) {
                 return;
             }
-            if let Some(summary) = resource.with_owner(|owner| summary(key, owner)) {
+            if let Some(summary) = summary(place) {
                 found.insert(key.clone(), summary);
                 if found.len() > limit {
                     found.pop_last();
@@ -98,17 +99,20 @@ impl<T: ResourceType> AnyInspect for Table<T> {
 }
 
 /// A line about a resource, if there is anything to say.
-fn summary<T: ResourceType>(key: &ResourceKey, owner: &Owner<T>) -> Option<Summary> {
-    if owner.is_idle() {
+fn summary<T: ResourceType>(place: &Place<T>) -> Option<Summary> {
+    if let Place::Live(resource) = place
+        && resource.with_owner(Owner::is_idle)
+    {
         return None;
     }
+    let totals = place.totals();
     Some(Summary {
         type_id: T::ID,
         type_name: T::NAME.into(),
-        key: key.clone(),
-        holds: owner.holds().count() as u32,
-        debtors: owner.loans().count() as u32,
-        waiting: owner.waiting().len() as u32,
+        key: place.key().clone(),
+        holds: totals.holds as u32,
+        debtors: totals.loans as u32,
+        waiting: totals.waiting as u32,
     })
 }
 

@@ -7,6 +7,7 @@
 //!    Acquire the future of one request         Held  what it ends in
 //! Host       what the domain needs of its node: clocks, and a way to send
 //! Trust      until when what was borrowed may be used
+//! WindUp     the future of an end in good order
 //! ```
 //!
 //! **How an input runs.** Lock the resource; let the owner decide; put its messages into the sessions' queues, still
@@ -25,12 +26,15 @@ mod convert;
 mod domain;
 mod host;
 mod inspect;
+mod reclaim;
 mod resource;
+mod shard;
 mod slots;
 mod table;
 mod timers;
 mod trust;
 mod wanted;
+mod windup;
 
 pub use self::acquire::{Acquire, AcquireError, Ask, Held, Holder, Lost, Patience};
 pub use self::convert::Convert;
@@ -40,3 +44,4 @@ pub use self::inspect::PeerNames;
 pub use self::resource::Resource;
 pub use self::trust::Trust;
 pub use self::wanted::{Leaving, Waiter, Wanted};
+pub use self::windup::{IN_THE_WAY_MAX, InTheWay, Obstacle, Scope, WindUp, WindUpReport};

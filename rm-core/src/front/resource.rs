@@ -3,6 +3,7 @@
 mod holds;
 mod notices;
 mod value;
+mod visit;
 
 use core::convert::Infallible;
 use core::fmt;
@@ -14,16 +15,17 @@ use smallvec::SmallVec;
 
 use super::acquire::{Ask, Patience};
 use super::domain::{Link, Shared, Totals};
+use super::reclaim::Age;
 use super::slots::{Slots, State, Watch};
 use super::timers::{Due, Entry};
 use super::trust::Trust;
+use super::windup::Course;
 use crate::credit::Opaque;
 use crate::effect::{Effect, Effects};
 use crate::error::{Denied, LostReason, PeerMisbehaved};
-use crate::id::{Class, Note, PeerId, ResourceKey, Token};
+use crate::id::{Class, Note, Order, PeerId, ResourceKey, Token};
 use crate::message::Message;
 use crate::owner::{Owner, Request};
-use crate::policy::Decisions;
 use crate::resource::ResourceType;
 use crate::session::packet::Item;
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
@@ -47,12 +49,18 @@ struct Inner<T: ResourceType> {
     trust: Option<Arc<Trust>>,
     /// The deadline that the node's timer knows.
     armed: Option<Entry>,
-    /// Empty between inputs; kept for its memory.
+    /// Empty between inputs.
     fx: Effects<T>,
+    /// What the reclaimer remembers of it.
+    age: Age,
+    /// Wind-ups that wait for it.
+    courses: Vec<Arc<Course>>,
     /// Holds that the node keeps without a caller.
     kept: SmallVec<[Token; 1]>,
     /// Local requests that the cache served.
     cached_acquires: u64,
+    /// How many they were at the reclaimer's last visit.
+    visited_at: u64,
     /// Local requests that it did not.
     asked_acquires: u64,
 }
@@ -72,6 +80,8 @@ struct Afterwards {
     spent: SmallVec<[Waker; 1]>,
     flush: SmallVec<[PeerId; 4]>,
     rearm: bool,
+    /// Wind-ups that waited for this resource.
+    wound_up: Vec<Arc<Course>>,
     /// A hold was lost: said in the log, since its holder may look late.
     lost: Option<LostReason>,
 }
@@ -85,8 +95,11 @@ impl<T: ResourceType> Resource<T> {
             trust: None,
             armed: None,
             fx: Effects::new(),
+            age: Age::default(),
+            courses: Vec::new(),
             kept: SmallVec::new(),
             cached_acquires: 0,
+            visited_at: 0,
             asked_acquires: 0,
         };
         Arc::new_cyclic(|own| Self {
@@ -292,6 +305,23 @@ impl<T: ResourceType> Resource<T> {
         valid_for
     }
 
+    /// Refuses everything new from now on, and lets what is out come home; `course` is told when it has.
+    /// Returns whether it had anything to say to anybody.
+    pub(super) fn wind_up(&self, order: Order, course: Option<&Arc<Course>>) -> bool {
+        let mut is_busy = false;
+        self.input(|inner, now| {
+            inner.owner.wind_up(now, order, &mut inner.fx);
+            is_busy = !inner.fx.is_empty();
+            if let Some(course) = course
+                && !inner.owner.is_wound_up()
+            {
+                course.expect();
+                inner.courses.push(Arc::clone(course));
+            }
+        });
+        is_busy
+    }
+
     /// Sends back what is cached and nobody here waits for.
     pub fn return_spare(&self) {
         self.input(|inner, now| inner.owner.return_spare(now, &mut inner.fx));
@@ -345,6 +375,15 @@ impl<T: ResourceType> Resource<T> {
         });
     }
 
+    /// The next creditor is another than the last.
+    pub(super) fn on_creditor_replaced(&self) {
+        self.input(|inner, _| {
+            if inner.owner.creditor().is_none() {
+                inner.owner.on_creditor_replaced();
+            }
+        });
+    }
+
     /// There is a session with the creditor.
     pub(super) fn on_creditor_up(&self, link: &Link) {
         self.input(|inner, now| {
@@ -353,11 +392,6 @@ impl<T: ResourceType> Resource<T> {
                 inner.owner.on_creditor_up(now, link.peer, &mut inner.fx);
             }
         });
-    }
-
-    /// Whether it was used since it was last asked.
-    pub(super) fn was_used(&self) -> bool {
-        self.used.swap(false, Ordering::Relaxed)
     }
 
     /// Whether there is a creditor, but no session with it.
@@ -374,15 +408,8 @@ impl<T: ResourceType> Resource<T> {
             loans: inner.owner.loans().count() as u64,
             cached_acquires: inner.cached_acquires,
             asked_acquires: inner.asked_acquires,
-            unknown: 0,
-            decisions: Decisions::default(),
+            ..Totals::default()
         }
-    }
-
-    /// Whether nothing is lost if it vanishes.
-    pub(super) fn is_idle(&self) -> bool {
-        let inner = self.inner.lock();
-        inner.slots.is_empty() && inner.owner.is_idle()
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -430,6 +457,9 @@ impl<T: ResourceType> Resource<T> {
     fn leave(&self, mut turn: Turn<'_, T>) {
         self.apply(&mut turn);
         turn.after.spent = turn.inner.slots.take_spent();
+        if !turn.inner.courses.is_empty() && turn.inner.owner.is_wound_up() {
+            turn.after.wound_up = core::mem::take(&mut turn.inner.courses);
+        }
         let Turn { inner, after, .. } = turn;
         drop(inner);
         if let Some(why) = after.lost {
@@ -449,7 +479,8 @@ impl<T: ResourceType> Resource<T> {
         let Inner {
             slots, fx, kept, ..
         } = inner;
-        for effect in fx.drain() {
+        // Not kept for its memory: that would be more than all the rest of a resource.
+        for effect in core::mem::take(fx).drain() {
             let wake = match effect {
                 Effect::Deny { token, why } => slots.deny(token, why),
                 Effect::Grant { token, fence } => slots.set(token, State::Held(fence)),
@@ -557,6 +588,9 @@ impl Afterwards {
         }
         if self.rearm {
             shared.host.rearm();
+        }
+        for course in self.wound_up {
+            course.on_wound_up();
         }
         for waker in self.wake {
             waker.wake();

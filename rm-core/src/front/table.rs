@@ -1,32 +1,34 @@
 //! The resources of one type, in shards by name.
 //!
 //! A resource comes to be when it is first named here or first asked for by a peer, and vanishes when nobody
-//! uses it and nothing of its credit is out. What must not be forgotten with a root's resource, its fencing number
-//! and loan counter, is kept as the highest of all that vanished from the shard.
+//! uses it and nothing of its credit is out. What must not be forgotten with it, a root's fencing number and the
+//! names of loans, is kept as the highest of all that vanished from the shard.
+//!
+//! A resource that is not used for a while rests ([`shard`](super::shard)). Whoever names it, and every message about it,
+//! wakes it first. What happens to all resources at once (a session ends, an epoch begins) reaches the live ones as an
+//! input, and those at rest in one of two ways: they are woken for it, where a loan of theirs is concerned; or they find
+//! out when they wake, which compares the session that they borrowed over with the present one.
 
 use core::any::Any;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
 
 use super::domain::{AnyTable, Link, Role, Shared, Totals, UNKNOWN};
 use super::resource::Resource;
-use crate::credit::Credit;
+use super::shard::{Numbers, Place, Shard, hash_of};
+use super::windup::{Course, WindUpReport};
 use crate::error::{LostReason, PeerMisbehaved};
-use crate::id::{LoanId, PeerId, ResourceKey};
+use crate::id::{LoanId, Order, PeerId, ResourceKey};
 use crate::message::Message;
 use crate::owner::Owner;
+use crate::policy::Policy;
 use crate::resource::ResourceType;
 use crate::session::packet::Item;
 use crate::sync::{AtomicU64, Mutex, Ordering};
 
 /// Few enough to walk, many enough that two threads seldom meet.
 const SHARDS: usize = if cfg!(rm_loom) { 1 } else { 64 };
-
-/// The most resources whose credit one sweep sends home: all the returns at once would not fit into the session's
-/// window, which would end the session.
-const SENT_HOME_MAX: u64 = 1 << 14;
 
 /// The most bytes of values that are sent home at once, and what each counts beside its own: more might not fit into
 /// the session's window either.
@@ -35,58 +37,52 @@ const VALUE_HOME_WEIGHT: usize = 256;
 
 pub(super) struct Table<T: ResourceType> {
     resource_type: T,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// Apart in memory, so that two threads in two shards do not meet in one cache line.
-    shards: Vec<CachePadded<Mutex<Shard<T>>>>,
-    /// How many resources there are: the limit needs no exact number.
-    count: AtomicU64,
-}
-
-struct Shard<T: ResourceType> {
-    resources: BTreeMap<ResourceKey, Arc<Resource<T>>>,
-    /// The highest fencing number of a root's resource that vanished.
-    fence: u64,
-    /// The highest loan of a root's resource that vanished.
-    loan: LoanId,
-    /// A value that is not known here may have been written and lost: by a debtor of a root's resource that vanished,
-    /// or in a former life. Which one is not kept, so the values of all new resources of the shard are doubtful.
-    is_doubtful: bool,
-    /// What resources that vanished had counted.
-    totals: Totals,
+    pub(super) shards: Vec<CachePadded<Mutex<Shard<T>>>>,
+    /// How many resources there are: the limits need no exact number.
+    pub(super) count: AtomicU64,
+    /// How many of them are not at rest.
+    pub(super) live: AtomicU64,
 }
 
 impl<T: ResourceType> Table<T> {
     pub(super) fn new(resource_type: T, shared: Arc<Shared>) -> Self {
-        let shard = || Shard {
-            resources: BTreeMap::new(),
-            fence: 0,
-            loan: LoanId::default(),
-            is_doubtful: false,
-            totals: Totals::default(),
-        };
-        let shards = (0..SHARDS)
-            .map(|_| CachePadded::new(Mutex::new(shard())))
-            .collect();
+        let shards = (0..SHARDS).map(|_| CachePadded::new(Mutex::default()));
         Self {
             resource_type,
             shared,
-            shards,
+            shards: shards.collect(),
             count: AtomicU64::new(0),
+            live: AtomicU64::new(0),
         }
     }
 
     /// The resource `key`; `None` where there are too many.
     pub(super) fn resource(&self, key: &ResourceKey) -> Option<Arc<Resource<T>>> {
-        let mut shard = self.shard(key).lock();
-        if let Some(resource) = shard.resources.get(key) {
-            return Some(Arc::clone(resource));
-        }
-        // Relaxed: a limit that is passed by a few does no harm.
-        if self.count.load(Ordering::Relaxed) >= self.shared.resources_max as u64 {
-            return None;
-        }
-        self.count.fetch_add(1, Ordering::Relaxed);
-        let owner = self.new_owner(key, &shard);
+        let shard = self.shard(key);
+        let resource = {
+            let mut shard = shard.lock();
+            if let Some(place) = shard.find(key) {
+                return Some(self.wake(place));
+            }
+            // Relaxed: a limit that is passed by a few does no harm.
+            if self.count.load(Ordering::Relaxed) >= self.shared.resources_max as u64 {
+                return None;
+            }
+            self.count.fetch_add(1, Ordering::Relaxed);
+            self.live.fetch_add(1, Ordering::Relaxed);
+            let resource = self.fresh(key, shard.numbers);
+            shard.insert(Place::Live(Arc::clone(&resource)));
+            resource
+        };
+        self.on_insert(shard);
+        Some(resource)
+    }
+
+    /// A resource that nothing is known of but the numbers of those that vanished. The caller holds the shard's lock.
+    fn fresh(&self, key: &ResourceKey, numbers: Numbers) -> Arc<Resource<T>> {
+        let owner = self.new_owner(key, numbers);
         let resource = Resource::new(key.clone(), Arc::clone(&self.shared), owner);
         // Under the shard's lock: whoever changes the link changes it first, and then visits all shards.
         if let Some(link) = self.shared.link() {
@@ -95,23 +91,30 @@ impl<T: ResourceType> Table<T> {
         if self.shared.is_shut() {
             resource.shut_down();
         }
-        shard.resources.insert(key.clone(), Arc::clone(&resource));
-        Some(resource)
+        if let Some(order) = self.shared.wind_ups.of(T::ID) {
+            resource.wind_up(order, None);
+        }
+        resource
     }
 
-    fn new_owner(&self, key: &ResourceKey, shard: &Shard<T>) -> Owner<T> {
+    fn new_owner(&self, key: &ResourceKey, numbers: Numbers) -> Owner<T> {
         let settings = Arc::clone(&self.shared.owner_settings);
         let capital = self.resource_type.capital(key);
-        let of_type = self.shared.policies.get(&T::ID).copied();
-        let policy = of_type
-            .or_else(|| self.resource_type.policy(key))
-            .unwrap_or(settings.policy);
         let owner = match self.shared.role() {
-            // Its numbers went home with its last credit, and come again with the next.
-            Role::Debtor => Owner::debtor(settings, capital, 0, LoanId::default()),
+            // Its fencing number went home with its last credit, and comes again with the next.
+            Role::Debtor => {
+                let mut owner = Owner::debtor(settings, capital, 0, LoanId::default());
+                owner.lend_above(numbers.loan);
+                owner
+            }
             Role::Root { epoch, grace } => {
-                let mut owner = Owner::root(settings, capital, epoch, shard.fence, shard.loan);
-                if shard.is_doubtful {
+                let Numbers {
+                    fence,
+                    loan,
+                    is_doubtful,
+                } = numbers;
+                let mut owner = Owner::root(settings, capital, epoch, fence, loan);
+                if is_doubtful {
                     owner.doubt_value();
                 }
                 if grace {
@@ -120,32 +123,113 @@ impl<T: ResourceType> Table<T> {
                 owner
             }
         };
-        owner.with_policy(policy)
+        owner.with_policy(self.policy(key))
+    }
+
+    fn policy(&self, key: &ResourceKey) -> Policy {
+        let of_type = self.shared.policies.get(&T::ID).copied();
+        of_type
+            .or_else(|| self.resource_type.policy(key))
+            .unwrap_or(self.shared.owner_settings.policy)
+    }
+
+    /// The resource in a place of a shard whose lock the caller holds.
+    pub(super) fn wake(&self, place: &mut Place<T>) -> Arc<Resource<T>> {
+        let resting = match place {
+            Place::Live(resource) => return Arc::clone(resource),
+            Place::Resting(resting) => resting,
+        };
+        let link = self.shared.link();
+        let creditor = resting.rest.creditor();
+        let resource = if creditor.is_some() && creditor != link.as_ref().map(|link| link.peer) {
+            // The session is over, and what was borrowed is lost.
+            self.fresh(&resting.key, Numbers::of_resting(&resting.rest))
+        } else {
+            let settings = Arc::clone(&self.shared.owner_settings);
+            let capital = self.resource_type.capital(&resting.key);
+            let epoch = match self.shared.role() {
+                Role::Debtor => 0,
+                Role::Root { epoch, .. } => epoch,
+            };
+            let owner = Owner::wake(settings, capital, epoch, &resting.rest);
+            let owner = owner.with_policy(self.policy(&resting.key));
+            let resource = Resource::new(resting.key.clone(), Arc::clone(&self.shared), owner);
+            resource.go_on(link.map(|link| link.trust), resting.age);
+            if self.shared.is_shut() {
+                resource.shut_down();
+            }
+            resource
+        };
+        self.live.fetch_add(1, Ordering::Relaxed);
+        *place = Place::Live(Arc::clone(&resource));
+        resource
     }
 
     pub(super) fn find(&self, key: &ResourceKey) -> Option<Arc<Resource<T>>> {
-        self.shard(key).lock().resources.get(key).cloned()
+        let mut shard = self.shard(key).lock();
+        shard.find(key).map(|place| self.wake(place))
     }
 
-    /// Visits all resources, none of them under a shard's lock.
-    pub(super) fn each(&self, mut f: impl FnMut(&Arc<Resource<T>>)) {
+    /// Visits all live resources, none of them under a shard's lock.
+    pub(super) fn each_live(&self, mut f: impl FnMut(&Arc<Resource<T>>)) {
         for shard in &self.shards {
-            let resources: Vec<_> = shard.lock().resources.values().cloned().collect();
-            resources.iter().for_each(&mut f);
+            let live = shard.lock().live();
+            live.iter().for_each(&mut f);
         }
     }
 
-    fn shard(&self, key: &ResourceKey) -> &Mutex<Shard<T>> {
-        let hash = xxhash_rust::xxh3::xxh3_64(key.as_bytes());
-        &self.shards[(hash % SHARDS as u64) as usize]
+    /// Visits all resources: those at rest under their shard's lock, the live ones not.
+    pub(super) fn each(&self, mut f: impl FnMut(&Place<T>)) {
+        for shard in &self.shards {
+            let live = {
+                let shard = shard.lock();
+                shard.resting().for_each(&mut f);
+                shard.live()
+            };
+            live.into_iter()
+                .map(Place::Live)
+                .for_each(|place| f(&place));
+        }
     }
 
-    /// Only these make a resource: a want at the root, a grant (which must not get lost) at a debtor. Anything
+    /// Visits all live resources, and those at rest that have lent to `peer`, none of them under a shard's lock.
+    fn each_that_may_lend_to(&self, peer: PeerId, f: impl Fn(&Arc<Resource<T>>)) {
+        for shard in &self.shards {
+            let (live, woken) = {
+                let mut shard = shard.lock();
+                let live = shard.live();
+                let concerned = shard.iter_mut().filter(
+                    |place| matches!(place, Place::Resting(resting) if resting.rest.lends_to(peer)),
+                );
+                let woken: Vec<_> = concerned.map(|place| self.wake(place)).collect();
+                (live, woken)
+            };
+            live.iter().chain(&woken).for_each(&f);
+            self.put_away(shard, woken);
+        }
+    }
+
+    /// Wakes all resources of one shard, and visits them, not under its lock.
+    fn each_of(&self, shard: usize, f: impl FnMut(&Arc<Resource<T>>)) {
+        let all: Vec<_> = {
+            let mut shard = self.shards[shard].lock();
+            shard.iter_mut().map(|place| self.wake(place)).collect()
+        };
+        all.iter().for_each(f);
+    }
+
+    fn shard(&self, key: &ResourceKey) -> &Mutex<Shard<T>> {
+        // Bits that place nothing within a shard.
+        &self.shards[((hash_of(key) >> 32) % SHARDS as u64) as usize]
+    }
+
+    /// Only these make a resource: a want of a debtor, and a grant of the creditor, which must not get lost. Anything
     /// else about a resource that is not here is late, and says nothing.
     fn makes_a_resource(&self, item: &Item) -> bool {
-        match self.shared.role() {
-            Role::Root { .. } => matches!(item.message, Message::Want(_)),
-            Role::Debtor => matches!(item.message, Message::Grant(_)),
+        match item.message {
+            Message::Want(_) => true,
+            Message::Grant(_) => self.shared.role() == Role::Debtor,
+            _ => false,
         }
     }
 }
@@ -171,42 +255,90 @@ impl<T: ResourceType> AnyTable for Table<T> {
     }
 
     fn on_creditor_up(&self, link: &Link) {
-        self.each(|resource| resource.on_creditor_up(link));
+        self.each_live(|resource| resource.on_creditor_up(link));
     }
 
     fn on_creditor_down(&self, peer: PeerId, why: LostReason) {
-        self.each(|resource| resource.on_creditor_down(peer, why));
+        for shard in &self.shards {
+            let (live, lost) = {
+                let mut shard = shard.lock();
+                // Nothing was held of it, so nobody needs to be told.
+                let lost = shard.take_resting(|resting| resting.rest.creditor() == Some(peer));
+                let lost: Vec<_> = lost.into_iter().map(Place::Resting).collect();
+                for place in &lost {
+                    self.on_gone(&mut shard, place);
+                }
+                (shard.live(), lost)
+            };
+            drop(lost);
+            live.iter()
+                .for_each(|resource| resource.on_creditor_down(peer, why));
+        }
+    }
+
+    fn on_creditor_replaced(&self) {
+        self.each_live(|resource| resource.on_creditor_replaced());
     }
 
     fn on_debtor_down(&self, peer: PeerId) {
-        self.each(|resource| resource.on_debtor_down(peer));
+        self.each_that_may_lend_to(peer, |resource| resource.on_debtor_down(peer));
     }
 
     fn on_debtor_heard(&self, peer: PeerId) {
-        self.each(|resource| resource.on_debtor_heard(peer));
+        self.each_that_may_lend_to(peer, |resource| resource.on_debtor_heard(peer));
     }
 
     fn on_debtor_silent(&self, peer: PeerId) {
-        self.each(|resource| resource.on_debtor_silent(peer));
+        self.each_that_may_lend_to(peer, |resource| resource.on_debtor_silent(peer));
     }
 
     fn shut_down(&self) {
-        self.each(|resource| resource.shut_down());
+        self.each_live(|resource| resource.shut_down());
+    }
+
+    fn shards(&self) -> usize {
+        SHARDS
+    }
+
+    fn wind_up(&self, shard: usize, order: Order, course: &Arc<Course>) -> usize {
+        let mut busy = 0;
+        self.each_of(shard, |resource| {
+            busy += usize::from(resource.wind_up(order, Some(course)));
+        });
+        busy
+    }
+
+    fn wind_up_one(&self, key: &ResourceKey, order: Order, course: &Arc<Course>) {
+        if let Some(resource) = self.find(key) {
+            resource.wind_up(order, Some(course));
+        }
+    }
+
+    fn list_in_the_way(&self, key: Option<&ResourceKey>, report: &mut WindUpReport) {
+        let mut add = |resource: &Arc<Resource<T>>| {
+            resource.with_owner(|owner| report.add(resource, owner));
+        };
+        match key {
+            Some(key) => self.find(key).iter().for_each(add),
+            // Nothing rests that was told to wind up.
+            None => self.each_live(&mut add),
+        }
     }
 
     fn on_epoch(&self, epoch: u32) {
-        self.each(|resource| resource.on_epoch(epoch));
+        self.each_live(|resource| resource.on_epoch(epoch));
     }
 
     fn doubt_values(&self) {
         for shard in &self.shards {
-            shard.lock().is_doubtful = true;
+            shard.lock().numbers.is_doubtful = true;
         }
     }
 
     fn return_values(&self) {
         let mut room = VALUES_HOME_BYTES_MAX;
-        self.each(|resource| {
+        // A debtor that knows a value does not rest.
+        self.each_live(|resource| {
             let weight = resource
                 .unreturned_bytes()
                 .map(|bytes| bytes + VALUE_HOME_WEIGHT);
@@ -219,63 +351,30 @@ impl<T: ResourceType> AnyTable for Table<T> {
 
     fn needs_epoch(&self) -> bool {
         let mut needs = false;
-        self.each(|resource| needs |= resource.with_owner(Owner::needs_epoch));
+        // One at rest needs none.
+        self.each_live(|resource| needs |= resource.with_owner(Owner::needs_epoch));
         needs
     }
 
     fn sweep(&self) {
-        let count = self.count.load(Ordering::Relaxed);
-        let mut excess = count
-            .saturating_sub(self.shared.cached_max as u64)
-            .min(SENT_HOME_MAX);
-        if excess > 0 && self.shared.role() == Role::Debtor {
-            // A second chance for what was used since the last sweep.
-            self.each(|resource| {
-                let has_spare = || resource.with_owner(|owner| !owner.cached().is_empty());
-                if excess > 0 && !resource.was_used() && has_spare() {
-                    resource.return_spare();
-                    excess -= 1;
-                }
-            });
-        }
-        for shard in &self.shards {
-            let mut shard = shard.lock();
-            let Shard {
-                resources,
-                fence,
-                loan,
-                is_doubtful,
-                totals,
-            } = &mut *shard;
-            let before = resources.len();
-            resources.retain(|_, resource| {
-                // Nobody else can get at it: the one reference is the table's, whose lock we have.
-                if Arc::strong_count(resource) > 1 || !resource.is_idle() {
-                    return true;
-                }
-                resource.with_owner(|owner| {
-                    if owner.is_root() {
-                        *fence = owner.fence().now().max(*fence);
-                        *loan = owner.last_loan().max(*loan);
-                        *is_doubtful |= owner.value().is_some_and(|value| value.is_doubtful());
-                    }
-                });
-                let mut counted = resource.totals();
-                counted.resources = 0;
-                totals.add(&counted);
-                false
-            });
-            let vanished = (before - resources.len()) as u64;
-            self.count.fetch_sub(vanished, Ordering::Relaxed);
-        }
+        self.reclaim_all();
     }
 
     fn totals(&self) -> Totals {
         let mut totals = Totals::default();
         for shard in &self.shards {
-            totals.add(&shard.lock().totals);
+            let live = {
+                let shard = shard.lock();
+                totals.add(&shard.totals);
+                shard
+                    .resting()
+                    .for_each(|place| totals.add(&place.totals()));
+                // From here on they stay live: none is counted here and there.
+                shard.live()
+            };
+            live.iter()
+                .for_each(|resource| totals.add(&resource.totals()));
         }
-        self.each(|resource| totals.add(&resource.totals()));
         totals
     }
 }

@@ -39,6 +39,7 @@ impl<T: ResourceType> Owner<T> {
         if self.is_shut {
             return;
         }
+        let spare = self.spare(spare);
         if !self.is_settled() || spare == Spare::Return {
             // Another pass happens only after a conversion was granted or a group came to hold something: each request
             // does either once.
@@ -104,6 +105,7 @@ impl<T: ResourceType> Owner<T> {
         for step in &mut steps[next_step..] {
             self.visit_step(&mut walk, step);
         }
+        self.visit_wind_up(&mut walk, &steps);
         self.recall = steps;
         walk
     }
@@ -364,7 +366,9 @@ impl<T: ResourceType> Owner<T> {
         grant.colour = self.colour_with(&grant.delta);
         let delta = &grant.delta;
         walk.free = walk.free.less(taken);
-        walk.keep_total = sum(&walk.keep_total, delta);
+        if T::LENDING == Lending::Loaned {
+            walk.keep_total = sum(&walk.keep_total, delta);
+        }
         let plan = walk.plan(self, grant.peer);
         plan.laid = plan.laid.less(tail);
         plan.projected = plan.projected.at_least(level);
@@ -484,6 +488,7 @@ impl<T: ResourceType> Owner<T> {
             },
             Refusal::Deadlock => Denied::WouldDeadlock { blockers },
             Refusal::Refused => Denied::Refused,
+            Refusal::ShuttingDown => Denied::ShuttingDown,
         };
         fx.push(Effect::Deny { token, why });
     }

@@ -59,6 +59,10 @@ impl<T: ResourceType> Owner<T> {
             .windows(2)
             .all(|pair| pair[0].order < pair[1].order);
         assert!(sorted, "requests wait in order");
+        assert!(
+            !self.is_winding_up() || self.waiting.is_empty(),
+            "nothing waits at an owner that winds up"
+        );
         for waiting in &self.waiting {
             match waiting.asker {
                 Asker::Convert(token) => {
@@ -111,5 +115,26 @@ impl<T: ResourceType> Owner<T> {
                 .all(|step| !step.keep.covers(&debtor.loan));
             assert!(unmet, "a met step is forgotten");
         }
+    }
+
+    /// Asserts that a walk would end no request. Recalls for younger ones can wait: the oldest goes before them.
+    #[cfg(debug_assertions)]
+    pub(super) fn check_nothing_to_decide(&self, now: crate::time::Time) {
+        use super::Spare;
+        use crate::effect::{Effect, Effects};
+        use crate::message::Message;
+
+        let (mut twin, mut fx) = (self.clone(), Effects::new());
+        twin.balance(now, Spare::Keep, &mut fx);
+        let recalls = |effect: &Effect<_>| {
+            let Effect::Send { message, .. } = effect else {
+                return false;
+            };
+            matches!(message, Message::Recall { .. })
+        };
+        assert!(
+            fx.as_slice().iter().all(recalls),
+            "a return that is only collected decides nothing: {fx:?}"
+        );
     }
 }

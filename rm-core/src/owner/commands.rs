@@ -29,7 +29,7 @@ impl<T: ResourceType> Owner<T> {
         ask: &T::Level,
         note: Option<Arc<Note>>,
     ) -> Option<u64> {
-        let is_free = self.waiting.is_empty() && self.recall.is_empty() && !self.is_shut;
+        let is_free = self.waiting.is_empty() && self.recall.is_empty() && !self.is_closing();
         if !is_free {
             return None;
         }
@@ -57,7 +57,7 @@ impl<T: ResourceType> Owner<T> {
     /// anything, and nothing is to be asked for.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        self.is_settled() && !self.is_shut && !self.fence.should_ask()
+        self.is_settled() && !self.is_closing() && !self.fence.should_ask()
     }
 
     /// Ends a hold if that needs no decision: nothing waits, here or at the creditor, and nobody is asked for
@@ -96,8 +96,8 @@ impl<T: ResourceType> Owner<T> {
             self.find_local(token).is_none(),
             "the token of a new request is free"
         );
-        if self.is_shut || !self.is_possible(&ask) {
-            let why = if self.is_shut {
+        if self.is_closing() || !self.is_possible(&ask) {
+            let why = if self.is_closing() {
                 Denied::ShuttingDown
             } else {
                 Denied::Refused
@@ -171,6 +171,11 @@ impl<T: ResourceType> Owner<T> {
         {
             let fence = self.reduce(now, token, &keep, fx);
             fx.push(Effect::Grant { token, fence });
+            return;
+        }
+        if self.is_closing() {
+            let why = Denied::ShuttingDown;
+            fx.push(Effect::Deny { token, why });
             return;
         }
         let note = hold.note.clone();
@@ -370,6 +375,11 @@ impl<T: ResourceType> Owner<T> {
     #[must_use]
     pub const fn is_shut(&self) -> bool {
         self.is_shut
+    }
+
+    /// Whether it takes no new requests.
+    const fn is_closing(&self) -> bool {
+        self.is_shut || self.is_winding_up()
     }
 
     /// Time has passed: denies what has waited long enough. Calling it early does nothing.

@@ -83,6 +83,20 @@ impl<T: ResourceType> Owner<T> {
         }
     }
 
+    /// The next session will be with another creditor than the last, or with another run of it. The names it gives its
+    /// loans say nothing about those of the former: they may well be smaller.
+    ///
+    /// A root needs no such word, because its epoch rises with each run.
+    ///
+    /// # Panics
+    /// If there is a session with a creditor.
+    pub fn on_creditor_replaced(&mut self) {
+        if let Upstream::Debtor { peer, loan, dead } = &mut self.upstream {
+            assert!(peer.is_none(), "the session with the former is over");
+            (*loan, *dead) = (LoanId::default(), LoanId::default());
+        }
+    }
+
     /// The session with the creditor is over, or its lease ran out: what was borrowed over it is lost, with
     /// every hold. Requests that wait go on waiting.
     pub fn on_creditor_down(&mut self, now: Time, why: LostReason, fx: &mut Effects<T>) {
@@ -234,8 +248,14 @@ impl<T: ResourceType> Owner<T> {
                 .count()
         };
         let is_over_limit = place.is_err() && waits() >= self.settings.wants_per_debtor_max;
-        if is_foreign || is_over_limit || level.is_zero() || !self.is_possible(&level) {
-            let (why, blockers) = (Refusal::Refused, Blockers::new());
+        let is_bad = is_foreign || is_over_limit || level.is_zero() || !self.is_possible(&level);
+        if is_bad || self.is_winding_up() {
+            let blockers = Blockers::new();
+            let why = if is_bad {
+                Refusal::Refused
+            } else {
+                Refusal::ShuttingDown
+            };
             fx.send(
                 from,
                 Message::Deny {
@@ -382,23 +402,6 @@ impl<T: ResourceType> Owner<T> {
                 let misses = oldest.level.beyond(&T::Level::of(&has));
                 !T::Level::of(&self.cached).reaches(&misses)
             })
-    }
-
-    /// Asserts that a walk would end no request. Recalls for younger ones can wait: the oldest goes before them.
-    #[cfg(debug_assertions)]
-    fn check_nothing_to_decide(&self, now: Time) {
-        let (mut twin, mut fx) = (self.clone(), Effects::new());
-        twin.balance(now, Spare::Keep, &mut fx);
-        let recalls = |effect: &Effect<_>| {
-            let Effect::Send { message, .. } = effect else {
-                return false;
-            };
-            matches!(message, Message::Recall { .. })
-        };
-        assert!(
-            fx.as_slice().iter().all(recalls),
-            "a return that is only collected decides nothing: {fx:?}"
-        );
     }
 
     fn on_grant(

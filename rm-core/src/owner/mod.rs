@@ -23,6 +23,9 @@
 //!
 //! **Cancellation.** A cancelled request is gone; what was collected for it is cached, and its wants and recalls
 //! are withdrawn by the same `balance`.
+//!
+//! **The end.** An owner is shut down at once ([`Owner::shut_down`]), or wound up in good order
+//! ([`Owner::wind_up`]).
 
 mod adaptive;
 mod balance;
@@ -34,6 +37,7 @@ mod hold;
 mod messages;
 mod notice;
 mod request;
+mod rest;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -41,6 +45,7 @@ mod value;
 #[cfg(feature = "testing")]
 pub(crate) mod view;
 mod walk;
+mod windup;
 
 use core::marker::PhantomData;
 use core::time::Duration;
@@ -53,6 +58,7 @@ use self::adaptive::Learned;
 pub use self::hold::Hold;
 use self::hold::Holds;
 pub use self::request::{Conversion, Request, WaitingView};
+pub(crate) use self::rest::Rest;
 use self::value::Known;
 use crate::credit::{Colour, Credit, Level};
 use crate::effect::Effects;
@@ -62,7 +68,7 @@ use crate::fence::{FenceClock, ROOM_MIN};
 use crate::id::{GroupId, LoanId, Note, Order, Party, PeerId, Token, Version};
 use crate::message::{Blockers, Step, Steps};
 use crate::policy::Policy;
-use crate::resource::{Lending, ResourceType};
+use crate::resource::ResourceType;
 use crate::time::Time;
 
 /// The most steps a recall register carries. The first one alone would do; more save round trips.
@@ -161,6 +167,8 @@ pub struct Owner<T: ResourceType> {
     colour: Option<Colour>,
     /// It was shut down: nothing is decided any more.
     is_shut: bool,
+    /// It winds up, with that order: see `windup`.
+    winding_up: Option<Order>,
     /// The last loan opened.
     last_loan: LoanId,
     resource_type: PhantomData<T>,
@@ -375,6 +383,7 @@ impl<T: ResourceType> Owner<T> {
             known: Known::default(),
             colour: None,
             is_shut: false,
+            winding_up: None,
             last_loan,
             resource_type: PhantomData,
         }
@@ -427,6 +436,7 @@ impl<T: ResourceType> Owner<T> {
                 // An event has no answer: who may not write has changed nothing.
                 let _ = self.write_value(token, &bytes);
             }
+            Event::WindUp { order } => self.wind_up(now, order, fx),
         }
         Ok(())
     }
@@ -527,28 +537,6 @@ impl<T: ResourceType> Owner<T> {
             Upstream::Root => self.last_loan,
             Upstream::Debtor { loan, dead, .. } => self.last_loan.max(loan).max(dead),
         }
-    }
-
-    /// Whether it may vanish: nothing held, waiting, lent, wanted or (at a debtor) borrowed, and no value known only here.
-    ///
-    /// A root whose credit is used up must remember what is: it stays once it has given any.
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
-        let is_whole = match T::LENDING {
-            Lending::Loaned => true,
-            Lending::UsedUp => self.borrowed == self.opening(),
-        };
-        let is_spent = if self.is_root() {
-            is_whole
-        } else {
-            self.borrowed.is_empty()
-        };
-        is_spent
-            && self.holds.is_empty()
-            && self.waiting.is_empty()
-            && self.wants.is_empty()
-            && self.debtors.is_empty()
-            && self.has_no_bytes()
     }
 
     /// What the root had to lend when it entered its epoch.

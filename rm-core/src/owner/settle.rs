@@ -68,6 +68,12 @@ impl<T: ResourceType> Owner<T> {
         spare: Spare,
         fx: &mut Effects<T>,
     ) {
+        if spare == Spare::Return && T::LENDING == Lending::UsedUp && !self.is_root() {
+            // Nobody takes it back: it leaves a hole.
+            self.borrowed = self.borrowed.less(&walk.free);
+            self.cached = self.cached.less(&walk.free);
+            walk.free = T::Credit::empty();
+        }
         let Upstream::Debtor {
             peer: Some(creditor),
             loan,
@@ -77,13 +83,6 @@ impl<T: ResourceType> Owner<T> {
             return;
         };
         let beside = match spare {
-            Spare::Return if T::LENDING == Lending::UsedUp => {
-                // Nobody takes it back: it leaves a hole.
-                self.borrowed = self.borrowed.less(&walk.free);
-                self.cached = self.cached.less(&walk.free);
-                walk.free = T::Credit::empty();
-                T::Credit::empty()
-            }
             Spare::Return => walk.free.clone(),
             Spare::Keep => self.beside(walk, fx),
         };
@@ -129,13 +128,6 @@ impl<T: ResourceType> Owner<T> {
             self.wants.clear();
             return;
         };
-        self.wants.retain(|want| {
-            let is_wanted = walk.wanted.iter().any(|(order, _)| *order == want.order);
-            if !is_wanted {
-                fx.send(creditor, Message::Unwant { order: want.order });
-            }
-            is_wanted
-        });
         for (order, level) in &walk.wanted {
             let place = self.wants.binary_search_by_key(order, |want| want.order);
             if place.is_ok_and(|index| self.wants[index].level == *level) {
@@ -153,6 +145,14 @@ impl<T: ResourceType> Owner<T> {
             }
             fx.send(creditor, Message::Want(self.want(now, *order, level)));
         }
+        // Only now: a want that is taken back before another one comes would let younger requests pass that one.
+        self.wants.retain(|want| {
+            let is_wanted = walk.wanted.iter().any(|(order, _)| *order == want.order);
+            if !is_wanted {
+                fx.send(creditor, Message::Unwant { order: want.order });
+            }
+            is_wanted
+        });
     }
 
     fn want(&self, now: Time, order: Order, level: &T::Level) -> Want<T::Level> {
@@ -197,10 +197,10 @@ impl<T: ResourceType> Owner<T> {
             if mine.is_empty() && plan.steps == debtor.sent {
                 continue;
             }
+            self.learned.note_asked(&plan.steps);
             self.recalling -= u32::from(!debtor.sent.is_empty());
             self.recalling += u32::from(!plan.steps.is_empty());
             debtor.sent = plan.steps.clone();
-            self.learned.note_asked(&plan.steps);
             if mine.is_empty() {
                 fx.send(
                     peer,

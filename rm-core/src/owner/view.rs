@@ -79,9 +79,11 @@ pub(crate) enum Clocks {
     Kept,
 }
 
-/// In one exploration the number of a request tells its whole order.
+/// In one exploration the number of a request tells its whole order; but the step of a wind-up may have a later
+/// stamp than the wind-up itself.
 pub(crate) fn hash_order<H: Hasher>(order: &Order, state: &mut H) {
     state.write_u64(order.seq);
+    state.write_u64(order.stamp.0);
 }
 
 impl<T: ResourceType> Owner<T> {
@@ -146,9 +148,10 @@ impl<T: ResourceType> Owner<T> {
             known,
             colour,
             is_shut,
+            winding_up,
             resource_type: _,
         } = self;
-        (borrowed, is_shut).hash(state);
+        (borrowed, is_shut, winding_up.map(|order| order.seq)).hash(state);
         // The others only count.
         if let Policy::Adaptive(_) = policy {
             learned.hash(state);

@@ -147,7 +147,8 @@ impl<C: Credit, L: Level<C>> Walk<C, L> {
         asking: &Asking<'_>,
         miss: impl Fn(&C) -> C,
     ) {
-        if self.keep_total.is_empty() {
+        // What was given for good is never asked back, not even what an older want got in this very walk.
+        if T::LENDING == Lending::UsedUp || self.keep_total.is_empty() {
             return;
         }
         for (&peer, _) in owner

@@ -1,7 +1,10 @@
 //! The published test kit: what the project's own types are tested with, for any type.
 //!
 //! * [`laws`] checks the algebra of a credit, and what its resource type says of it.
+//! * [`script`] plays scenarios that are written down as text, on a [`cluster`] of owners.
 //! * [`explore`] visits every interleaving of a small world of owners and clients.
+//! * [`simulate`] runs a large one in simulated time, with faults of delay and order, from a seed.
+//! * [`history`] checks who held what and when, whoever recorded it.
 //! * [`verify`] does all of it for a type of yours, in one call.
 //!
 //! Feature `testing`. It is for tests only: it asserts, panics and takes its time.
@@ -12,10 +15,17 @@
     reason = "the kit runs beside the pure part, not in it"
 )]
 
+pub mod cluster;
 pub mod explore;
+pub mod history;
 pub mod laws;
+pub mod random;
+pub mod script;
+pub mod simulate;
 pub mod verify;
+pub(crate) mod words;
 
+use std::any::Any;
 use std::hash::{BuildHasher, RandomState};
 
 use crate::id::ResourceKey;
@@ -34,7 +44,14 @@ pub fn fresh_seed() -> u64 {
     }
 }
 
-/// The resource whose capital is explored: a type under test answers the same for all.
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no text")
+}
+
+/// The resource whose capital is explored or simulated: a type under test answers the same for all.
 pub(crate) fn any_key() -> ResourceKey {
     ResourceKey::new(b"any").expect("a name of three bytes")
 }

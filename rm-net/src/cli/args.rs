@@ -222,6 +222,9 @@ pub(crate) struct Rmd {
     /// How long a client that falls silent keeps its locks
     #[arg(long, env = "RM_LEASE", value_name = "SPAN", default_value = "15s", value_parser = parse_span)]
     pub(crate) lease: Duration,
+    /// When it is told to stop: how long it waits for holders, and calls home what clients have; 0: not at all
+    #[arg(long, env = "RM_DRAIN_TIMEOUT", value_name = "SPAN", default_value = "5s", value_parser = parse_span)]
+    pub(crate) drain_timeout: Duration,
     /// Listen beyond this machine, without encryption or authentication: whoever reaches it can take any lock
     #[arg(long)]
     pub(crate) insecure: bool,
@@ -234,8 +237,9 @@ pub(crate) struct Rmd {
 }
 
 const RMD_HELP: &str = "\
-It prints a line when it is ready. SIGTERM and SIGINT stop it: clients are told, and a restart after that
-need not wait for leases if all credit had come back.
+It prints a line when it is ready. SIGTERM and SIGINT stop it: it refuses new requests, calls all credit
+home and waits for holders, at most for --drain-timeout; a second signal ends that wait. It prints what was
+in the way. A restart need not wait for leases if all credit had come back.
 
 The log, on standard error, is text also with --json.
 

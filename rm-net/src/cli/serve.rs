@@ -4,22 +4,42 @@ use std::env;
 use std::ffi::OsString;
 use std::net::{IpAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
+use std::time::Duration;
 
+use rm_core::front::InTheWay;
 use rustix::process::Signal;
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
 use super::args::Rmd;
 use super::exit::{Exit, Failure};
-use super::output::{Output, tame};
+use super::output::{Output, hex, millis, readable, tame};
 use super::signals::Signals;
 use crate::Node;
 use crate::types::Types;
 
-/// What is printed when the server is ready, and when it has stopped.
+/// What is printed when the server is ready, for all that was in the way of its end, and when it has stopped.
 #[derive(Serialize)]
-#[serde(tag = "event", rename_all = "lowercase")]
+#[serde(tag = "event", rename_all = "snake_case")]
 enum Event {
+    /// It was not back when the time was over.
+    InTheWay {
+        name: String,
+        name_hex: String,
+        r#type: &'static str,
+        /// `held` here, or `lent` to a client.
+        what: String,
+        node: String,
+        label: String,
+        mode: String,
+        age_ms: Option<u64>,
+        #[serde(skip)]
+        text: String,
+    },
+    /// There was more than what was named.
+    MoreInTheWay {
+        count: u64,
+    },
     Listening {
         address: String,
         name: String,
@@ -60,6 +80,10 @@ pub(crate) async fn run(args: &Rmd, types: Types, output: Output) -> Result<Exit
     };
     output.print(&listening, || listening.in_words())?;
     signals.next().await;
+    let in_the_way = drain(&node, args.drain_timeout, &mut signals).await;
+    for still in &in_the_way {
+        output.print(still, || still.in_words())?;
+    }
     let report = node.stop().await;
     let stopped = Event::Stopped {
         clean: report.is_clean,
@@ -72,6 +96,8 @@ pub(crate) async fn run(args: &Rmd, types: Types, output: Output) -> Result<Exit
 impl Event {
     fn in_words(&self) -> String {
         match self {
+            Self::InTheWay { text, .. } => format!("not back in time: {text}"),
+            Self::MoreInTheWay { count } => format!("not back in time: {count} more"),
             Self::Listening {
                 address,
                 name,
@@ -85,6 +111,41 @@ impl Event {
             Self::Stopped { loans, .. } => format!(
                 "stopped, loans still out: {loans}; the next start lends nothing until the leases of all clients are over"
             ),
+        }
+    }
+}
+
+/// Calls everything home before the server stops, until the time is over or another signal comes. Returns what was
+/// not back by then.
+async fn drain(node: &Node, within: Duration, signals: &mut Signals) -> Vec<Event> {
+    if within.is_zero() {
+        return Vec::new();
+    }
+    let report = tokio::select! {
+        report = node.wind_up(within) => report,
+        _ = signals.next() => return Vec::new(),
+    };
+    let mut events: Vec<_> = report.in_the_way.into_iter().map(Event::from).collect();
+    if report.omitted > 0 {
+        events.push(Event::MoreInTheWay {
+            count: report.omitted,
+        });
+    }
+    events
+}
+
+impl From<InTheWay> for Event {
+    fn from(still: InTheWay) -> Self {
+        Self::InTheWay {
+            name: readable(still.key.as_bytes()),
+            name_hex: hex(still.key.as_bytes()),
+            r#type: still.type_name,
+            what: still.what.to_string(),
+            text: tame(&still.to_string()),
+            node: still.node,
+            label: still.label,
+            mode: still.mode,
+            age_ms: still.age.map(millis),
         }
     }
 }

@@ -204,6 +204,7 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         Just(Refusal::Deadline),
         Just(Refusal::Deadlock),
         Just(Refusal::Refused),
+        Just(Refusal::ShuttingDown),
     ]
 }
 

@@ -699,6 +699,8 @@ pub enum Refusal {
     Deadlock = 3,
     /// It can never be granted, or may not.
     Refused = 4,
+    /// The creditor is winding up, and lends nothing any more.
+    ShuttingDown = 5,
 }
 impl Refusal {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -712,6 +714,7 @@ impl Refusal {
             Self::Deadline => "REFUSAL_DEADLINE",
             Self::Deadlock => "REFUSAL_DEADLOCK",
             Self::Refused => "REFUSAL_REFUSED",
+            Self::ShuttingDown => "REFUSAL_SHUTTING_DOWN",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -722,6 +725,7 @@ impl Refusal {
             "REFUSAL_DEADLINE" => Some(Self::Deadline),
             "REFUSAL_DEADLOCK" => Some(Self::Deadlock),
             "REFUSAL_REFUSED" => Some(Self::Refused),
+            "REFUSAL_SHUTTING_DOWN" => Some(Self::ShuttingDown),
             _ => None,
         }
     }

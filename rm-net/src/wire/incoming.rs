@@ -252,8 +252,10 @@ fn refusal(value: i32) -> Result<Refusal, WireError> {
         Ok(pb::Refusal::Busy) => Ok(Refusal::Busy),
         Ok(pb::Refusal::Deadline) => Ok(Refusal::Deadline),
         Ok(pb::Refusal::Deadlock) => Ok(Refusal::Deadlock),
-        Ok(pb::Refusal::Refused) => Ok(Refusal::Refused),
-        Ok(pb::Refusal::Unspecified) | Err(_) => Err(unknown("Deny.why", value)),
+        Ok(pb::Refusal::ShuttingDown) => Ok(Refusal::ShuttingDown),
+        // A reason of a later version refuses all the same.
+        Ok(pb::Refusal::Refused) | Err(_) => Ok(Refusal::Refused),
+        Ok(pb::Refusal::Unspecified) => Err(unknown("Deny.why", value)),
     }
 }
 

@@ -229,6 +229,7 @@ const fn refusal(why: Refusal) -> pb::Refusal {
         Refusal::Deadline => pb::Refusal::Deadline,
         Refusal::Deadlock => pb::Refusal::Deadlock,
         Refusal::Refused => pb::Refusal::Refused,
+        Refusal::ShuttingDown => pb::Refusal::ShuttingDown,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use rm_core::credit::Opaque;
+use rm_core::credit::{Colour, Opaque};
 use rm_core::id::{
     Boot, Class, LoanId, NodeId, Note, Order, Party, ResourceKey, Stamp, TypeId, Version,
 };
@@ -161,6 +161,7 @@ fn returning(bytes: &[u8]) -> Message<Opaque> {
         loan: LoanId::default(),
         delta: Opaque::default(),
         fence: 0,
+        colour: Some(Colour(3)),
         value: Some(Arc::new(Value {
             version: 300,
             state: ValueState::Doubtful,

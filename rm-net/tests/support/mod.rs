@@ -34,12 +34,16 @@ impl Daemon {
     }
 
     pub(crate) fn start_with_lease(lease: &str) -> Self {
-        Self::start_on(tempfile::tempdir().expect("a directory"), lease)
+        Self::start_with(&["--lease", lease])
     }
 
-    fn start_on(dir: TempDir, lease: &str) -> Self {
+    pub(crate) fn start_with(flags: &[&str]) -> Self {
+        Self::start_on(tempfile::tempdir().expect("a directory"), flags)
+    }
+
+    fn start_on(dir: TempDir, flags: &[&str]) -> Self {
         let mut command = rmd(&dir.path().join("data"));
-        command.args(["--lease", lease]);
+        command.args(flags);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("started");
         let lines = Lines::of(child.stdout.take().expect("piped"));
         let line = lines.next().expect("the daemon says where it listens");
@@ -58,7 +62,7 @@ impl Daemon {
         self.child.kill().expect("killed");
         self.child.wait().expect("waited for");
         let new = tempfile::tempdir().expect("a directory");
-        *self = Self::start_on(std::mem::replace(&mut self.dir, new), lease);
+        *self = Self::start_on(std::mem::replace(&mut self.dir, new), &["--lease", lease]);
     }
 
     /// `rmctl` for this daemon.

@@ -5,8 +5,8 @@
 
 use rm_core::credit::Credit as _;
 use rm_core::error::Denied;
+use rm_core::testing::cluster::Outcome;
 use rm_rwlock::credit::RwCredit;
-use rm_tests::pump::Outcome;
 
 use crate::{ALL, NONE, READ, T, all_but, assert_books, shares, star};
 

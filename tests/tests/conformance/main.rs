@@ -4,17 +4,31 @@
 //! `docs/CONFORMANCE.md` lists them all, with what differs here and why. They run on the lock as it is in production
 //! (2^32 shares and the intent), under the policy `Exact`, so that every unit and every message can be counted.
 //!
-//! In a star, T is the root and D2, D3, D4 borrow from it. In a chain L borrows from M, and M from T.
+//! In a star, T is the root and D2, D3, D4 borrow from it. In a chain L borrows from M, and M from T. Many scenarios
+//! are scripts: `rm_core::testing::script` has their language.
 
+mod cinder;
+mod file_lock;
+mod groups;
+mod handles;
+mod life;
 mod local;
+mod messages;
+mod modes;
+mod processes;
+mod races;
 mod regressions;
+mod rings;
 mod rw_lock;
 mod tree;
 mod values;
+mod wind_up;
 
 use rm_core::credit::Credit as _;
+use rm_core::testing::cluster::{Cluster, ROOT};
+use rm_core::testing::script::Language;
 use rm_rwlock::credit::{RwCredit, RwLockType, SHARES};
-use rm_tests::pump::{Cluster, ROOT};
+use rm_types::{SemaphoreType, Units};
 
 const T: usize = ROOT;
 const D2: usize = 1;
@@ -29,6 +43,25 @@ const READ: RwCredit = RwCredit::READ;
 const ALL: RwCredit = RwLockType::with_shares(SHARES).write();
 
 type Lock = Cluster<RwLockType>;
+
+/// Plays a script about one lock.
+#[track_caller]
+fn play(script: &str) {
+    let write = RwLockType::default().write();
+    let language = Language::of(RwLockType::default())
+        .word("read", READ)
+        .word("upgradable", RwCredit::UPGRADABLE)
+        .word("write", write);
+    language.play(script);
+}
+
+/// Plays a script about a semaphore with so many units.
+#[track_caller]
+fn play_units(units: u64, script: &str) {
+    let language = Language::of(SemaphoreType::with_units(units));
+    let language = language.word_with("units", "3", |count| count.parse().ok().map(Units));
+    language.play(script);
+}
 
 fn star() -> Lock {
     Cluster::star(&RwLockType::default(), 3)

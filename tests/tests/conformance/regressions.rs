@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use rm_core::error::Denied;
+use rm_core::testing::cluster::{Cluster, Outcome};
 use rm_rwlock::credit::RwLockType;
-use rm_tests::pump::{Cluster, Outcome};
 use rm_types::{SemaphoreType, Units};
 
 use crate::{
-    ALL, D2, D3, D4, L, M, NONE, READ, T, all_but, assert_books, cache, chain, shares, star,
+    ALL, D2, D3, D4, L, M, NONE, READ, T, all_but, assert_books, cache, chain, play, shares, star,
 };
 
 #[test]
@@ -317,6 +317,35 @@ fn k19_a_hundred_later_readers_all_wait_for_a_writer_that_waits() {
     assert!(later.iter().all(|&read| lock.holds(read)));
     let held = [T, D2, D4].map(|node| lock.books(node).held.shares);
     assert_eq!(held.iter().sum::<u64>(), 100);
+}
+
+#[test]
+fn k20_members_of_a_group_on_one_node_share_the_lock_and_others_wait() {
+    play(
+        "
+        tree T; A, B < T
+        W at A: write in group g; settle
+        R at A: read in group g; V at A: write in group g
+        other at A: read in group h; remote at B: read in group g; settle
+        expect W and V hold write, R holds read, other and remote wait
+        W releases; settle; expect V holds, other and remote wait
+        V, R release; settle
+        expect other and remote hold
+        ",
+    );
+}
+
+#[test]
+fn k21_a_node_is_told_when_credit_that_it_has_cached_leaves() {
+    play(
+        "
+        tree T; A, B < T
+        A caches write; expect A not told
+        R at B: read; deliver B -> T; expect A not told
+        deliver T -> A; expect A told
+        settle; expect R holds, A not told
+        ",
+    );
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use rm_core::credit::Credit as _;
 use rm_core::id::ResourceKey;
+use rm_core::testing::cluster::Cluster;
 use rm_rwlock::credit::{RwCredit, RwLockType};
-use rm_tests::pump::Cluster;
 
 use crate::{ALL, D2, D3, D4, NONE, READ, T, all_but, assert_books, cache, shares, star};
 
@@ -296,7 +296,7 @@ fn a_write_that_another_debtor_has_cached_costs_four_messages() {
 fn a_hand_over_between_two_debtors_that_write_in_turn_costs_four_messages_each_time() {
     let mut lock = star();
     cache(&mut lock, D2, ALL);
-    let mut last = 0;
+    let mut last = None;
     for turn in 0..10 {
         let write = lock.acquire([D3, D2][turn % 2], ALL);
         assert_eq!(lock.settle(), 4);

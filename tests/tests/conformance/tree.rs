@@ -2,8 +2,8 @@
 
 use rm_core::credit::Credit as _;
 use rm_core::error::Denied;
+use rm_core::testing::cluster::{Cluster, Outcome};
 use rm_rwlock::credit::RwLockType;
-use rm_tests::pump::{Cluster, Outcome};
 use rm_types::{SemaphoreType, Units};
 
 use crate::{ALL, L, M, NONE, READ, T, all_but, assert_books, cache, chain, shares};

@@ -6,8 +6,8 @@
 
 use core::time::Duration;
 
+use rm_core::testing::cluster::{Asked, Outcome};
 use rm_core::value::{Value, WriteError};
-use rm_tests::pump::{Asked, Outcome};
 
 use crate::{ALL, D2, D3, D4, L, Lock, M, READ, T, chain, star};
 

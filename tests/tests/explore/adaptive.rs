@@ -6,7 +6,7 @@
 
 use rm_core::testing::explore::{Client, Tree};
 use rm_rwlock::credit::{RwCredit, RwLockType};
-use rm_tests::exploration::{Family, many_orders, scenario};
+use rm_tests::exploration::{Family, scenario};
 
 use crate::{L1, L2, L3, ROOT, tree};
 

@@ -15,6 +15,7 @@ mod semaphore;
 mod six_mode;
 mod values;
 mod verified;
+mod wind_up;
 
 use rm_core::testing::explore::Tree;
 

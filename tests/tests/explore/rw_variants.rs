@@ -301,14 +301,12 @@ fn a_reduced_exploration_meets_every_quiet_state() {
             [reads(L1).return_spare(), upgrades(L3), writes(M)],
         ),
         scenario(
-            "readers below and a writer above",
+            "a writer below, readers above",
             deep,
-            [reads(LOW1), reads(LOW2), writes(M)],
+            [writes(LOW1), reads(M), reads(ROOT)],
         ),
     ];
-    Family::new("RW, compared", &LOCK)
-        .orders(some_orders())
-        .compare(&scenarios);
+    Family::new("RW, compared", &LOCK).compare(&scenarios);
     Family::new("RW, compared with fences", &LOCK)
         .orders(some_orders())
         .with_fences()

@@ -3,9 +3,9 @@
 //! Writers with a value of their own, and readers at other nodes, in every interleaving; what a write must pass on its
 //! way is a recall, a return of its own accord, a downgrade, a middle owner.
 
-use rm_core::testing::explore::{Client, Orders, Tree};
+use rm_core::testing::explore::{Client, Tree};
 use rm_rwlock::credit::{RwCredit, RwLockType};
-use rm_tests::exploration::{Family, many_orders, scenario};
+use rm_tests::exploration::{Family, scenario};
 
 use crate::{L1, L2, L3, M, ROOT, deep_tree, tree};
 
@@ -87,9 +87,7 @@ fn values_in_a_star() {
             [reads(1).acquire(READ).release(), writes(2)],
         ),
     ];
-    Family::new("values, root + 2", &LOCK)
-        .orders(Orders::All)
-        .explore(&scenarios);
+    Family::new("values, root + 2", &LOCK).explore(&scenarios);
 }
 
 #[test]

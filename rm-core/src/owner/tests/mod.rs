@@ -8,3 +8,4 @@ mod two_owners;
 mod units;
 mod used_up;
 mod value;
+mod wind_up;

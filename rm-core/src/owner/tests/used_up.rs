@@ -298,3 +298,37 @@ fn a_hole_in_what_one_epoch_has_is_never_filled_and_the_next_one_has_its_own() {
     );
     assert!(!owner.needs_epoch());
 }
+
+#[test]
+fn what_an_older_want_just_got_is_not_recalled_for_a_younger_request() {
+    let (mut owner, mut fx) = (root(), Effects::new());
+    let _ = take(&mut owner, 1, 8);
+    owner
+        .on_message(NOW, PEER, want(2, 1), &mut fx)
+        .expect("a want");
+    assert_eq!(take(&mut owner, 3, 8).0, None);
+    let mut fx = Effects::new();
+    owner.on_epoch(NOW, 1, &mut fx);
+    let [Message::Grant(grant)] = &sent(&fx)[..] else {
+        panic!("a grant and no recall: {fx:?}");
+    };
+    assert_eq!(grant.delta, Tickets(1 << 8));
+    assert!(grant.steps.is_empty());
+    owner.check();
+}
+
+#[test]
+fn two_wants_of_one_debtor_are_both_served_at_once() {
+    let (mut owner, mut fx) = (root(), Effects::new());
+    let _ = take(&mut owner, 1, 8);
+    owner
+        .on_message(NOW, PEER, want(2, 1), &mut fx)
+        .expect("a want");
+    owner
+        .on_message(NOW, PEER, want(3, 3), &mut fx)
+        .expect("a want");
+    let mut fx = Effects::new();
+    owner.on_epoch(NOW, 1, &mut fx);
+    assert_eq!(sent(&fx).len(), 2, "{fx:?}");
+    assert_eq!(owner.cached(), &Tickets(0b1111_1000 << 8));
+}

@@ -80,10 +80,8 @@ impl World {
             scratch.note(Channel::of(index).debtor, &queue.numbers);
         }
         scratch.add_ranks();
-        let written = self.written.map_or(0, |[client, step]| {
-            1 << 16 | u32::from(client) << 8 | u32::from(step)
-        });
-        scratch.add(written);
+        let [client, step] = self.written.unwrap_or([u8::MAX; 2]);
+        scratch.bytes.extend_from_slice(&[client, step]);
         for client in &self.clients {
             let is_alone = client.phase == Phase::Waiting && client.is_alone;
             scratch.add(

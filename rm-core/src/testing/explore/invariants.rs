@@ -4,7 +4,7 @@
 
 use super::script::Step;
 use super::store::{CreditId, Store};
-use super::world::{Channel, Fault, Phase, Plan, World, differ, level, mode};
+use super::world::{Channel, ClientState, Fault, Phase, Plan, World, differ, level, mode};
 use crate::credit::{Colour, Credit, Level};
 use crate::id::{Order, PeerId};
 use crate::message::{Grant, Message};
@@ -42,6 +42,7 @@ impl<'a, T: ResourceType> Checked<'a, T> {
             self.check_progress(&pending)?;
             self.check_nothing_left_over(&pending)?;
             self.check_both_books_of_wants()?;
+            self.check_wind_ups()?;
         }
         Ok(())
     }
@@ -152,12 +153,12 @@ impl<'a, T: ResourceType> Checked<'a, T> {
 
     /// Whoever holds reads what was written last in the world: nobody else can have written since it began.
     fn check_values(&self) -> Result<(), Fault> {
-        let Self { world, plan, store } = self;
+        let Self { world, plan, .. } = self;
         for (index, client) in world.clients.iter().enumerate() {
             if client.holds == CreditId::EMPTY {
                 continue;
             }
-            let known = store.owner(world.owners[plan.clients[index].place]).value();
+            let known = self.owner(plan.clients[index].place).value();
             let known = known.map(|value| (value.is_doubtful(), &value.bytes[..]));
             let written = world.written.as_ref().map(|bytes| (false, &bytes[..]));
             if known != written {
@@ -239,6 +240,7 @@ impl<'a, T: ResourceType> Checked<'a, T> {
                 | Step::Reduce { .. }
                 | Step::Release
                 | Step::ReturnSpare
+                | Step::WindUp
                 | Step::WriteValue => continue,
             };
             pending.push(Pending {
@@ -283,7 +285,11 @@ impl<'a, T: ResourceType> Checked<'a, T> {
     /// Quiet: no want, reservation or recall of a request that is over.
     fn check_nothing_left_over(&self, pending: &[Pending<T::Level>]) -> Result<(), Fault> {
         let plan = self.plan;
-        let is_over = |order: &Order| pending.iter().all(|request| request.order.seq != order.seq);
+        let is_over = |order: &Order| {
+            let is_pending = pending.iter().any(|request| request.order.seq == order.seq);
+            // A wind-up is never over.
+            !is_pending && !plan.is_wind_up(*order)
+        };
         let fault = |node: usize, what: &str, order: Order| {
             let (node, request) = (plan.tree.name(node), plan.request_name(order));
             Err(Fault(format!(
@@ -302,6 +308,41 @@ impl<'a, T: ResourceType> Checked<'a, T> {
             let mut steps = owner.recall_steps();
             if let Some(step) = steps.find(|s| is_over(&s.order) && does_something(&s.keep)) {
                 return fault(node, "gives way to", step.order);
+            }
+        }
+        Ok(())
+    }
+
+    /// Quiet: an owner that winds up has nothing but what is held there or below, and all of it only because a
+    /// holder is in the way.
+    fn check_wind_ups(&self) -> Result<(), Fault> {
+        let plan = self.plan;
+        for (node, owner) in self.owners().enumerate() {
+            if !owner.is_winding_up() || owner.is_wound_up() {
+                continue;
+            }
+            let is_below = |mut place: usize| {
+                while place > node {
+                    place = plan.tree.creditor(place);
+                }
+                place == node
+            };
+            let holds = |(index, client): (usize, &ClientState)| {
+                is_below(plan.clients[index].place)
+                    && matches!(client.phase, Phase::Converting | Phase::Holding)
+            };
+            let is_held = self.world.clients.iter().enumerate().any(holds);
+            let is_kept = node != 0 && !owner.is_recalled() && !owner.cached().is_empty();
+            if !is_held || is_kept {
+                let what = if is_held {
+                    "keeps what is free"
+                } else {
+                    "is not wound up"
+                };
+                return Err(Fault(format!(
+                    "all is quiet, and {} {what}",
+                    plan.tree.name(node)
+                )));
             }
         }
         Ok(())

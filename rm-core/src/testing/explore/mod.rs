@@ -6,16 +6,20 @@
 //! and for a user's type it is one call.
 //!
 //! **In every state**: what a creditor has lent is at its debtor or under way; each owner's books add up; no two
-//! conflicting holds exist; tokens rise over conflicting holds; nobody is denied but a `try` that was not alone
-//! and a conversion that would deadlock.
+//! conflicting holds exist; tokens rise over conflicting holds; nobody is denied but a `try` that was not alone,
+//! a conversion that would deadlock, and whoever asks where the way to the root is winding up.
 //!
 //! **In every quiet state** (no message under way): no request waits that the free credit of the world, taken in
-//! order, would cover; no `try` is undecided; no want, reservation or recall of a request that is over is left.
+//! order, would cover; no `try` is undecided; no want, reservation or recall of a request that is over is left;
+//! an owner that winds up has nothing but what is held there or below.
 //!
 //! **Over all**: every run ends with all scripts done (no deadlock), and no state leads back to itself (no
 //! livelock).
 //!
 //! What breaks a rule comes back as a [`Violation`] with the shortest run that does.
+//!
+//! Steps at different nodes commute, so by default not every sequence of them is tried ([`Reduction`]). What is said
+//! above is then tried in fewer states, and holds in those that were left out.
 //!
 //! # Examples
 //!
@@ -87,7 +91,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use self::report::{Report, Violation};
-pub use self::script::{Client, ORDERS_MAX, Orders, Tree};
+pub use self::script::{Client, NODES_MAX, ORDERS_MAX, Orders, Tree};
 use self::search::Limits;
 use self::store::Registers;
 use self::world::Plan;
@@ -216,7 +220,7 @@ impl<T: ResourceType> Explorer<T> {
         self
     }
 
-    /// Visits every state of every run.
+    /// Visits the states of every run.
     ///
     /// # Errors
     /// The first violation found, with a shortest run that leads to it.

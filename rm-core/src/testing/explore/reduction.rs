@@ -27,7 +27,8 @@
 //!    not. [`Plan::is_lawful`] tests that law on what the scenario asks for; if it fails, nothing is left out.
 //! 6. *No token is missed.* By 5, conflicting holds follow one another, and one has caused the other: the same order in
 //!    every sequence.
-//! 7. Whether a request was alone is no matter of one node. It begins in a quiet state, and ends with the next request:
+//! 7. *No value is missed*, for the same reason: every write and every hold that reads it follow one another.
+//! 8. Whether a request was alone is no matter of one node. It begins in a quiet state, and ends with the next request:
 //!    by 3 that state is visited, and by 1, where the cluster's message is taken first, so are the runs without
 //!    another request.
 //!

@@ -105,6 +105,10 @@ impl<T: ResourceType> Plan<T> {
         let (ask, colour) = match &self.clients[place.client].steps[place.step] {
             Step::Acquire { ask, colour, .. } => (ask, *colour),
             Step::Convert { to, colour } => (to, *colour),
+            Step::WindUp => {
+                let client = self.client_name(place.client);
+                return format!("{client}'s wind-up (#{})", order.seq);
+            }
             Step::Cancel
             | Step::Reduce { .. }
             | Step::Release
@@ -199,6 +203,7 @@ impl<T: ResourceType> Plan<T> {
                     }
                     Step::Release => "releases".into(),
                     Step::ReturnSpare => "has its node return what is spare".into(),
+                    Step::WindUp => "has its node wind up".into(),
                     Step::WriteValue => "writes the value".into(),
                 };
                 format!("{name} at {node} {what}")

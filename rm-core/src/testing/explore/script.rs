@@ -15,6 +15,9 @@ use crate::id::{Class, NodeId, Order, Party, Stamp};
 /// The most orders of requests that one exploration tries.
 pub const ORDERS_MAX: usize = 10_000;
 
+/// The most nodes of a tree.
+pub const NODES_MAX: usize = 255;
+
 /// The most steps of one client.
 pub(super) const STEPS_OF_CLIENT_MAX: usize = 200;
 
@@ -29,8 +32,14 @@ impl Tree {
     /// Node 0, called `root`, alone.
     #[must_use]
     pub fn root() -> Self {
+        Self::rooted("root")
+    }
+
+    /// Node 0, called `name`, alone.
+    #[must_use]
+    pub fn rooted(name: &str) -> Self {
         Self {
-            nodes: vec![("root".into(), 0)],
+            nodes: vec![(name.into(), 0)],
         }
     }
 
@@ -40,10 +49,18 @@ impl Tree {
         (1..=leaves).fold(Self::root(), |tree, leaf| tree.with(&format!("L{leaf}"), 0))
     }
 
+    /// The root, and below it so many nodes in a row: `L1` borrows from the root, `L2` from `L1`, and so on.
+    #[must_use]
+    pub fn chain(nodes: usize) -> Self {
+        (0..nodes).fold(Self::root(), |tree, above| {
+            tree.with(&format!("L{}", above + 1), above)
+        })
+    }
+
     /// The same with one more node, of the next number, that borrows from node `creditor`.
     ///
     /// # Panics
-    /// If there is no node of that number, or there are 255 nodes already.
+    /// If there is no node of that number, or there are [`NODES_MAX`] already.
     #[must_use]
     pub fn with(mut self, name: &str, creditor: usize) -> Self {
         assert!(
@@ -51,22 +68,27 @@ impl Tree {
             "the creditor of a node comes before it"
         );
         assert!(
-            self.nodes.len() < usize::from(u8::MAX),
-            "a tree has at most 255 nodes"
+            self.nodes.len() < NODES_MAX,
+            "a tree has at most {NODES_MAX} nodes"
         );
         self.nodes.push((name.into(), creditor));
         self
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::testing) fn len(&self) -> usize {
         self.nodes.len()
     }
 
-    pub(super) fn name(&self, node: usize) -> &str {
+    pub(in crate::testing) fn name(&self, node: usize) -> &str {
         &self.nodes[node].0
     }
 
-    pub(super) fn creditor(&self, node: usize) -> usize {
+    pub(in crate::testing) fn find(&self, name: &str) -> Option<usize> {
+        self.nodes.iter().position(|(known, _)| known == name)
+    }
+
+    /// The root is its own.
+    pub(in crate::testing) fn creditor(&self, node: usize) -> usize {
         self.nodes[node].1
     }
 }
@@ -89,6 +111,7 @@ pub(super) enum Step<C> {
     },
     Release,
     ReturnSpare,
+    WindUp,
     WriteValue,
 }
 
@@ -161,6 +184,13 @@ impl<C> Client<C> {
         self.then(Step::ReturnSpare)
     }
 
+    /// Then its node winds up: it grants nothing any more, to anybody, and all it has goes home. Like a
+    /// request, the wind-up has an age.
+    #[must_use]
+    pub fn wind_up(self) -> Self {
+        self.then(Step::WindUp)
+    }
+
     /// Then it writes the value, which takes a hold of everything. Every holder must then read it.
     #[must_use]
     pub fn write_value(self) -> Self {
@@ -198,6 +228,7 @@ impl<C> Client<C> {
                 | Step::Convert { .. }
                 | Step::Reduce { .. }
                 | Step::ReturnSpare
+                | Step::WindUp
                 | Step::WriteValue => {}
             }
         }
@@ -232,7 +263,9 @@ impl<C> Client<C> {
             Step::Acquire { ask, colour, .. } => Some((ask, *colour)),
             Step::Convert { to, colour } => Some((to, *colour)),
             Step::Reduce { keep } => Some((keep, None)),
-            Step::Cancel | Step::Release | Step::ReturnSpare | Step::WriteValue => None,
+            Step::Cancel | Step::Release | Step::ReturnSpare | Step::WindUp | Step::WriteValue => {
+                None
+            }
         })
     }
 
@@ -251,7 +284,7 @@ impl<C> Client<C> {
             match step {
                 Step::Acquire { .. } if holds => return Some("acquires while it holds"),
                 Step::Acquire { .. } => holds = true,
-                Step::ReturnSpare => {}
+                Step::ReturnSpare | Step::WindUp => {}
                 _ if !holds => return Some("releases, converts, reduces or cancels nothing"),
                 Step::Cancel if !after_request => return Some("cancels no request"),
                 Step::Cancel => holds = matches!(self.steps[index - 1], Step::Convert { .. }),
@@ -263,7 +296,7 @@ impl<C> Client<C> {
     }
 }
 
-/// A request of a scenario: an acquire or a conversion.
+/// A request of a scenario: an acquire, a conversion or a wind-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) client: usize,
@@ -277,7 +310,7 @@ pub(super) fn requests<C: Credit>(clients: &[Client<C>]) -> Vec<Place> {
     for (client, script) in clients.iter().enumerate() {
         for (step, what) in script.steps.iter().enumerate() {
             let class = match what {
-                Step::Acquire { .. } => Class::New,
+                Step::Acquire { .. } | Step::WindUp => Class::New,
                 Step::Convert { .. } => Class::Convert,
                 Step::Cancel
                 | Step::Reduce { .. }

@@ -3,9 +3,9 @@
 //! [`verify`] takes a type and a few samples of what is asked for, one of each kind: a read and a write, one unit and
 //! all units. It checks, cheapest first:
 //!
-//! 1. the laws of the credit, and what the type says of it ([`laws`]), on the samples and on all that joining,
+//! 1. the laws of the credit and of its levels, and what the type says of them ([`laws`]), on the samples and on all that joining,
 //!    meeting and subtracting makes of them;
-//! 2. small worlds made from the samples ([`explore`](super::explore)): every interleaving of clients that ask for
+//! 2. small worlds made from the samples ([`explore`]): every interleaving of clients that ask for
 //!    them, beside and against each other, with `try`, cancellation, growing and shrinking holds and voluntary
 //!    returns, at two leaves, at three, and in a tree with a middle owner, under every policy.
 //!
@@ -281,6 +281,7 @@ pub fn verify<T: ResourceType>(
     let settings = LawSettings::default().with_cases(budget.law_cases());
     let strategy = || proptest::sample::select(amounts.clone());
     laws::check_credit(strategy(), &capital, settings)?;
+    laws::check_level(resource_type, strategy(), settings)?;
     laws::check_type(resource_type, strategy(), settings)?;
 
     let scenarios = scenarios::all::<T>(&samples.asks, &capital, budget);
@@ -300,8 +301,13 @@ pub fn verify<T: ResourceType>(
 }
 
 /// A slice of a quarter: of a small capital a sixteenth is nothing.
-fn policies() -> [Policy; 3] {
-    [Policy::Exact, Policy::slice(4), Policy::Max]
+fn policies() -> [Policy; 4] {
+    [
+        Policy::Exact,
+        Policy::slice(4),
+        Policy::Max,
+        Policy::adaptive(4),
+    ]
 }
 
 fn explore<T: ResourceType>(
