@@ -257,7 +257,8 @@ impl<T: ResourceType> Owner<T> {
         walk.ask(self, &asking, |keep| miss.draw(keep));
         if let Some(peer) = debtor {
             let plan = walk.plan(self, peer);
-            plan.projected = plan.projected.at_least(level);
+            // Not what it reckons with in another colour: once that is changed it keeps what it asked for.
+            plan.projected = plan.projected.at_least(&item.level);
             plan.laid = sum(&plan.laid, &have);
         }
         if !self.is_root() && !item.denied_above {
