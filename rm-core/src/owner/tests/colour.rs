@@ -415,6 +415,29 @@ fn who_gives_all_of_it_to_an_older_request_wants_no_more_than_was_asked() {
 }
 
 #[test]
+fn a_try_behind_an_older_change_of_colour_of_the_same_debtor_is_denied_and_not_left_waiting() {
+    let mut top = root();
+    take(&mut top, RIGHT, want(1, 1, cars(1, EAST)));
+    take(&mut top, LEFT, want(2, 1, cars(1, WEST)));
+    let Message::Want(tried) = want(3, 1, cars(2, WEST)) else {
+        unreachable!("it is a want");
+    };
+    let tried = Want {
+        try_only: true,
+        ..tried
+    };
+    let fx = take(&mut top, LEFT, Message::Want(tried));
+    let is_denied = |effect: &Effect<Bridge>| {
+        let Effect::Send { to, message } = effect else {
+            return false;
+        };
+        let why = crate::message::Refusal::Busy;
+        *to == LEFT && matches!(message, Message::Deny { why: said, .. } if *said == why)
+    };
+    assert!(fx.as_slice().iter().any(is_denied), "{fx:?}");
+}
+
+#[test]
 fn credit_that_never_had_a_colour_is_nobody_s_colour() {
     let mut top = root();
     take(&mut top, LEFT, want(1, 1, LORRY));
