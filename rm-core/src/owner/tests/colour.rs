@@ -190,12 +190,11 @@ fn crosses(fx: &Fx) -> Vec<u32> {
 /// The credit that leaves: to whom, how much, in which colour.
 fn moved(fx: &Fx) -> Vec<(PeerId, u64, Option<Colour>)> {
     let moved = |effect: &Effect<Bridge>| match effect {
-        Effect::Send { to, message } => match message {
-            Message::Grant(Grant { delta, colour, .. }) | Message::Return { delta, colour, .. } => {
-                Some((*to, delta.0, *colour))
-            }
-            _ => None,
-        },
+        Effect::Send {
+            to,
+            message:
+                Message::Grant(Grant { delta, colour, .. }) | Message::Return { delta, colour, .. },
+        } => Some((*to, delta.0, *colour)),
         _ => None,
     };
     fx.as_slice().iter().filter_map(moved).collect()

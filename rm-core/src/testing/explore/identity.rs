@@ -7,8 +7,9 @@ use core::hash::{Hash, Hasher};
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
+use super::channel::Channel;
 use super::store::Store;
-use super::world::{Channel, Phase, Plan, World};
+use super::world::{Phase, Plan, World};
 use crate::credit::{Colour, Credit};
 use crate::message::{Grant, Message, Steps, Want};
 use crate::owner::view::{

@@ -2,9 +2,11 @@
 //!
 //! A state is *quiet* when no message is under way. Then whatever could be decided must have been.
 
+use super::channel::Channel;
+use super::mode::{differ, level, mode};
 use super::script::Step;
 use super::store::{CreditId, Store};
-use super::world::{Channel, ClientState, Fault, Phase, Plan, World, differ, level, mode};
+use super::world::{ClientState, Fault, Phase, Plan, World};
 use crate::credit::{Colour, Credit, Level};
 use crate::id::{Order, PeerId};
 use crate::message::{Grant, Message};

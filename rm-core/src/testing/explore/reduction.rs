@@ -37,8 +37,10 @@
 
 use smallvec::SmallVec;
 
+use super::channel::Channel;
+use super::mode::differ;
 use super::store::{QueueId, Registers};
-use super::world::{Action, Actions, Channel, Plan, Reduction, World, differ};
+use super::world::{Action, Actions, Plan, Reduction, World};
 use crate::credit::Credit;
 use crate::resource::ResourceType;
 

@@ -3,10 +3,12 @@
 use core::fmt::{self, Write as _};
 use core::time::Duration;
 
+use super::channel::Channel;
+use super::mode::mode;
 use super::script::Step;
 use super::search::Found;
 use super::store::{Store, Told};
-use super::world::{Action, Channel, Phase, Plan, World, mode};
+use super::world::{Action, Phase, Plan, World};
 use crate::credit::Colour;
 use crate::id::Order;
 use crate::message::{Message, Steps};

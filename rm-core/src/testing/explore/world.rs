@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::channel::Channel;
+use super::mode::{Mode, differ, level, mode};
 use super::script::{self, Client, Place, Step, Tree};
 use super::store::{CreditId, MessageId, Outcome, OwnerId, QueueId, Registers, Store, Told};
 use crate::credit::{Colour, Credit, Level};
@@ -221,43 +223,6 @@ impl Input {
 /// What must not happen and did, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault(pub(super) String);
-
-/// A way between two neighbours, in one direction: `2 * (debtor - 1)`, and one more if it goes down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Channel {
-    pub(super) debtor: usize,
-    pub(super) is_down: bool,
-}
-
-impl Channel {
-    pub(super) const fn of(index: usize) -> Self {
-        Self {
-            debtor: index / 2 + 1,
-            is_down: index % 2 == 1,
-        }
-    }
-
-    pub(super) const fn up(debtor: usize) -> usize {
-        2 * (debtor - 1)
-    }
-
-    pub(super) const fn down(debtor: usize) -> usize {
-        2 * (debtor - 1) + 1
-    }
-
-    /// Who sends on it, and who receives.
-    pub(super) fn ends(self, tree: &Tree) -> (usize, usize) {
-        let creditor = tree.creditor(self.debtor);
-        if self.is_down {
-            (creditor, self.debtor)
-        } else {
-            (self.debtor, creditor)
-        }
-    }
-}
-
-/// What is held, and in which colour.
-pub(super) type Mode = (CreditId, Option<Colour>);
 
 /// One state.
 #[derive(Clone, Debug)]
@@ -596,29 +561,6 @@ impl World {
             Err(place) => self.ended.insert(place, (mode, fence)),
         }
     }
-}
-
-/// That much, in that colour.
-pub(super) fn level<T: ResourceType>(ask: &T::Credit, colour: Option<Colour>) -> T::Level {
-    let level = T::Level::of(ask);
-    match colour {
-        Some(colour) => T::in_colour(level, colour),
-        None => level,
-    }
-}
-
-/// Whether two holds exclude each other by their colours.
-pub(super) fn differ(one: Option<Colour>, other: Option<Colour>) -> bool {
-    one.is_some() && other.is_some() && one != other
-}
-
-/// What people call the mode that asks for this.
-pub(super) fn mode<T: ResourceType>(
-    ask: &T::Credit,
-    colour: Option<Colour>,
-    plan: &Plan<T>,
-) -> &'static str {
-    T::mode_name(&level::<T>(ask, colour), &plan.capital)
 }
 
 /// The plans of all runs of a scenario.
