@@ -108,6 +108,7 @@ fn debtor() -> (Domain, Arc<Desk>) {
         fence: 2,
         limit: 100,
         value: None,
+        colour: None,
     });
     domain
         .deliver(CREDITOR, item(grant))

@@ -159,6 +159,7 @@ impl World {
                 delta: delta.clone(),
                 fence: 9,
                 value: None,
+                colour: None,
             },
             1 => Message::Unwant { order },
             2 => Message::AskLimit { loan },
@@ -194,6 +195,7 @@ impl World {
                 fence: 4,
                 limit: 100,
                 value: None,
+                colour: None,
             }),
         };
         Event::Message {

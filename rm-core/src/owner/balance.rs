@@ -172,8 +172,18 @@ impl<T: ResourceType> Owner<T> {
         if debtor.is_some_and(|peer| self.debtors[&peer].silent) {
             return Some(item);
         }
-        let (need, tail) = self.need(walk, &item);
-        if let Some(taken) = need.draw_all(&walk.free) {
+        let wide = self.widened_then(walk, &item);
+        let level = wide.as_ref().unwrap_or(&item.level);
+        let (need, tail) = self.need(walk, &item, level);
+        let recolours = wide.is_some() && self.may_recolour(walk, &item, &tail);
+        if let Some(mut taken) = need.draw_all(&walk.free)
+            && (!recolours || self.fence.has_room())
+        {
+            let mut level = level;
+            if recolours {
+                level = &item.level;
+                taken = self.need(walk, &item, level).0.draw(&taken);
+            }
             match item.asker {
                 Asker::Debtor(peer, version) => {
                     let tail = tail.draw_all(&walk.plan(self, peer).laid);
@@ -186,16 +196,27 @@ impl<T: ResourceType> Owner<T> {
                             order: item.order,
                             version,
                             delta,
+                            colour: None,
                             opens_loan: self.debtors[&peer].id.is_none(),
                         };
-                        self.lend(walk, grant, &item.level, &taken, &tail);
+                        if recolours {
+                            self.recolour(level);
+                            self.fence.tick();
+                        }
+                        self.lend(walk, grant, level, &taken, &tail);
                         return None;
                     }
                 }
                 Asker::Local(_) | Asker::Convert(_) => {
-                    let credit = self.held_then(&item, &taken);
+                    let credit = self.held_then(&item, level, &taken);
                     let ticks = self.ticks(&credit);
                     if !ticks || self.fence.has_room() {
+                        if recolours {
+                            self.recolour(level);
+                        }
+                        if recolours && !ticks {
+                            self.fence.tick();
+                        }
                         walk.free = walk.free.less(&taken);
                         self.hand_over(walk, now, item, credit, &taken, fx);
                         return None;
@@ -238,6 +259,7 @@ impl<T: ResourceType> Owner<T> {
         walk.ask(self, &asking, |keep| miss.draw(keep));
         if let Some(peer) = debtor {
             let plan = walk.plan(self, peer);
+            // Not what it reckons with in another colour: once that is changed it keeps what it asked for.
             plan.serve(&item.level, T::LENDING);
             plan.laid = sum(&plan.laid, &have);
         }
@@ -248,6 +270,7 @@ impl<T: ResourceType> Owner<T> {
                 if T::LENDING == Lending::Loaned {
                     walk.loan = walk.loan.at_least(&level);
                 }
+                let level = self.tinted(level, &item.level);
                 walk.wanted.push((item.order, level));
             }
         }
@@ -304,34 +327,40 @@ impl<T: ResourceType> Owner<T> {
         &self,
         walk: &mut Walk<T::Credit, T::Level>,
         item: &Waiting<T::Level>,
+        level: &T::Level,
     ) -> (T::Level, T::Level) {
         let nothing = || T::Level::of(&T::Credit::empty());
         match item.asker {
             Asker::Debtor(peer, _) => {
                 let plan = walk.plan(self, peer);
-                let need = item.level.beyond(&plan.projected);
-                let tail = item.level.beyond(&T::Level::of(&plan.keep)).beyond(&need);
+                let need = level.beyond(&plan.projected);
+                let tail = level.beyond(&T::Level::of(&plan.keep)).beyond(&need);
                 (need, tail)
             }
             Asker::Convert(_) => {
                 let has = T::Level::of(&self.has_already(item.asker, item.group));
-                (item.level.beyond(&has), nothing())
+                (level.beyond(&has), nothing())
             }
             Asker::Local(_) if item.group.is_some() => {
                 let has = T::Level::of(&self.has_already(item.asker, item.group));
-                (item.level.beyond(&has), nothing())
+                (level.beyond(&has), nothing())
             }
-            Asker::Local(_) => (item.level.clone(), nothing()),
+            Asker::Local(_) => (level.clone(), nothing()),
         }
     }
 
     /// What a local request may use once it has got `taken`.
-    fn held_then(&self, item: &Waiting<T::Level>, taken: &T::Credit) -> T::Credit {
+    fn held_then(
+        &self,
+        item: &Waiting<T::Level>,
+        level: &T::Level,
+        taken: &T::Credit,
+    ) -> T::Credit {
         match (item.asker, item.group) {
             (Asker::Local(_), None) | (Asker::Debtor(..), _) => taken.clone(),
             (Asker::Convert(_), _) | (Asker::Local(_), Some(_)) => {
                 let has = self.has_already(item.asker, item.group);
-                item.level.draw(&sum(&has, taken))
+                level.draw(&sum(&has, taken))
             }
         }
     }
@@ -340,11 +369,12 @@ impl<T: ResourceType> Owner<T> {
     fn lend(
         &mut self,
         walk: &mut Walk<T::Credit, T::Level>,
-        grant: PendingGrant<T::Credit>,
+        mut grant: PendingGrant<T::Credit>,
         level: &T::Level,
         taken: &T::Credit,
         tail: &T::Credit,
     ) {
+        grant.colour = self.colour_with(&grant.delta);
         let delta = &grant.delta;
         walk.free = walk.free.less(taken);
         if T::LENDING == Lending::Loaned {
@@ -377,6 +407,7 @@ impl<T: ResourceType> Owner<T> {
         debtor.id = debtor.id.or(fresh);
         debtor.loan = sum(&debtor.loan, delta);
         self.lent = sum(&self.lent, delta);
+        self.forget_colour();
     }
 
     /// A local hold of `credit`, for which `taken` goes out of the cache, in the books.
@@ -436,8 +467,10 @@ impl<T: ResourceType> Owner<T> {
     /// Refuses a request that no longer stands in the list.
     pub(super) fn deny(&self, item: &Waiting<T::Level>, why: Refusal, fx: &mut Effects<T>) {
         let known = item.blockers.clone();
-        let miss = item.level.beyond(&T::Level::of(&self.cached));
-        let asks = (item.order, &item.level);
+        let wide = self.widened(&item.level);
+        let level = wide.as_ref().unwrap_or(&item.level);
+        let miss = level.beyond(&T::Level::of(&self.cached));
+        let asks = (item.order, level);
         let blockers = self.blockers(known, asks, &miss, item.asker.token());
         let token = match item.asker {
             Asker::Debtor(to, version) => {

@@ -33,6 +33,9 @@ impl<T: ResourceType> Owner<T> {
         if !is_free {
             return None;
         }
+        if self.widened(ask).is_some() {
+            return None;
+        }
         let credit = ask.draw_all(&self.cached)?;
         let ticks = self.ticks(&credit);
         // `acquire` asks for a higher limit, which takes an effect.
@@ -167,7 +170,11 @@ impl<T: ResourceType> Owner<T> {
             return;
         }
         let is_alone = hold.group().is_none();
-        if is_alone && let Some(keep) = to.draw_all(&hold.credit) {
+        let is_other = self.widened(&to).is_some();
+        if is_alone
+            && !is_other
+            && let Some(keep) = to.draw_all(&hold.credit)
+        {
             let fence = self.reduce(now, token, &keep, fx);
             fx.push(Effect::Grant { token, fence });
             return;

@@ -30,6 +30,7 @@
 mod adaptive;
 mod balance;
 mod check;
+mod colour;
 mod commands;
 mod group;
 mod hold;
@@ -56,10 +57,10 @@ use smallvec::SmallVec;
 use self::adaptive::Learned;
 pub use self::hold::Hold;
 use self::hold::Holds;
-pub use self::request::{Conversion, Request};
+pub use self::request::{Conversion, Request, WaitingView};
 pub(crate) use self::rest::Rest;
 use self::value::Known;
-use crate::credit::{Credit, Level};
+use crate::credit::{Colour, Credit, Level};
 use crate::effect::Effects;
 use crate::error::PeerMisbehaved;
 use crate::event::Event;
@@ -162,6 +163,8 @@ pub struct Owner<T: ResourceType> {
     version: Version,
     fence: FenceClock,
     known: Known,
+    /// The colour of all coloured credit, as known here.
+    colour: Option<Colour>,
     /// It was shut down: nothing is decided any more.
     is_shut: bool,
     /// It winds up, with that order: see `windup`.
@@ -378,6 +381,7 @@ impl<T: ResourceType> Owner<T> {
             version: Version(0),
             fence,
             known: Known::default(),
+            colour: None,
             is_shut: false,
             winding_up: None,
             last_loan,
@@ -563,33 +567,6 @@ impl<T: ResourceType> Owner<T> {
         let holds = self.next_give_way();
         requests.min(holds).or(requests).or(holds)
     }
-}
-
-impl<L> Waiting<L> {
-    fn due(&self) -> Option<Time> {
-        match (self.deadline, self.try_until) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
-    }
-}
-
-/// A look at a request that waits.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct WaitingView<'a, L> {
-    /// Its place.
-    pub order: Order,
-    /// A local one's token.
-    pub token: Option<Token>,
-    /// The debtor it came from.
-    pub debtor: Option<PeerId>,
-    /// A debtor's: the level its loan must reach. A local one's: what it wants to hold.
-    pub level: &'a L,
-    /// It does not wait for holders or older requests.
-    pub try_only: bool,
-    /// For people.
-    pub note: Option<&'a Arc<Note>>,
 }
 
 /// The sum of two parts of one capital.

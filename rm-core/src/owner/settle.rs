@@ -47,6 +47,7 @@ impl<T: ResourceType> Owner<T> {
             fx.decided(Decision::ExtraGranted);
             walk.free = walk.free.less(&extra);
             let grant = &mut walk.grants[index];
+            grant.colour = grant.colour.or(self.colour_with(&extra));
             grant.delta = sum(&grant.delta, &extra);
             for step in walk
                 .plans
@@ -92,6 +93,7 @@ impl<T: ResourceType> Owner<T> {
             self.cached = self.cached.less(&give);
             fx.push(Effect::Leaving);
             let (fence, value) = (self.fence.now(), self.take_news());
+            let colour = self.colour_with(&give);
             fx.send(
                 creditor,
                 Message::Return {
@@ -99,8 +101,10 @@ impl<T: ResourceType> Owner<T> {
                     delta: give,
                     fence,
                     value,
+                    colour,
                 },
             );
+            self.forget_colour();
             if self.borrowed.is_empty() {
                 self.forget_value();
             }
@@ -217,6 +221,7 @@ impl<T: ResourceType> Owner<T> {
                 order,
                 version,
                 delta,
+                colour,
                 opens_loan,
                 ..
             } in mine
@@ -233,6 +238,7 @@ impl<T: ResourceType> Owner<T> {
                         fence,
                         limit: debtor.limit,
                         value,
+                        colour,
                     }),
                 );
             }

@@ -147,6 +147,7 @@ impl<T: ResourceType> Owner<T> {
             last_loan: _,
             fence,
             known,
+            colour,
             is_shut,
             winding_up,
             resource_type: _,
@@ -164,6 +165,7 @@ impl<T: ResourceType> Owner<T> {
         if clocks == Clocks::Kept {
             state.write_u64(fence.now());
         }
+        colour.hash(state);
         known.is_news.hash(state);
         hash_value(known.value.as_ref(), clocks, state);
         state.write_u8(debtors.len() as u8);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::notice::{MISSED_MAX, Missed};
 use super::{Owner, STEPS_MAX};
-use crate::credit::{Credit, Level};
+use crate::credit::{Colour, Credit, Level};
 use crate::id::{Class, GroupId, Note, Order, PeerId, Version};
 use crate::message::{Blockers, Step, Steps};
 use crate::resource::{Lending, ResourceType};
@@ -66,6 +66,8 @@ pub(super) struct PendingGrant<C> {
     pub(super) order: Order,
     pub(super) version: Version,
     pub(super) delta: C,
+    /// Of what is coloured of it.
+    pub(super) colour: Option<Colour>,
     /// Its debtor had nothing before.
     pub(super) opens_loan: bool,
 }

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rm_core::credit::Credit;
+use rm_core::credit::{Colour, Credit};
 use rm_core::effect::{Effect, Effects};
 use rm_core::event::Event;
 use rm_core::id::{Boot, Class, GroupId, LoanId, NodeId, Order, Party, PeerId, ResourceKey, Token};
@@ -182,6 +182,7 @@ impl World {
                 fence: random.fence(),
                 limit: random.fence(),
                 value: random.value(),
+                colour: random.one_in(3).then_some(Colour(1)),
             }),
             5 => Message::Limit {
                 loan,
@@ -196,6 +197,7 @@ impl World {
                 delta: random.credit(),
                 fence: random.fence(),
                 value: random.value(),
+                colour: random.one_in(3).then_some(Colour(1)),
             },
             9 => Message::Unwant { order },
             _ => Message::Want(Want {

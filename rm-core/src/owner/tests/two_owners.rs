@@ -179,6 +179,7 @@ fn a_grant_of_a_loan_that_ended_goes_back() {
         fence: 0,
         limit: 0,
         value: None,
+        colour: None,
     };
     leaf.on_message(NOW, CREDITOR, Message::Grant(late), &mut fx)
         .expect("no crime");
@@ -200,6 +201,7 @@ fn a_return_under_another_loan_s_name_is_dropped() {
         delta: Units(1),
         fence: 0,
         value: None,
+        colour: None,
     };
     top.on_message(NOW, DEBTOR, message, &mut Fx::new())
         .expect("no crime");
@@ -219,6 +221,7 @@ fn a_return_of_more_than_was_lent_is_a_crime_and_changes_nothing() {
         delta: Units(2),
         fence: 0,
         value: None,
+        colour: None,
     };
     let crime = top.on_message(NOW, DEBTOR, message, &mut Fx::new());
     assert_eq!(crime, Err(PeerMisbehaved::ReturnAboveLoan));

@@ -78,9 +78,11 @@
 //! # Ok::<(), Violation>(())
 //! ```
 
+mod channel;
 mod hash;
 mod identity;
 mod invariants;
+mod mode;
 mod reduction;
 mod report;
 mod script;
