@@ -3,6 +3,8 @@
 //! The order in which messages leave matters: a return goes before the busy, unwant or want of the same
 //! balance, so that the creditor's book never claims more for a debtor than the debtor has asked to keep.
 
+use std::collections::BTreeMap;
+
 use super::walk::{PendingGrant, Walk};
 use super::{Owner, Spare, StandingWant, Upstream, sum};
 use crate::credit::{Credit, Level};
@@ -32,12 +34,12 @@ impl<T: ResourceType> Owner<T> {
 
     /// The policy's extra on top of grants, out of what nothing waits for.
     fn add_extra(&mut self, walk: &mut Walk<T::Credit, T::Level>, fx: &mut Effects<T>) {
+        // It goes with the last grant to each.
+        let grants = walk.grants.iter().enumerate();
+        let last: BTreeMap<_, _> = grants.map(|(index, grant)| (grant.peer, index)).collect();
         for index in 0..walk.grants.len() {
             let peer = walk.grants[index].peer;
-            if walk.grants[index + 1..]
-                .iter()
-                .any(|later| later.peer == peer)
-            {
+            if last[&peer] != index {
                 continue;
             }
             let extra = self.extra_for(peer, &walk.free);
@@ -182,8 +184,13 @@ impl<T: ResourceType> Owner<T> {
                 walk.plan(self, peer);
             }
         }
+        // By peer, as the plans are; those to one peer in the order in which they were given.
         let mut grants = core::mem::take(&mut walk.grants);
+        grants.sort_by_key(|grant| grant.peer);
+        let mut grants = grants.into_iter().peekable();
         for (peer, plan) in walk.plans {
+            let to_peer = || grants.next_if(|grant| grant.peer <= peer);
+            let mine: Vec<_> = core::iter::from_fn(to_peer).collect();
             let Some(debtor) = self.debtors.get_mut(&peer) else {
                 continue;
             };
@@ -194,7 +201,6 @@ impl<T: ResourceType> Owner<T> {
             let Some(loan) = loan else {
                 continue;
             };
-            let mine: Vec<_> = grants.extract_if(.., |grant| grant.peer == peer).collect();
             // Steps that the debtor has met are not in `sent`; so an empty register here lifts one that
             // could still do something.
             if mine.is_empty() && plan.steps == debtor.sent {
