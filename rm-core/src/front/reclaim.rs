@@ -26,10 +26,11 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::domain::{Link, Role, Totals};
+use super::domain::{Link, Role};
 use super::resource::Resource;
 use super::shard::{Numbers, Place, Resting, Shard};
 use super::table::Table;
+use super::totals::Totals;
 use crate::credit::Credit;
 use crate::id::PeerId;
 use crate::owner::Rest;

@@ -15,10 +15,11 @@ use std::sync::{Arc, Weak};
 use smallvec::SmallVec;
 
 use super::acquire::{Ask, Patience};
-use super::domain::{Shared, Totals};
+use super::domain::Shared;
 use super::reclaim::Age;
 use super::slots::{Slots, State, Watch};
 use super::timers::{Due, Entry};
+use super::totals::Totals;
 use super::trust::Trust;
 use super::windup::Course;
 use crate::credit::Opaque;

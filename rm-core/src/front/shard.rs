@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-use super::domain::Totals;
 use super::reclaim::Age;
 use super::resource::Resource;
+use super::totals::Totals;
 use crate::credit::Credit;
 use crate::id::{LoanId, ResourceKey};
 use crate::owner::{Owner, Rest};

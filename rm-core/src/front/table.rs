@@ -14,9 +14,10 @@ use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
 
-use super::domain::{AnyTable, Link, Role, Shared, Totals, UNKNOWN};
+use super::domain::{AnyTable, Link, Role, Shared, UNKNOWN};
 use super::resource::Resource;
 use super::shard::{Numbers, Place, Shard, hash_of};
+use super::totals::Totals;
 use super::windup::{Course, WindUpReport};
 use crate::error::{LostReason, PeerMisbehaved};
 use crate::id::{LoanId, Order, PeerId, ResourceKey};
