@@ -89,7 +89,6 @@ impl Pair {
     ///
     /// # Panics
     /// If it cannot.
-    #[must_use]
     pub fn root_reads(&self) -> RwHeld {
         let asking = ask(&self.root.lock(), RwMode::Read);
         asking.expect_ready().expect("there are shares left")

@@ -62,7 +62,7 @@ fn acquire(lock: &RwLock, mode: RwMode, patience: Patience) -> RwAcquire {
     let resource = lock.resource().expect("x is a name").clone();
     let ask = Ask {
         patience,
-        ..Ask::new(mode.ask(&resource.capital()))
+        ..Ask::new(mode.ask(resource.capital()))
     };
     Acquire::new(resource, ask)
 }

@@ -123,7 +123,7 @@ pub struct Grant<C> {
     pub fence: u64,
     /// No token above it.
     pub limit: u64,
-    /// The value, where the grant opens the loan and there is one.
+    /// The value, where there is one.
     pub value: Option<Arc<Value>>,
     /// The colour of what is coloured of `delta`.
     pub colour: Option<Colour>,

@@ -1,7 +1,7 @@
 //! The value of a resource: a few bytes that travel with its credit.
 //!
 //! Whoever holds *all* credit of a resource may write its value, and every holder reads it without a message. It goes
-//! down with the grant that opens a loan and up with the first return of one who wrote it, so each write is seen by
+//! down with every grant and up with the first return of one who wrote it, so each write is seen by
 //! every hold that begins after the writer's has ended.
 //!
 //! A value says how far it can be relied on. Where a node was lost that may have written, the last value that anybody

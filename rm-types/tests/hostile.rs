@@ -246,8 +246,8 @@ impl World {
         let (asked, is_alone) = (hold.asked().clone(), hold.group().is_none());
         let other = self.holders.keys().copied();
         let other = other
-            .filter(|other| *other != token && !converts(*other))
-            .last();
+            .rev()
+            .find(|other| *other != token && !converts(*other));
         match self.random.below(5) {
             0 => {
                 let order = self.order(Class::Convert, 0);

@@ -197,7 +197,6 @@ impl<T: ResourceType> Owner<T> {
                             version,
                             delta,
                             colour: None,
-                            opens_loan: self.debtors[&peer].id.is_none(),
                         };
                         if recolours {
                             self.recolour(level);

@@ -228,11 +228,12 @@ impl<T: ResourceType> Owner<T> {
                 version,
                 delta,
                 colour,
-                opens_loan,
                 ..
             } in mine
             {
-                let value = self.known.value.clone().filter(|_| opens_loan);
+                // Also where the loan was open: what the debtor had of it may be on its way back, and then it has
+                // forgotten the value.
+                let value = self.known.value.clone();
                 fx.send(
                     peer,
                     Message::Grant(Grant {

@@ -4,7 +4,7 @@
 //! writes; therefore:
 //!
 //! * who has credit has the value of its time, and who has none forgets it, but for the root;
-//! * a debtor needs it once, with the grant that opens its loan;
+//! * every grant brings it: the debtor may have sent back all it had in the meantime, and forgotten it;
 //! * only an owner that has borrowed everything can know more than its creditor. It tells with its next return;
 //! * a creditor believes only a debtor that had everything: another one cannot have written.
 //!

@@ -68,8 +68,6 @@ pub(super) struct PendingGrant<C> {
     pub(super) delta: C,
     /// Of what is coloured of it.
     pub(super) colour: Option<Colour>,
-    /// Its debtor had nothing before.
-    pub(super) opens_loan: bool,
 }
 
 /// For whom debtors are asked.

@@ -1,4 +1,5 @@
-//! Nodes that wind up while all others go on.
+//! What a lock's life has besides requests: values that are written and read, and nodes that wind up while all others
+//! go on.
 
 use rm_core::testing::random::Random;
 use rm_core::testing::simulate::{Clients, Span};
@@ -28,11 +29,20 @@ fn restless() -> Clients<RwLockType> {
         .returning_spare(10)
 }
 
+#[test]
+fn every_holder_reads_what_was_written_last() {
+    run_everywhere("every_holder_reads", &LOCK, &LOCK.write(), |simulation| {
+        simulation.clients(restless().writing(50))
+    });
+}
+
 /// Node 1 has others below it in all trees but the flat one.
 #[test]
 fn a_node_winds_up_and_the_others_go_on() {
     run_everywhere("a_node_winds_up", &LOCK, &LOCK.write(), |simulation| {
-        simulation.clients(restless()).winding_up(1, 60 * MS)
+        simulation
+            .clients(restless().writing(50))
+            .winding_up(1, 60 * MS)
     });
 }
 
@@ -40,7 +50,7 @@ fn a_node_winds_up_and_the_others_go_on() {
 fn two_nodes_and_at_last_the_root_wind_up() {
     run_everywhere("two_nodes_and", &LOCK, &LOCK.write(), |simulation| {
         simulation
-            .clients(restless())
+            .clients(restless().writing(50))
             .winding_up(2, 40 * MS)
             .winding_up(1, 41 * MS)
             .winding_up(0, 90 * MS)

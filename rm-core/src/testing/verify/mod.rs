@@ -8,9 +8,9 @@
 //! 2. small worlds made from the samples ([`explore`]): every interleaving of clients that ask for
 //!    them, beside and against each other, with `try`, cancellation, growing and shrinking holds and voluntary
 //!    returns, at two leaves, at three, and in a tree with a middle owner, under every policy;
-//! 3. simulated clusters of up to 40 nodes ([`simulate`]), in which two clients at each node ask for any of the samples,
-//!    with `try`, deadlines, cancellation, conversions and voluntary returns, over links that stall, under every
-//!    policy. What their clients saw must be a good [history](super::history).
+//! 3. simulated clusters of up to 40 nodes ([`simulate`](super::simulate)), in which two clients at each node ask for
+//!    any of the samples, with `try`, deadlines, cancellation, conversions and voluntary returns, over links that
+//!    stall, under every policy. What their clients saw must be a good [history](super::history).
 //!
 //! What fails comes back with the law and the smallest amounts that break it, with the scenario and a shortest run, or
 //! with the seed of the cluster and the command that runs it again.
@@ -62,7 +62,7 @@
 //! #     fn capital(&self, _: &ResourceKey) -> Units { Units(self.0) }
 //! # }
 //! let verified = verify(&Semaphore(3), &Samples::new([Units(1), Units(3)]))?;
-//! assert!(verified.explored.states > 10_000 && verified.simulated.acquires > 10_000);
+//! assert!(verified.explored.states > 10_000 && verified.simulated.acquires > 1_000);
 //! println!("{verified}");
 //! # Ok::<(), Failed>(())
 //! ```
