@@ -85,6 +85,16 @@ impl Pair {
         outcome.expect("nobody else holds it")
     }
 
+    /// The root reads the lock `x` beside whoever reads it.
+    ///
+    /// # Panics
+    /// If it cannot.
+    #[must_use]
+    pub fn root_reads(&self) -> RwHeld {
+        let asking = ask(&self.root.lock(), RwMode::Read);
+        asking.expect_ready().expect("there are shares left")
+    }
+
     /// Carries what the debtor has sent. Returns how many messages.
     ///
     /// # Panics

@@ -193,6 +193,14 @@ impl<C: Credit> Level<C> for C {
     }
 }
 
+/// A colour of credit: a mark that all coloured credit of a resource has in common.
+///
+/// It tells apart requests that never conflict with their own kind and always with one another, which counts alone
+/// cannot: see [`ResourceType::coloured`](crate::resource::ResourceType::coloured). The numbers mean what the type says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "a number, and nothing else")]
+pub struct Colour(pub u8);
+
 /// Bytes that are no credit of the type they were sent for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Error)]
 #[error("the bytes are no credit of this type")]

@@ -29,7 +29,8 @@ pub enum Effect<T: ResourceType> {
         /// Its fencing token.
         fence: u64,
     },
-    /// Tell the local holder that its hold is no longer valid. It is over, for good.
+    /// Tell the local holder that its hold is no longer valid. It is over, for good, and so is a conversion of it that
+    /// waited: nothing else is said of that.
     Lost {
         /// Which request.
         token: Token,

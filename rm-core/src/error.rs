@@ -81,4 +81,7 @@ pub enum PeerMisbehaved {
     /// A creditor's message from somebody who is not the creditor, or the other way round.
     #[error("sent a message that only the other side of a loan may send")]
     WrongDirection,
+    /// Coloured credit in another colour than the rest of it has.
+    #[error("moved credit in another colour than the rest of the resource's credit has")]
+    WrongColour,
 }

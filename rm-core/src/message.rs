@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::credit::Colour;
 use crate::id::{LoanId, Note, Order, Party, Version};
 use crate::value::Value;
 
@@ -74,6 +75,8 @@ pub enum Message<C, L = C> {
         fence: u64,
         /// The value, where the creditor does not know it yet.
         value: Option<Arc<Value>>,
+        /// The colour of what is coloured of it.
+        colour: Option<Colour>,
     },
     /// Debtor to creditor: forget that want.
     Unwant {
@@ -122,6 +125,8 @@ pub struct Grant<C> {
     pub limit: u64,
     /// The value, where the grant opens the loan and there is one.
     pub value: Option<Arc<Value>>,
+    /// The colour of what is coloured of `delta`.
+    pub colour: Option<Colour>,
 }
 
 /// The recall register: steps by order, each asking for no less than the one before.
@@ -264,6 +269,7 @@ impl<C, L> Message<C, L> {
                 fence: grant.fence,
                 limit: grant.limit,
                 value: grant.value,
+                colour: grant.colour,
             }),
             Self::Limit { loan, limit } => Message::Limit { loan, limit },
             Self::Recall { loan, steps } => Message::Recall {
@@ -275,11 +281,13 @@ impl<C, L> Message<C, L> {
                 delta,
                 fence,
                 value,
+                colour,
             } => Message::Return {
                 loan,
                 delta: f(delta)?,
                 fence,
                 value,
+                colour,
             },
             Self::Unwant { order } => Message::Unwant { order },
             Self::Want(want) => Message::Want(Want {

@@ -3,7 +3,7 @@
 use core::fmt::Debug;
 use core::hash::Hash;
 
-use crate::credit::{Credit, Level};
+use crate::credit::{Colour, Credit, Level};
 use crate::id::{ResourceKey, TypeId};
 use crate::policy::Policy;
 
@@ -41,7 +41,7 @@ pub trait ResourceType: Clone + Debug + Eq + Hash + Send + Sync + 'static {
     }
 
     /// Whether so little is `left` of what the root [had](Self::opening) to give for good in this epoch that it should
-    /// enter the next one.
+    /// enter the next one. It does so in any case where somebody waits for more than is left.
     fn runs_low(left: &Self::Credit, opening: &Self::Credit) -> bool {
         let _ = opening;
         left.is_empty()
@@ -58,7 +58,8 @@ pub trait ResourceType: Clone + Debug + Eq + Hash + Send + Sync + 'static {
 
     /// Whether a hold of what was asked moves the fencing clock: whether it conflicts with its own kind.
     ///
-    /// Too often costs a number; too seldom lets two holders share a token.
+    /// Too often costs a number; too seldom lets two holders share a token. It is not asked of credit that is
+    /// [used up](Lending::UsedUp): nobody else ever holds that.
     fn ticks(held: &Self::Credit, capital: &Self::Credit) -> bool {
         held.conflicts(held, capital)
     }
@@ -69,6 +70,35 @@ pub trait ResourceType: Clone + Debug + Eq + Hash + Send + Sync + 'static {
     fn may_tick(loan: &Self::Credit, capital: &Self::Credit) -> bool {
         let _ = capital;
         !loan.is_empty()
+    }
+
+    /// The part of the capital that has a colour; nothing, unless the type says otherwise.
+    ///
+    /// Two requests of one colour share coloured credit as they share any. Requests of different colours exclude each
+    /// other, however small: all coloured credit of a resource has one colour, and only who has all of it free may
+    /// give it another one. It is for modes that conflict with each other but not with their own kind, where neither
+    /// is more than the other.
+    ///
+    /// The coloured part is made of whole components: what it has of any credit is
+    /// [`restrict`](Credit::restrict)`(credit, coloured)`.
+    fn coloured(capital: &Self::Credit) -> Self::Credit {
+        let _ = capital;
+        Self::Credit::empty()
+    }
+
+    /// The colour in which a request needs its coloured credit; `None` where any will do.
+    ///
+    /// A colour is no part of the order of levels: the laws of [`Level`] hold for the rest of it, and what its methods
+    /// return has the colour of `self`.
+    fn colour_of(ask: &Self::Level) -> Option<Colour> {
+        let _ = ask;
+        None
+    }
+
+    /// The same level in that colour.
+    fn in_colour(level: Self::Level, colour: Colour) -> Self::Level {
+        let _ = colour;
+        level
     }
 
     /// What a person calls the mode that asks for this, such as `read`.

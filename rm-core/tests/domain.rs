@@ -177,6 +177,7 @@ fn grant(name: &str, credit: RwCredit) -> Item {
             fence: 2,
             limit: 100,
             value: None,
+            colour: None,
         }),
     }
 }

@@ -1,15 +1,18 @@
 //! What becomes of holds while they last: they convert, shrink, are split and merged, or stay with the node.
 
-use std::pin::pin;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use rm_core::credit::{Credit, Opaque};
 use rm_core::error::LostReason;
-use rm_core::front::{AcquireError, Domain, DomainSettings, Handle, Held, Host, Role, Trust};
-use rm_core::id::{Class, LoanId, Order, Party, PeerId, ResourceKey, Stamp, Version};
-use rm_core::message::{Grant, Message, Steps};
+use rm_core::front::{
+    Acquire, AcquireError, Ask, Domain, DomainSettings, Handle, Held, Host, Role, Trust,
+};
+use rm_core::id::{Class, GroupId, LoanId, Order, Party, PeerId, ResourceKey, Stamp, Version};
+use rm_core::message::{Grant, Message, Steps, Want};
 use rm_core::owner::Settings;
 use rm_core::resource::ResourceType;
 use rm_core::session::packet::Item;
@@ -17,6 +20,7 @@ use rm_core::time::Time;
 use rm_rwlock::{RwCredit, RwLockType};
 
 const CREDITOR: PeerId = PeerId(1);
+const DEBTOR: PeerId = PeerId(2);
 const LEASE: Time = Time::from_nanos(100);
 const READ: RwCredit = RwCredit::READ;
 const UPGRADABLE: RwCredit = RwCredit::UPGRADABLE;
@@ -71,35 +75,44 @@ fn is_free(lock: &Lock, credit: RwCredit) -> bool {
     Held::try_cached(lock.clone(), &credit, None).is_some()
 }
 
-/// A debtor to which the whole of its lock was lent, until its lease runs out.
-fn debtor() -> (Domain, Arc<Desk>) {
-    let (domain, desk) = domain(Role::Debtor);
-    domain.on_creditor_up(CREDITOR, Arc::new(Trust::until(LEASE)));
-    let order = Order {
+fn order() -> Order {
+    Order {
         class: Class::New,
         stamp: Stamp(0),
         party: Party::default(),
         seq: 0,
-    };
+    }
+}
+
+fn item(message: Message<Opaque>) -> Item {
+    Item {
+        type_id: RwLockType::ID,
+        key: ResourceKey::new(b"x").expect("a name"),
+        message,
+    }
+}
+
+/// A debtor to which the whole of its lock was lent, until its lease runs out.
+fn debtor() -> (Domain, Arc<Desk>) {
+    let (domain, desk) = domain(Role::Debtor);
+    domain.on_creditor_up(CREDITOR, Arc::new(Trust::until(LEASE)));
     let grant = Message::Grant(Grant {
         loan: LoanId {
             epoch: 1,
             counter: 1,
         },
-        order,
+        order: order(),
         version: Version(1),
         delta: Opaque::of(lock(&domain).capital()),
         steps: Steps::new(),
         fence: 2,
         limit: 100,
         value: None,
+        colour: None,
     });
-    let item = Item {
-        type_id: RwLockType::ID,
-        key: ResourceKey::new(b"x").expect("a name"),
-        message: grant,
-    };
-    domain.deliver(CREDITOR, item).expect("no misbehaviour");
+    domain
+        .deliver(CREDITOR, item(grant))
+        .expect("no misbehaviour");
     (domain, desk)
 }
 
@@ -298,4 +311,77 @@ fn what_a_node_keeps_is_lost_with_its_lease() {
     domain.sweep();
     domain.sweep();
     assert_eq!(domain.totals().resources, 0, "nothing of it is left");
+}
+
+fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut cx())
+}
+
+#[test]
+fn a_holder_is_not_told_of_one_who_no_longer_waits() {
+    let lock = lock(&domain(ROOT).0);
+    let held = hold(&lock, READ);
+    let all = *lock.capital();
+    {
+        let mut gone = pin!(Acquire::new(lock.clone(), Ask::new(all)));
+        assert!(poll(gone.as_mut()).is_pending());
+    }
+    assert!(!held.is_wanted());
+    let mut wanted = pin!(held.wanted());
+    assert!(poll(wanted.as_mut()).is_pending(), "nobody waits");
+    let mut writing = pin!(Acquire::new(lock.clone(), Ask::new(all)));
+    assert!(poll(writing.as_mut()).is_pending());
+    assert!(poll(wanted.as_mut()).is_ready(), "somebody waits");
+}
+
+#[test]
+fn a_node_is_told_of_cached_credit_that_it_lends_to_a_debtor() {
+    let (domain, _) = domain(ROOT);
+    let lock = lock(&domain);
+    drop(hold(&lock, READ));
+    let mut leaving = pin!(lock.leaving());
+    assert!(poll(leaving.as_mut()).is_pending());
+    let want = Message::Want(Want {
+        order: order(),
+        version: Version(1),
+        level: Opaque::of(lock.capital()),
+        try_only: false,
+        deadline: None,
+        note: None,
+    });
+    domain.deliver(DEBTOR, item(want)).expect("no misbehaviour");
+    assert!(poll(leaving.as_mut()).is_ready());
+}
+
+#[test]
+fn a_node_is_told_of_cached_credit_that_is_lost_with_the_session_or_the_lease() {
+    for is_lease in [true, false] {
+        let (domain, desk) = debtor();
+        let lock = lock(&domain);
+        let mut leaving = pin!(lock.leaving());
+        assert!(poll(leaving.as_mut()).is_pending());
+        if is_lease {
+            desk.now.store(LEASE.as_nanos(), Ordering::Relaxed);
+        } else {
+            domain.on_creditor_down(CREDITOR, LostReason::SessionEnded);
+        }
+        assert!(!is_free(&lock, READ));
+        assert!(poll(leaving.as_mut()).is_ready());
+        assert!(poll(pin!(lock.leaving())).is_pending(), "nothing is left");
+    }
+}
+
+#[test]
+fn a_member_of_a_group_keeps_nothing_for_its_node() {
+    let lock = lock(&domain(ROOT).0);
+    let ask = Ask {
+        group: Some(GroupId(1)),
+        ..Ask::new(READ)
+    };
+    let Poll::Ready(Ok(member)) = poll(pin!(Acquire::new(lock.clone(), ask))) else {
+        panic!("it is free");
+    };
+    let kept = catch_unwind(AssertUnwindSafe(|| member.keep()));
+    assert!(kept.is_err(), "the group has it, not the member");
+    assert!(is_free(&lock, *lock.capital()), "it was released");
 }

@@ -99,6 +99,7 @@ fn grant(number: u64) -> Item {
             fence: 2,
             limit: 100,
             value: None,
+            colour: None,
         }),
     )
 }

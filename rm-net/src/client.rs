@@ -9,6 +9,7 @@ use rm_core::inspect::{Answer, Query};
 use rm_core::owner::Settings;
 use rm_core::resource::ResourceType;
 use rm_rwlock::RwLock;
+use rm_types::{ByteRange, IdRange, Semaphore, Sequence};
 use tokio::sync::watch;
 
 use crate::error::{ConnectError, InspectError};
@@ -81,6 +82,88 @@ impl Client {
     #[must_use]
     pub fn rw_lock(&self, name: impl AsRef<[u8]>) -> RwLock {
         RwLock::new(&self.domain, name)
+    }
+
+    /// The semaphore called `name` with so many units. A bad name shows at the first request.
+    ///
+    /// A semaphore of another number is another semaphore, so all who share one say the same.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let server = rm_net::Node::builder().listen("127.0.0.1:0").data_dir(dir.path()).start().await?;
+    /// # let endpoint = server.local_addr().expect("it listens").to_string();
+    /// let client = rm_net::Client::connect(&endpoint).await?;
+    /// let slots = client.semaphore("render/slots", 4);
+    /// let permit = slots.acquire(3).label("frame 7").await?;
+    /// assert!(slots.try_acquire(2).await.is_err());
+    /// drop(permit);
+    /// slots.consume(2).await?;
+    /// slots.refill(2)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn semaphore(&self, name: impl AsRef<[u8]>, units: u64) -> Semaphore {
+        Semaphore::new(&self.domain, name, units)
+    }
+
+    /// Read and write locks on the ranges of what is called `name`. A bad name shows at the first request.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let server = rm_net::Node::builder().listen("127.0.0.1:0").data_dir(dir.path()).start().await?;
+    /// # let endpoint = server.local_addr().expect("it listens").to_string();
+    /// let client = rm_net::Client::connect(&endpoint).await?;
+    /// let file = client.byte_range("volumes/42");
+    /// let header = file.write(0..512).await?;
+    /// let rest = file.write(512..).await?;
+    /// assert!(file.try_read(500..600).await.is_err());
+    /// # drop((header, rest));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn byte_range(&self, name: impl AsRef<[u8]>) -> ByteRange {
+        ByteRange::new(&self.domain, name)
+    }
+
+    /// The identifiers called `name`: unique, and in no order. A bad name shows at the first request.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let server = rm_net::Node::builder().listen("127.0.0.1:0").data_dir(dir.path()).start().await?;
+    /// # let endpoint = server.local_addr().expect("it listens").to_string();
+    /// let client = rm_net::Client::connect(&endpoint).await?;
+    /// let orders = client.id_range("orders");
+    /// assert_ne!(orders.next().await?, orders.next().await?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn id_range(&self, name: impl AsRef<[u8]>) -> IdRange {
+        IdRange::new(&self.domain, name)
+    }
+
+    /// The sequence called `name`: each number is larger than all before it. A bad name shows at the first request.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let server = rm_net::Node::builder().listen("127.0.0.1:0").data_dir(dir.path()).start().await?;
+    /// # let endpoint = server.local_addr().expect("it listens").to_string();
+    /// let client = rm_net::Client::connect(&endpoint).await?;
+    /// let log = client.sequence("log");
+    /// let first = log.next().await?;
+    /// assert!(log.next().await? > first);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn sequence(&self, name: impl AsRef<[u8]>) -> Sequence {
+        Sequence::new(&self.domain, name)
     }
 
     /// Its resources of all types.
@@ -222,7 +305,7 @@ impl ClientBuilder {
         let domain = self.types.equip(Domain::new(settings, Role::Debtor, host));
         hub.serve(&domain);
         let endpoints = self.endpoints.join(",");
-        let (supervisor, mut phase) = Supervisor::new(Arc::clone(&hub), self.endpoints);
+        let (supervisor, mut phase) = Supervisor::new(Arc::clone(&hub), self.endpoints, None);
         tokio::spawn(supervisor.run());
         tokio::spawn(house::keep(Arc::clone(&hub), || {}));
         let client = Client {

@@ -25,6 +25,12 @@ pub enum StartError {
         /// The longest.
         most: Duration,
     },
+    /// The address of the creditor cannot be one.
+    #[error("the creditor '{address}' is no address: write host and port, such as 10.0.0.1:7600")]
+    BadCreditor {
+        /// What was given.
+        address: String,
+    },
     /// The address cannot be listened on.
     #[error(
         "cannot listen on {address}: {source}; is another server running there? choose another with --listen"

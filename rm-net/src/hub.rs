@@ -1,11 +1,12 @@
 //! What ties a domain to its sessions: the clocks, and the way from a resource to the peer it writes to.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use rm_core::front::{Domain, Host, WeakDomain};
 use rm_core::id::{Boot, NodeId, Party, PeerId, Stamp};
+use rm_core::session::Membership;
 use rm_core::session::packet::Item;
 use rm_core::stamp::STAMP_AHEAD_MAX;
 use rm_core::time::Time;
@@ -30,6 +31,9 @@ pub(crate) struct Hub {
     peers: RwLock<HashMap<PeerId, Arc<Peer>>>,
     next_peer: AtomicU64,
     epoch: AtomicU32,
+    /// Whether renewals may be answered at all: not from the end of a session with this node's own creditor until
+    /// the next one, though what was borrowed over it may still be good.
+    may_promise: AtomicBool,
     /// The earliest deadline came nearer, or the domain was dropped.
     pub(crate) timer: Notify,
     /// Told to stop, or nobody uses the domain any more: say goodbye.
@@ -57,6 +61,7 @@ impl Hub {
             // 0 is nobody.
             next_peer: AtomicU64::new(1),
             epoch: AtomicU32::new(0),
+            may_promise: AtomicBool::new(true),
             timer: Notify::new(),
             stopping: CancellationToken::new(),
             ended: CancellationToken::new(),
@@ -128,10 +133,70 @@ impl Hub {
         }
     }
 
+    /// What debtors' renewals may be answered with at this moment.
+    pub(crate) fn membership(&self) -> Membership {
+        // Acquire: see `let_debtors_go`.
+        if !self.may_promise.load(Ordering::Acquire) {
+            return Membership::Suspended;
+        }
+        match self.domain().map(|domain| domain.trusted_for()) {
+            Some(None) => Membership::Good,
+            Some(Some(span)) => Membership::Within(span),
+            // Nobody uses it any more, so it stops.
+            None => Membership::Suspended,
+        }
+    }
+
+    /// No renewal is answered from here on.
+    pub(crate) fn promise_no_more(&self) {
+        // Release: see `let_debtors_go`.
+        self.may_promise.store(false, Ordering::Release);
+    }
+
+    /// There is a session with the creditor again: what waited for that is answered.
+    pub(crate) fn promise_again(&self) {
+        self.may_promise.store(true, Ordering::Release);
+        let debtors = self.peers();
+        for peer in debtors.iter().filter(|peer| peer.is_creditor()) {
+            peer.flush(self);
+        }
+    }
+
+    /// Ends the sessions with all debtors: each is told, and is over once it has said so or its lease has run out.
+    ///
+    /// A session that comes later is not among them, and need not be: its debtor is promised nothing. For whoever
+    /// promised before the word changed had put its session in the map before, and the map is looked at after.
+    pub(crate) fn let_debtors_go(&self) -> Departure {
+        self.promise_no_more();
+        let mut debtors = self.peers();
+        debtors.retain(|peer| peer.is_creditor());
+        debtors.iter().for_each(|peer| peer.let_go.cancel());
+        Departure { debtors }
+    }
+
     /// The highest stamp, that goes into each packet.
     pub(crate) fn highest_stamp(&self) -> Stamp {
         self.domain()
             .map_or(Stamp(0), |domain| domain.stamps().highest())
+    }
+}
+
+/// Debtors that were told to go.
+pub(crate) struct Departure {
+    debtors: Vec<Arc<Peer>>,
+}
+
+impl Departure {
+    /// Whether none of them trusts anything any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.debtors.iter().all(|peer| peer.over.is_cancelled())
+    }
+
+    /// Waits for that. Cancel safe.
+    pub(crate) async fn over(&self) {
+        for peer in &self.debtors {
+            peer.over.cancelled().await;
+        }
     }
 }
 

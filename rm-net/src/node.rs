@@ -1,4 +1,5 @@
-//! A node: the root of resources, in this process alone or as a server for others.
+//! A node: the root of resources, in this process alone or as a server for others; or a server in the middle of a
+//! tree, that borrows what it lends.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,14 +15,17 @@ use rm_core::resource::ResourceType;
 use rm_core::session::lease::{LEASE_DEFAULT, LEASE_MAX, LEASE_MIN};
 use rm_core::session::{CreditorConfig, LeaseTerms, Window};
 use rm_rwlock::RwLock;
+use rm_types::{ByteRange, IdRange, Semaphore, Sequence};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::error::StartError;
 use crate::house;
 use crate::hub::Hub;
 use crate::peer::WINDOW;
-use crate::server::Server;
+use crate::server::{Place, Server};
 use crate::store::Store;
+use crate::supervisor::{Phase, Supervisor};
 use crate::types::Types;
 
 /// A `try` waits for peers at most this long, and at most an eighth of the lease.
@@ -30,6 +34,8 @@ const TRY_LIMIT: Duration = Duration::from_secs(1);
 const STOPPING: Duration = Duration::from_secs(1);
 
 /// A node. Cheap to clone; it stops when told to, or when nobody uses it or a lock of it any more.
+///
+/// It is the root of all its resources, unless it was given a [creditor](NodeBuilder::creditor).
 ///
 /// It may be used from any thread and any runtime, and lives in the runtime in which it started. When that
 /// ends, it stops too: requests fail with [`ShuttingDown`](rm_rwlock::AcquireError::ShuttingDown), and guards
@@ -50,6 +56,8 @@ pub struct Node {
     hub: Arc<Hub>,
     server: Option<Arc<Server>>,
     address: Option<SocketAddr>,
+    /// How it stands with its creditor, if it has one.
+    phase: Option<watch::Receiver<Phase>>,
 }
 
 /// How a node is to start.
@@ -58,6 +66,7 @@ pub struct NodeBuilder {
     name: Option<String>,
     listen: Option<String>,
     data_dir: Option<PathBuf>,
+    creditors: Vec<String>,
     lease: Option<Duration>,
     resources_max: Option<usize>,
     value_bytes_max: Option<usize>,
@@ -95,7 +104,9 @@ impl Node {
             epoch: 1,
             grace: false,
         };
-        let domain = domain(&hub, domain_settings(&hub, TRY_LIMIT), role, types);
+        let mut settings = domain_settings(&hub);
+        settings.owner = settings.owner.with_try_limit(TRY_LIMIT);
+        let domain = domain(&hub, settings, role, types);
         let keeper = Arc::clone(&hub);
         tokio::spawn(house::keep(Arc::clone(&hub), move || {
             if let Some(domain) = keeper.domain().filter(Domain::needs_epoch) {
@@ -109,6 +120,7 @@ impl Node {
             hub,
             server: None,
             address: None,
+            phase: None,
         }
     }
 
@@ -122,6 +134,76 @@ impl Node {
     #[must_use]
     pub fn rw_lock(&self, name: impl AsRef<[u8]>) -> RwLock {
         RwLock::new(&self.domain, name)
+    }
+
+    /// The semaphore called `name` with so many units. A bad name shows at the first request.
+    ///
+    /// A semaphore of another number is another semaphore, so all who share one say the same.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let node = rm_net::Node::standalone();
+    /// let slots = node.semaphore("render/slots", 4);
+    /// let permit = slots.acquire(3).label("frame 7").await?;
+    /// assert!(slots.try_acquire(2).await.is_err());
+    /// drop(permit);
+    /// slots.consume(2).await?;
+    /// slots.refill(2)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn semaphore(&self, name: impl AsRef<[u8]>, units: u64) -> Semaphore {
+        Semaphore::new(&self.domain, name, units)
+    }
+
+    /// Read and write locks on the ranges of what is called `name`. A bad name shows at the first request.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let node = rm_net::Node::standalone();
+    /// let file = node.byte_range("volumes/42");
+    /// let header = file.write(0..512).await?;
+    /// let rest = file.write(512..).await?;
+    /// assert!(file.try_read(500..600).await.is_err());
+    /// # drop((header, rest));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn byte_range(&self, name: impl AsRef<[u8]>) -> ByteRange {
+        ByteRange::new(&self.domain, name)
+    }
+
+    /// The identifiers called `name`: unique, and in no order. A bad name shows at the first request.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let node = rm_net::Node::standalone();
+    /// let orders = node.id_range("orders");
+    /// assert_ne!(orders.next().await?, orders.next().await?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn id_range(&self, name: impl AsRef<[u8]>) -> IdRange {
+        IdRange::new(&self.domain, name)
+    }
+
+    /// The sequence called `name`: each number is larger than all before it. A bad name shows at the first request.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let node = rm_net::Node::standalone();
+    /// let log = node.sequence("log");
+    /// let first = log.next().await?;
+    /// assert!(log.next().await? > first);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn sequence(&self, name: impl AsRef<[u8]>) -> Sequence {
+        Sequence::new(&self.domain, name)
     }
 
     /// Its resources of all types.
@@ -140,6 +222,13 @@ impl Node {
     #[must_use]
     pub const fn local_addr(&self) -> Option<SocketAddr> {
         self.address
+    }
+
+    /// Whether it can lend: a root can always, a node in the middle while it has a session with its creditor.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        let phase = self.phase.as_ref();
+        phase.is_none_or(|phase| matches!(*phase.borrow(), Phase::Connected { .. }))
     }
 
     /// What it says of itself. Of a node that does not listen, its name and counters.
@@ -176,6 +265,9 @@ impl Node {
     ///
     /// Holds of this process are lost at once, its requests denied. Debtors trust what they hold until their
     /// leases end; the next start waits for that. Cancel safe: the node stops anyway.
+    ///
+    /// A node with a [creditor](NodeBuilder::creditor) says goodbye to it as soon as no debtor trusts anything any more,
+    /// if that is within a second or its runtime goes on; else what it had comes back with its lease.
     pub async fn stop(&self) -> StopReport {
         self.hub.stopping.cancel();
         let loans = self.totals().loans;
@@ -216,7 +308,41 @@ impl NodeBuilder {
         self
     }
 
-    /// Where the epoch is kept. Needed for a node that listens.
+    /// Makes it a node in the middle of a tree: the root of nothing. It borrows from the server at this address, such as
+    /// `10.0.0.1:7600`, lends that on to its own clients, and may use it itself. Several addresses are tried in turn;
+    /// all must lead to one server, which may be in the middle of a tree in its turn.
+    ///
+    /// It needs no data directory, and uses none: over a crash, what it lent is covered by its own lease. Nobody below
+    /// it is trusted for longer than it is itself. So when its creditor cannot be reached until its lease runs out,
+    /// guards here and below are lost by then. Give it the same lease as the root.
+    ///
+    /// It starts also where the creditor does not answer yet: requests wait ([`Node::is_connected`]).
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// use rm_net::{Client, Node};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let root = Node::builder().listen("127.0.0.1:0").data_dir(dir.path()).start().await?;
+    /// let root_address = root.local_addr().expect("it listens").to_string();
+    /// let rack = Node::builder().listen("127.0.0.1:0").creditor(root_address).start().await?;
+    /// let rack_address = rack.local_addr().expect("it listens").to_string();
+    ///
+    /// let client = Client::connect(&rack_address).await?;
+    /// let lock = client.rw_lock("volumes/42");
+    /// drop(lock.write().await?);
+    /// client.close().await;
+    /// assert!(rack.stop().await.is_clean);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn creditor(mut self, address: impl Into<String>) -> Self {
+        self.creditors.push(address.into());
+        self
+    }
+
+    /// Where the epoch is kept. Needed for a node that listens, unless it has a [creditor](Self::creditor).
     #[must_use]
     pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.data_dir = Some(path.into());
@@ -288,9 +414,9 @@ impl NodeBuilder {
     /// Starts.
     ///
     /// # Errors
-    /// Where the address, the directory, the name or the lease cannot be used.
-    pub async fn start(self) -> Result<Node, StartError> {
-        let name = self.name.unwrap_or_else(host_name);
+    /// Where an address, the directory, the name or the lease cannot be used.
+    pub async fn start(mut self) -> Result<Node, StartError> {
+        let name = self.name.take().unwrap_or_else(host_name);
         BadName::check(name.as_bytes())?;
         let lease = self.lease.unwrap_or(LEASE_DEFAULT);
         let terms = LeaseTerms::new(lease).map_err(|_| StartError::BadLease {
@@ -298,50 +424,120 @@ impl NodeBuilder {
             least: LEASE_MIN,
             most: LEASE_MAX,
         })?;
-        let address = self.listen.unwrap_or_else(|| "127.0.0.1:7600".into());
-        let data_dir = self.data_dir.ok_or(StartError::NoDataDir)?;
+        if let Some(address) = self.creditors.iter().find(|address| !is_address(address)) {
+            let address = address.clone();
+            return Err(StartError::BadCreditor { address });
+        }
+        let address = self
+            .listen
+            .take()
+            .unwrap_or_else(|| "127.0.0.1:7600".into());
+        let is_root = self.creditors.is_empty();
+        let data_dir = self.data_dir.take().filter(|_| is_root);
+        if is_root && data_dir.is_none() {
+            return Err(StartError::NoDataDir);
+        }
         // First, so that a start that fails here leaves the directory as it was.
         let listener = TcpListener::bind(&address)
             .await
             .map_err(|source| StartError::Listen { address, source })?;
-        let bound = listener.local_addr()?;
-        let opened = tokio::task::spawn_blocking(move || Store::open(&data_dir, lease)).await;
-        let (store, trusted) = opened.map_err(std::io::Error::other)??;
         let hub = Hub::new(&name);
+        match data_dir {
+            Some(data_dir) => {
+                let opened = tokio::task::spawn_blocking(move || Store::open(&data_dir, lease));
+                let (store, trusted) = opened.await.map_err(std::io::Error::other)??;
+                self.start_root(hub, terms, listener, store, trusted)
+            }
+            None => self.start_middle(hub, terms, listener),
+        }
+    }
+
+    fn start_root(
+        self,
+        hub: Arc<Hub>,
+        terms: LeaseTerms,
+        listener: TcpListener,
+        store: Store,
+        trusted: Option<Duration>,
+    ) -> Result<Node, StartError> {
+        let address = listener.local_addr()?;
         let epoch = store.epoch();
         hub.set_epoch(epoch);
         let grace = trusted.map(LeaseTerms::wait);
-        let mut settings = domain_settings(&hub, TRY_LIMIT.min(lease / 8));
-        settings.resources_max = self.resources_max.unwrap_or(settings.resources_max);
         let role = Role::Root {
             epoch,
             grace: grace.is_some(),
         };
-        let owner = &mut settings.owner;
-        owner.value_bytes_max = self.value_bytes_max.unwrap_or(owner.value_bytes_max);
+        let mut settings = self.settings(&hub);
+        settings.owner = settings
+            .owner
+            .with_try_limit(TRY_LIMIT.min(terms.length() / 8));
         let domain = domain(&hub, settings, role, &self.types);
         if store.has_past() {
             domain.doubt_values();
         }
-        let config = CreditorConfig {
-            name: name.into_bytes(),
-            boot: hub.party.boot,
-            reg: u64::from(epoch),
-            terms,
-            window: Window {
-                items: self.window_items.unwrap_or(WINDOW.items),
-                ..WINDOW
-            },
-        };
-        let server = Server::new(Arc::clone(&hub), config, store, grace, self.hello_patience);
+        let config = self.creditor_config(&hub, terms, u64::from(epoch));
+        let place = Place::Root { store, grace };
+        let server = Server::new(Arc::clone(&hub), config, place, self.hello_patience);
         tokio::spawn(Arc::clone(&server).listen(listener));
         spawn_keeper(&server, grace.is_some());
         Ok(Node {
             domain,
             hub,
             server: Some(server),
-            address: Some(bound),
+            address: Some(address),
+            phase: None,
         })
+    }
+
+    /// A node that borrows what it lends.
+    fn start_middle(
+        self,
+        hub: Arc<Hub>,
+        terms: LeaseTerms,
+        listener: TcpListener,
+    ) -> Result<Node, StartError> {
+        let address = listener.local_addr()?;
+        let domain = domain(&hub, self.settings(&hub), Role::Debtor, &self.types);
+        // Of this run alone: what it lends ends with it.
+        let config = self.creditor_config(&hub, terms, hub.party.boot.0);
+        let place = Place::Middle {
+            creditor: self.creditors.join(","),
+        };
+        let server = Server::new(Arc::clone(&hub), config, place, self.hello_patience);
+        let below = Some(Arc::clone(&server));
+        let (supervisor, phase) = Supervisor::new(Arc::clone(&hub), self.creditors, below);
+        tokio::spawn(supervisor.run());
+        tokio::spawn(Arc::clone(&server).listen(listener));
+        spawn_keeper(&server, false);
+        Ok(Node {
+            domain,
+            hub,
+            server: Some(server),
+            address: Some(address),
+            phase: Some(phase),
+        })
+    }
+
+    fn settings(&self, hub: &Hub) -> DomainSettings {
+        let mut settings = domain_settings(hub);
+        settings.resources_max = self.resources_max.unwrap_or(settings.resources_max);
+        let owner = &mut settings.owner;
+        owner.value_bytes_max = self.value_bytes_max.unwrap_or(owner.value_bytes_max);
+        settings
+    }
+
+    fn creditor_config(&self, hub: &Hub, terms: LeaseTerms, reg: u64) -> CreditorConfig {
+        CreditorConfig {
+            name: hub.name.clone().into_bytes(),
+            boot: hub.party.boot,
+            reg,
+            terms,
+            window: Window {
+                items: self.window_items.unwrap_or(WINDOW.items),
+                ..WINDOW
+            },
+        }
     }
 }
 
@@ -362,7 +558,7 @@ fn spawn_keeper(server: &Arc<Server>, mut in_grace: bool) {
     }));
 }
 
-/// A root's domain with all its types.
+/// A domain with all its types.
 fn domain(hub: &Arc<Hub>, settings: DomainSettings, role: Role, types: &Types) -> Domain {
     let host: Arc<Hub> = Arc::clone(hub);
     let domain = types.equip(Domain::new(settings, role, host));
@@ -370,11 +566,15 @@ fn domain(hub: &Arc<Hub>, settings: DomainSettings, role: Role, types: &Types) -
     domain
 }
 
-fn domain_settings(hub: &Hub, try_limit: Duration) -> DomainSettings {
-    let owner = Settings::default()
-        .with_party(hub.party, &hub.name)
-        .with_try_limit(try_limit);
+fn domain_settings(hub: &Hub) -> DomainSettings {
+    let owner = Settings::default().with_party(hub.party, &hub.name);
     DomainSettings::new(&hub.name, owner)
+}
+
+/// Whether it has the form of host and port. Whether the host is known shows when it is connected to, and may change.
+fn is_address(address: &str) -> bool {
+    let parts = address.rsplit_once(':');
+    parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
 /// The host's name, as far as the system knows one.

@@ -101,6 +101,8 @@ pub(crate) struct Peer {
     /// The same run of the debtor has a later session, so this one is to end. The session's own task ends it:
     /// what another task did could come before messages that this one has taken out and not yet handed over.
     pub(crate) superseded: CancellationToken,
+    /// This node is to end it, as a creditor: its own task says goodbye, and waits for the debtor or its lease.
+    pub(crate) let_go: CancellationToken,
     /// It has ended, and what was lent over it is back.
     pub(crate) over: CancellationToken,
     /// One permit for each of its questions that may be answered at once.
@@ -133,6 +135,7 @@ impl Peer {
             trust: OnceLock::new(),
             is_overrun: AtomicBool::new(false),
             superseded: CancellationToken::new(),
+            let_go: CancellationToken::new(),
             over: CancellationToken::new(),
             questions: Arc::new(Semaphore::new(QUESTIONS_MAX)),
         })
@@ -201,7 +204,9 @@ impl Peer {
     /// Gathers what is to be said. Returns whether there was anything.
     fn fill(&self, hub: &Hub, output: &mut Output) -> bool {
         while output.bytes.len() < WRITE_BYTES {
-            let next = self.session().transmit(hub.now());
+            // Before the session's lock is taken: it may be the last to use the domain, which then ends.
+            let membership = hub.membership();
+            let next = self.session().transmit(hub.now(), membership);
             let next = next.or_else(|| {
                 self.aside
                     .lock()
@@ -425,6 +430,10 @@ impl Peer {
                 self.on_superseded(hub, note);
                 return verdict;
             }
+            if self.let_go.is_cancelled() {
+                self.bye(hub, "this node lets its debtors go: connect again", note);
+                return verdict;
+            }
             self.on_input(hub, &mut codec, input, &mut note)
                 .map_err(|error| error.to_string())?;
             if reads == READS_IN_A_ROW {
@@ -443,6 +452,7 @@ impl Peer {
             tokio::select! {
                 biased;
                 () = self.superseded.cancelled() => {}
+                () = self.let_go.cancelled() => {}
                 ready = self.stream.readable() => match ready.and_then(|()| self.read(input)) {
                     Ok(0) => return verdict,
                     Ok(_) => reads += 1,
@@ -508,6 +518,11 @@ impl Peer {
 
     fn is_open(&self) -> bool {
         self.session().is_open()
+    }
+
+    /// Whether this node lends over it.
+    pub(crate) fn is_creditor(&self) -> bool {
+        matches!(*self.session(), Session::Creditor(_))
     }
 }
 

@@ -27,7 +27,7 @@ use crate::frame::PacketCodec;
 use crate::hub::{BEFORE_RESTART, Hub};
 use crate::peer::{Arrived, Peer};
 use crate::session::Session;
-use crate::store::Store;
+use crate::store::{Notes, Store};
 
 /// Whoever connects has so long to say hello.
 const HELLO_PATIENCE: Duration = Duration::from_secs(5);
@@ -44,6 +44,19 @@ const GOODBYE: Duration = Duration::from_millis(300);
 /// Where a process has no more descriptors, it tries again after so long.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
+/// Where in the tree a node that listens is.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// It is the root: of what it lends, something is on disk.
+    Root {
+        store: Store,
+        /// How long a former life may have lent anything.
+        grace: Option<Duration>,
+    },
+    /// In the middle. It borrows what it lends, so the lease of its own creditor covers it over any crash.
+    Middle { creditor: String },
+}
+
 /// What a node that listens has beyond its hub.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -53,12 +66,13 @@ pub(crate) struct Server {
     /// Until then a former life may have lent anything.
     pub(crate) grace_until: Option<Time>,
     hello_patience: Duration,
-    /// `None` once the node has stopped: the directory is free for the next one.
-    ///
+    is_middle: bool,
+    /// What coordinates the cluster, for people.
+    coordinator: String,
     /// Whoever admits a session, and whoever notes on disk that there is none, has this lock, so that the
     /// note on disk is there before the first session and goes only when there is none. It may be held
     /// while the disk is slow: so only blocking tasks take it, and before that of the sessions.
-    store: Mutex<Option<Store>>,
+    notes: Mutex<Notes>,
     /// Held for moments only.
     sessions: Mutex<CreditorSessions>,
     /// All credit is home and none is lent any more: no session trusts anything, now or later.
@@ -72,11 +86,17 @@ impl Server {
     pub(crate) fn new(
         hub: Arc<Hub>,
         config: CreditorConfig,
-        store: Store,
-        grace: Option<Duration>,
+        place: Place,
         hello_patience: Option<Duration>,
     ) -> Arc<Self> {
         let started = hub.now();
+        let is_middle = matches!(place, Place::Middle { .. });
+        let (notes, grace, coordinator) = match place {
+            Place::Root { store, grace } => (Notes::Disk(store), grace, "standalone".into()),
+            Place::Middle { creditor } => {
+                (Notes::Needless, None, format!("borrows from {creditor}"))
+            }
+        };
         let sessions = CreditorSessions::new(config.reg, SESSIONS_MAX);
         Arc::new(Self {
             hub,
@@ -84,15 +104,17 @@ impl Server {
             started,
             grace_until: grace.map(|grace| started.after(grace)),
             hello_patience: hello_patience.unwrap_or(HELLO_PATIENCE),
-            store: Mutex::new(Some(store)),
+            is_middle,
+            coordinator,
+            notes: Mutex::new(notes),
             sessions: Mutex::new(sessions),
             is_wound_up: AtomicBool::new(false),
             is_looked_after: AtomicBool::new(false),
         })
     }
 
-    fn store(&self) -> MutexGuard<'_, Option<Store>> {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn sessions(&self) -> MutexGuard<'_, CreditorSessions> {
@@ -135,6 +157,10 @@ impl Server {
             }
         }
         drop(listener);
+        if self.is_middle {
+            // Whoever keeps the session with the creditor ends it after these, and then all tasks.
+            return;
+        }
         for peer in self.hub.peers() {
             peer.bye(&self.hub, "the server is stopping", |_| {});
         }
@@ -190,11 +216,11 @@ impl Server {
         let id = self.hub.fresh_peer();
         let server = Arc::clone(self);
         let (hello, admission) = tokio::task::spawn_blocking(move || {
-            let mut store = server.store();
+            let mut notes = server.notes();
             // On disk before anybody may trust anything.
-            let noted = store.as_mut().map_or_else(stopped, Store::set_lent);
+            let noted = notes.set_lent();
             let admission = noted.map(|()| server.sessions().admit(&hello, id));
-            drop(store);
+            drop(notes);
             (hello, admission)
         })
         .await
@@ -288,7 +314,7 @@ impl Server {
         Ok(())
     }
 
-    fn on_question(self: &Arc<Self>, peer: &Arc<Peer>, id: u64, query: Query) {
+    pub(crate) fn on_question(self: &Arc<Self>, peer: &Arc<Peer>, id: u64, query: Query) {
         let Ok(permit) = Arc::clone(&peer.questions).try_acquire_owned() else {
             tracing::debug!(peer = %peer.id, name = peer.name, "asks too much at once");
             return;
@@ -381,7 +407,7 @@ impl Server {
         StatusView {
             name: self.hub.name.clone(),
             software: env!("CARGO_PKG_VERSION").into(),
-            coordinator: "standalone".into(),
+            coordinator: self.coordinator.clone(),
             epoch: self.hub.epoch(),
             lease: self.config.terms.length(),
             uptime: now.since(self.started),
@@ -413,10 +439,7 @@ impl Server {
             return;
         };
         if domain.needs_epoch() {
-            let epoch = self
-                .store()
-                .as_mut()
-                .map_or_else(stopped, Store::next_epoch);
+            let epoch = self.notes().next_epoch();
             match epoch {
                 Ok(epoch) => {
                     self.hub.set_epoch(epoch);
@@ -432,21 +455,21 @@ impl Server {
 
     /// Notes on disk that nobody trusts anything, if that is so. Returns whether it is.
     fn note_all_back(&self) -> std::io::Result<bool> {
-        let mut store = self.store();
+        let mut notes = self.notes();
         let in_grace = self.grace_until.is_some_and(|until| self.hub.now() < until);
         // Acquire pairs with the release in `Node::wind_up`, which looked at every resource before.
         let is_all_back = self.is_wound_up.load(Ordering::Acquire) || self.sessions().is_empty();
-        match &mut *store {
-            Some(store) if !in_grace && is_all_back => store.set_all_back().map(|()| true),
-            _ => Ok(false),
+        if in_grace || !is_all_back {
+            return Ok(false);
         }
+        notes.set_all_back()
     }
 
     /// Lets go of the data directory, after a last note. Nobody gets a session any more. Returns whether the
     /// next start need not wait.
     pub(crate) fn close_store(&self) -> std::io::Result<bool> {
         let noted = self.note_all_back();
-        *self.store() = None;
+        *self.notes() = Notes::Closed;
         noted
     }
 
@@ -508,10 +531,6 @@ pub(crate) fn totals_by_name(totals: &rm_core::front::Totals) -> Vec<(String, u6
     .chain(decisions)
     .map(|(name, value)| (name.to_owned(), value))
     .collect()
-}
-
-fn stopped<T>() -> std::io::Result<T> {
-    Err(std::io::Error::other("the server is stopping"))
 }
 
 const fn protocol(text: String) -> Body {

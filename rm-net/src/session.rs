@@ -27,10 +27,9 @@ impl Session {
         }
     }
 
-    pub(crate) fn transmit(&mut self, now: Time) -> Option<Body> {
+    pub(crate) fn transmit(&mut self, now: Time, membership: Membership) -> Option<Body> {
         match self {
-            // Alone, a root's membership is beyond doubt.
-            Self::Creditor(session) => session.transmit(Membership::Good, BATCH),
+            Self::Creditor(session) => session.transmit(membership, BATCH),
             Self::Debtor(session) => session.transmit(now, BATCH),
         }
     }

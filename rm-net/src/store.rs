@@ -166,6 +166,47 @@ impl Store {
     }
 }
 
+/// What is noted of what is lent.
+#[derive(Debug)]
+pub(crate) enum Notes {
+    Disk(Store),
+    /// In the middle of a tree.
+    Needless,
+    /// The node has stopped: the directory is free for the next one.
+    Closed,
+}
+
+impl Notes {
+    /// Before anybody may trust anything.
+    pub(crate) fn set_lent(&mut self) -> io::Result<()> {
+        match self {
+            Self::Disk(store) => store.set_lent(),
+            Self::Needless => Ok(()),
+            Self::Closed => stopped(),
+        }
+    }
+
+    /// Where nobody trusts anything any more. Returns whether that is so from here on.
+    pub(crate) fn set_all_back(&mut self) -> io::Result<bool> {
+        match self {
+            Self::Disk(store) => store.set_all_back().map(|()| true),
+            Self::Needless => Ok(true),
+            Self::Closed => Ok(false),
+        }
+    }
+
+    pub(crate) fn next_epoch(&mut self) -> io::Result<u32> {
+        match self {
+            Self::Disk(store) => store.next_epoch(),
+            Self::Needless | Self::Closed => stopped(),
+        }
+    }
+}
+
+fn stopped<T>() -> io::Result<T> {
+    Err(io::Error::other("the server is stopping"))
+}
+
 /// Rounded up: who waits a lease out must not wait too short.
 fn millis(lease: Duration) -> u64 {
     u64::try_from(lease.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)

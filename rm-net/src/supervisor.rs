@@ -1,8 +1,13 @@
-//! What keeps a client connected: one session after the other, each over one connection.
+//! What keeps a client connected, or a node in the middle of a tree: one session after the other, each over one
+//! connection.
 //!
 //! The next session begins when the one before is void, since opening it tells the server that the former was
 //! dropped. So a connection that breaks while locks are held is followed by a wait, until they are released or
 //! their deadline has passed; where nothing is held, the next connection is made at once.
+//!
+//! **Debtors.** A node in the middle lends what it has borrowed. When its connection is gone, or it is to stop, it lets
+//! its debtors go at once, and promises nothing to new ones. Neither is a session ended before its deadline, nor is the
+//! next one opened, until none of these debtors trusts anything: either would free what they still use.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -11,7 +16,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use rm_core::error::LostReason;
 use rm_core::front::Host;
-use rm_core::id::{NodeId, Party, PeerId};
+use rm_core::id::{Boot, NodeId, Party, PeerId};
 use rm_core::session::packet::{Body, Welcome};
 use rm_core::session::{
     DebtorConfig, DebtorSession, EndReason, Refusal, SessionEffect, VoidReason,
@@ -23,8 +28,9 @@ use tokio::sync::watch;
 use crate::client::DEFAULT_ENDPOINT;
 use crate::error::ConnectError;
 use crate::frame::PacketCodec;
-use crate::hub::Hub;
+use crate::hub::{Departure, Hub};
 use crate::peer::{Arrived, Extended, Peer, WINDOW};
+use crate::server::Server;
 use crate::session::Session;
 
 /// One attempt at a connection, and the wait for a welcome.
@@ -83,10 +89,18 @@ pub(crate) struct Supervisor {
     phase: watch::Sender<Phase>,
     /// Sessions so far.
     sessions: u64,
+    /// The creditor of the last session, and its run.
+    creditor: Option<(Vec<u8>, Boot)>,
+    /// What a node in the middle lends by, and answers questions by.
+    server: Option<Arc<Server>>,
 }
 
 impl Supervisor {
-    pub(crate) fn new(hub: Arc<Hub>, endpoints: Vec<String>) -> (Self, watch::Receiver<Phase>) {
+    pub(crate) fn new(
+        hub: Arc<Hub>,
+        endpoints: Vec<String>,
+        server: Option<Arc<Server>>,
+    ) -> (Self, watch::Receiver<Phase>) {
         let last = "no connection yet".into();
         let (phase, receiver) = watch::channel(Phase::Connecting {
             last,
@@ -98,6 +112,8 @@ impl Supervisor {
                 endpoints,
                 phase,
                 sessions: 0,
+                creditor: None,
+                server,
             },
             receiver,
         )
@@ -159,10 +175,15 @@ impl Supervisor {
     }
 
     fn note(&self, last: String) {
-        self.phase.send_replace(Phase::Connecting {
+        let text = last.clone();
+        let former = self.phase.send_replace(Phase::Connecting {
             last,
             refused: None,
         });
+        // Once for each time that something else goes wrong: it is tried many times a minute.
+        if !matches!(former, Phase::Connecting { last, .. } if last == text) {
+            tracing::info!(endpoints = ?self.endpoints, "no connection: {text}");
+        }
     }
 
     /// One session over one connection, until it is void: what became of it, and why the server refused, if it did.
@@ -201,6 +222,8 @@ impl Supervisor {
             outcome: Outcome::Stillborn,
             refused: None,
             offence: None,
+            creditor: self.creditor.take(),
+            server: self.server.clone(),
         };
         let (over, is_over) = watch::channel(false);
         let watched = Arc::clone(&peer);
@@ -212,29 +235,47 @@ impl Supervisor {
             .await;
             over.send_replace(true);
         };
-        tokio::join!(runner, self.watch(&watched, is_over));
+        let (_, departure) = tokio::join!(runner, self.watch(&watched, is_over));
         self.hub.remove(id);
+        if events.outcome != Outcome::Stillborn {
+            let departure = departure.unwrap_or_else(|| self.hub.let_debtors_go());
+            tokio::select! {
+                () = departure.over() => {}
+                () = self.hub.stopping.cancelled() => {}
+            }
+        }
+        self.creditor = events.creditor;
         (events.outcome, events.refused)
     }
 
     /// Ends a session that is of no more use: when told to stop, and when its connection is gone and nothing is
-    /// held.
-    async fn watch(&self, peer: &Arc<Peer>, mut is_over: watch::Receiver<bool>) {
+    /// held. Either way debtors go first. Returns those that were told to.
+    async fn watch(
+        &self,
+        peer: &Arc<Peer>,
+        mut is_over: watch::Receiver<bool>,
+    ) -> Option<Departure> {
         let mut was_told = false;
+        let mut departure: Option<Departure> = None;
         loop {
             tokio::select! {
-                _ = is_over.wait_for(|over| *over) => return,
-                () = self.hub.stopping.cancelled(), if !was_told => {
-                    was_told = true;
-                    self.end(peer, "the client is done");
-                }
-                () = tokio::time::sleep(LOOK) => {
-                    // Adding up takes a look at every resource: only where it matters.
-                    let holds = || self.hub.domain().map_or(0, |domain| domain.totals().holds);
-                    if !peer.is_connected() && holds() == 0 {
-                        self.end(peer, "the connection broke, and nothing was held");
-                    }
-                }
+                _ = is_over.wait_for(|over| *over) => return departure,
+                () = self.hub.stopping.cancelled(), if !was_told => was_told = true,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            if !was_told && peer.is_connected() {
+                continue;
+            }
+            let departure = departure.get_or_insert_with(|| self.hub.let_debtors_go());
+            if !departure.is_over() {
+                continue;
+            }
+            // Adding up takes a look at every resource: only where it matters.
+            let holds = || self.hub.domain().map_or(0, |domain| domain.totals().holds);
+            if was_told {
+                self.end(peer, "the client is done");
+            } else if holds() == 0 {
+                self.end(peer, "the connection broke, and nothing was held");
             }
         }
     }
@@ -265,6 +306,9 @@ struct Events {
     refused: Option<ConnectError>,
     /// How the server broke the rules, if it did: then that is the reason for all that follows.
     offence: Option<String>,
+    /// The creditor of the last session that had one, and its run.
+    creditor: Option<(Vec<u8>, Boot)>,
+    server: Option<Arc<Server>>,
 }
 
 impl Events {
@@ -280,11 +324,14 @@ impl Events {
                 self.hub.set_epoch(epoch);
                 self.hub.on_head(&domain, stamp);
             }
-            Arrived::Question { id, query } => {
-                let node = NodeId::of_name(self.endpoint.as_bytes());
-                let answer = domain.inspect(&query, &|_| (self.endpoint.clone(), node));
-                self.peer.say(Body::Inspected { id, answer }, &self.hub);
-            }
+            Arrived::Question { id, query } => match &self.server {
+                Some(server) => server.on_question(&self.peer, id, query),
+                None => {
+                    let node = NodeId::of_name(self.endpoint.as_bytes());
+                    let answer = domain.inspect(&query, &|_| (self.endpoint.clone(), node));
+                    self.peer.say(Body::Inspected { id, answer }, &self.hub);
+                }
+            },
             Arrived::Answer { id, answer } => {
                 self.hub.inquiries.on_answer(self.peer.id, id, answer);
             }
@@ -298,6 +345,7 @@ impl Events {
             Extended::First(trust) => {
                 self.outcome = Outcome::Lived;
                 domain.on_creditor_up(self.peer.id, trust);
+                self.hub.promise_again();
                 self.set(Phase::Connected {
                     peer: self.peer.id,
                     lease: self.lease,
@@ -325,12 +373,13 @@ impl Events {
                     .deliver(self.peer.id, item)
                     .map_err(|crime| crime.to_string());
             }
-            SessionEffect::Established(Welcome { lease, .. }) => self.lease = lease,
+            SessionEffect::Established(welcome) => return self.on_welcome(domain, welcome),
             SessionEffect::Extended { deadline } => {
                 self.on_extended(domain, deadline);
             }
             SessionEffect::Ended(why) => {
                 tracing::info!(endpoint = self.endpoint, %why, "the connection is over");
+                self.hub.promise_no_more();
                 self.set(Phase::Connecting {
                     last: self.reason(&why),
                     refused: None,
@@ -352,6 +401,7 @@ impl Events {
                 } else {
                     LostReason::SessionEnded
                 };
+                self.hub.promise_no_more();
                 domain.on_creditor_down(self.peer.id, lost);
                 tracing::debug!(endpoint = self.endpoint, %why, "the session is over");
                 self.refused = self.refusal(&why);
@@ -361,6 +411,23 @@ impl Events {
                 });
             }
             SessionEffect::Heard | SessionEffect::Silent => {}
+        }
+        Ok(())
+    }
+
+    fn on_welcome(
+        &mut self,
+        domain: &rm_core::front::Domain,
+        welcome: Welcome,
+    ) -> Result<(), String> {
+        if welcome.boot == self.hub.party.boot {
+            return Err("it is this node itself, which cannot borrow from itself".into());
+        }
+        self.lease = welcome.lease;
+        let creditor = (welcome.name, welcome.boot);
+        let former = self.creditor.replace(creditor);
+        if former.is_some() && former != self.creditor {
+            domain.on_creditor_replaced();
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use rm_core::front::Domain;
 use rm_core::id::TypeId;
 use rm_core::resource::ResourceType;
 use rm_rwlock::RwLockType;
+use rm_types::{ByteRangeType, IdRangeType, SemaphoreType, SequenceType};
 
 type Register = Arc<dyn Fn(Domain) -> Domain + Send + Sync>;
 
@@ -50,6 +51,10 @@ impl Default for Types {
             by_id: BTreeMap::new(),
         };
         types.register(RwLockType::default());
+        types.register(SemaphoreType::default());
+        types.register(ByteRangeType::default());
+        types.register(IdRangeType::default());
+        types.register(SequenceType::default());
         types
     }
 }

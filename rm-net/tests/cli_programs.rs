@@ -56,6 +56,8 @@ fn settings_that_make_no_sense_are_78() {
         (&["--lease", "1ms"][..], "lease"),
         (&["--name", ""][..], "name"),
         (&["--log", "rm_net=nonsense"][..], "log"),
+        (&["--creditor", "10.0.0.1"][..], "host and port"),
+        (&["--creditor", ""][..], "host and port"),
     ] {
         let mut command = rmd(dir.path());
         if arguments[0] == "--log" {
@@ -132,6 +134,28 @@ fn a_signal_stops_the_server_in_order_and_it_reports() {
         assert_eq!(report["clean"], true, "{report}");
         assert_eq!(daemon.child.wait().expect("waited for").code(), Some(0));
     }
+}
+
+#[test]
+fn a_server_with_a_creditor_lends_what_it_borrows_and_returns_it_when_it_is_stopped() {
+    let root = Daemon::start();
+    let mut rack = Daemon::start_with(&["--creditor", &root.address, "--name", "rack"]);
+    let mut holder = rack.hold(&["x"], "read line");
+    let tried = root.run(&["lock", "-n", "x", "--", "true"]);
+    assert_eq!(code(&tried), Some(1), "two write");
+    assert!(stdout(&root.run(&["show", "x"])).contains("rack holds it"));
+    let status = &objects(&rack.run(&["--json", "status"]))[0];
+    let coordinator = format!("borrows from {}", root.address);
+    assert_eq!(status["coordinator"], coordinator.as_str());
+    holder.close_stdin();
+    holder.end();
+    rack.signal(Signal::TERM);
+    let report: Value = serde_json::from_str(&rack.line().expect("a report")).expect("an object");
+    assert_eq!(report["event"], "stopped");
+    assert_eq!(report["clean"], true, "{report}");
+    assert_eq!(rack.child.wait().expect("waited for").code(), Some(0));
+    let free = root.run(&["lock", "-n", "x", "--", "true"]);
+    assert_eq!(code(&free), Some(0), "{}", stderr(&free));
 }
 
 /// Waits until the server refuses requests: 75, try again later.
@@ -255,6 +279,56 @@ fn show_names_who_holds_and_who_waits_with_their_labels() {
     };
     assert_eq!(label("holds"), Some("the holder".into()));
     assert_eq!(label("waits"), Some("the waiter".into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn show_tells_of_every_type_that_has_the_name_and_ls_says_the_types() {
+    let daemon = Daemon::start();
+    let client = rm_net::Client::connect(&daemon.address).await;
+    let client = client.expect("connected");
+    let lock = client.rw_lock("x");
+    let _reader = lock.read().await.expect("granted");
+    let (four, five) = (client.semaphore("x", 4), client.semaphore("x", 5));
+    let _permits = (four.acquire(2).await, five.acquire(1).await);
+    let file = client.byte_range("x");
+    let _range = file.write(0..10).await.expect("granted");
+    // None of these is called x.
+    let others = ["x#y", "x1", "w"].map(|name| client.rw_lock(name));
+    for other in &others {
+        drop(other.read().await.expect("granted"));
+    }
+    drop(client.semaphore("x1", 4).acquire(1).await);
+    let longer = client.byte_range("x#7");
+    drop(longer.read(..).await.expect("granted"));
+
+    let shown = objects(&daemon.run(&["--json", "show", "x"]));
+    let names: Vec<_> = shown
+        .iter()
+        .map(|line| (line["type"].clone(), line["name"].clone()))
+        .collect();
+    let expected = [
+        ("rw-lock", "x"),
+        ("byte-range", "x"),
+        ("semaphore", "x#4"),
+        ("semaphore", "x#5"),
+    ];
+    assert_eq!(
+        names,
+        expected.map(|(kind, name)| (kind.into(), name.into()))
+    );
+    for line in &shown {
+        let entries = line["entries"].as_array().expect("a list");
+        let holds = entries.iter().any(|entry| entry["kind"] == "holds");
+        assert!(holds && line["known"] == true, "{line}");
+    }
+    let listed = stdout(&daemon.run(&["ls", "x#4"]));
+    let row: Vec<_> = listed
+        .lines()
+        .last()
+        .expect("a line")
+        .split_whitespace()
+        .collect();
+    assert_eq!(row[..2], ["x#4", "semaphore"], "{listed}");
 }
 
 #[test]

@@ -319,6 +319,7 @@ mod in_session {
                 delta,
                 fence,
                 value,
+                colour: None,
             };
             raw.items(2, vec![item(b"x", more)]).await;
             let (_, text) = raw.refusal().await;
@@ -349,6 +350,7 @@ mod in_session {
                 delta: all(),
                 fence: 0,
                 value: Some(Arc::new(value)),
+                colour: None,
             };
             raw.items(2, vec![item(b"x", large)]).await;
             let (_, text) = raw.refusal().await;

@@ -61,6 +61,24 @@ fn a_reader_that_comes_after_a_waiting_writer_waits_only_where_they_meet() {
 }
 
 #[test]
+fn who_waits_elsewhere_is_in_nobodys_way() {
+    let file = file();
+    let (_one, _other) = (write(&file, 0..100), write(&file, 200..300));
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut waiting = pin!(file.write(50..60).into_future());
+    assert!(waiting.as_mut().poll(&mut cx).is_pending());
+    let named = |range: core::ops::Range<u64>| {
+        let busy = block_on(file.try_write(range).into_future());
+        let Err(AcquireError::Busy { holders, .. }) = busy else {
+            panic!("busy: {busy:?}");
+        };
+        holders.len()
+    };
+    assert_eq!(named(200..201), 1, "the holder");
+    assert_eq!(named(50..51), 2, "the holder, and who waits for it");
+}
+
+#[test]
 fn a_part_that_was_split_off_ends_by_itself() {
     let file = file();
     let mut front = write(&file, 0..100);

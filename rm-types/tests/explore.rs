@@ -1,13 +1,16 @@
-//! Every interleaving of small worlds of range locks and semaphores, under every policy.
+//! Every interleaving of small worlds of range locks, semaphores, identifiers and sequences, under every policy; and
+//! the one call that tries everything on each of them.
 //!
-//! Bytes have two or three shares here, so that states are few. `RM_EXPLORE=long` tries more orders; `--nocapture`
-//! shows the table. Larger worlds of semaphores are in the test `explore` of `rm-tests`.
+//! Bytes have two or three shares here, and epochs six identifiers, so that states are few. `RM_EXPLORE=long` tries
+//! more orders; `--nocapture` shows the table. Larger worlds of semaphores are in the test `explore` of
+//! `rm-tests`.
 
 use rm_core::credit::Credit;
 use rm_core::policy::Policy;
 use rm_core::resource::ResourceType;
 use rm_core::testing::explore::{Client, Explorer, Orders, Report, Tree};
-use rm_types::{ByteRangeType, RangeCredit, SemaphoreType, Units};
+use rm_core::testing::verify::{Budget, Failed, Samples, verify};
+use rm_types::{ByteRangeType, IdRangeType, Ids, RangeCredit, SemaphoreType, SequenceType, Units};
 
 const POLICIES: [Policy; 4] = [
     Policy::Exact,
@@ -71,6 +74,10 @@ fn reduces<C: Credit>(node: usize, from: &C, keep: &C) -> Client<C> {
         .release()
 }
 
+fn is_long() -> bool {
+    std::env::var("RM_EXPLORE").is_ok_and(|what| what == "long")
+}
+
 /// Whether fencing numbers tell states apart.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fences {
@@ -85,9 +92,8 @@ fn explore<T: ResourceType>(
     fences: Fences,
     scenarios: &[(&str, Clients<T>)],
 ) {
-    let is_long = std::env::var("RM_EXPLORE").is_ok_and(|what| what == "long");
     let orders = Orders::Sampled {
-        count: if is_long { 60 } else { 6 },
+        count: if is_long() { 60 } else { 6 },
         seed: 1,
     };
     let mut total = Report::default();
@@ -368,4 +374,147 @@ fn permits_that_change() {
         Fences::Kept,
         &scenarios,
     );
+}
+
+/// Six identifiers in each epoch.
+const IDS: IdRangeType = IdRangeType::with_ids(6);
+
+/// Any so many identifiers: a request is for the size alone.
+fn any(count: u64) -> Ids {
+    Ids::range(1, 1 + count)
+}
+
+fn cancels<C: Credit>(node: usize, ask: &C) -> Client<C> {
+    Client::at(node).acquire(ask.clone()).cancel()
+}
+
+/// No identifier is given twice: the explorer looks at that with every grant.
+#[test]
+fn identifiers_of_two_leaves() {
+    let scenarios = [
+        (
+            "two leaves and the root",
+            vec![takes(1, &any(2)), takes(2, &any(3)), takes(0, &any(1))],
+        ),
+        (
+            "two at one leaf, and one beside",
+            vec![takes(1, &any(1)), takes(1, &any(2)), takes(2, &any(1))],
+        ),
+        (
+            "tries",
+            vec![tries(1, &any(3)), tries(2, &any(3)), takes(0, &any(2))],
+        ),
+        (
+            "requests that are given up",
+            vec![cancels(1, &any(2)), cancels(2, &any(1)), takes(1, &any(3))],
+        ),
+        (
+            "a stock that is dropped, and one that is used",
+            vec![
+                takes(1, &any(1)).return_spare().acquire(any(2)).release(),
+                takes(2, &any(2)),
+            ],
+        ),
+        (
+            "more than two epochs have",
+            vec![
+                takes(1, &any(3)).acquire(any(3)).release(),
+                takes(2, &any(3)).acquire(any(3)).release(),
+                takes(0, &any(2)),
+            ],
+        ),
+    ];
+    let star = Tree::star(2);
+    explore(
+        "identifiers, root + 2",
+        &IDS,
+        &star,
+        Fences::Forgotten,
+        &scenarios,
+    );
+    explore(
+        "identifiers, fences kept",
+        &IDS,
+        &star,
+        Fences::Kept,
+        &scenarios[..4],
+    );
+}
+
+#[test]
+fn identifiers_in_a_tree() {
+    let scenarios = [
+        (
+            "above, below and beside",
+            vec![takes(L1, &any(2)), takes(M, &any(1)), takes(L3, &any(3))],
+        ),
+        (
+            "two below one owner, and one beside",
+            vec![takes(L1, &any(3)), takes(L2, &any(2)), takes(L3, &any(1))],
+        ),
+        (
+            "tries below and beside",
+            vec![tries(L1, &any(2)), takes(L2, &any(1)), tries(L3, &any(3))],
+        ),
+        (
+            "given up below, with the middle on its way",
+            vec![
+                cancels(L1, &any(3)),
+                takes(L2, &any(2)),
+                cancels(L3, &any(1)),
+            ],
+        ),
+        (
+            "more than two epochs have",
+            vec![
+                takes(L1, &any(3)).acquire(any(3)).release(),
+                takes(L2, &any(3)).acquire(any(1)).release(),
+                takes(L3, &any(3)),
+            ],
+        ),
+    ];
+    explore(
+        "identifiers, tree",
+        &IDS,
+        &tree(),
+        Fences::Forgotten,
+        &scenarios,
+    );
+}
+
+fn passes<T: ResourceType>(
+    resource_type: &T,
+    asks: impl IntoIterator<Item = T::Credit>,
+) -> Result<(), Failed> {
+    let budget = if is_long() {
+        Budget::Thorough
+    } else {
+        Budget::Quick
+    };
+    let verified = verify(resource_type, &Samples::new(asks).with_budget(budget))?;
+    println!("{}\n{verified}", T::NAME);
+    Ok(())
+}
+
+#[test]
+fn semaphores_pass_the_one_call() -> Result<(), Failed> {
+    passes(
+        &SemaphoreType::with_units(4),
+        [Units(1), Units(3), Units(4)],
+    )
+}
+
+#[test]
+fn range_locks_pass_the_one_call() -> Result<(), Failed> {
+    passes(&FILE, [read(0, 1), write(1, 2), write(0, 0)])
+}
+
+#[test]
+fn identifiers_pass_the_one_call() -> Result<(), Failed> {
+    passes(&IDS, [any(1), any(3)])
+}
+
+#[test]
+fn sequences_pass_the_one_call() -> Result<(), Failed> {
+    passes(&SequenceType::default(), [Units(1)])
 }

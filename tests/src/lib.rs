@@ -3,4 +3,5 @@
 pub mod exploration;
 pub mod joined;
 pub mod rings;
+pub mod vms;
 pub mod workload;

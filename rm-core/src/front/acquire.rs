@@ -396,7 +396,8 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
     }
 
     /// Waits until somebody waits for what is held, and says who. Each begins to wait once, and is told once: the next
-    /// call waits for the next. Fails when the hold is lost.
+    /// call waits for the next. Where several began since the last call, it tells of the last; where none of them waits
+    /// any more, of none. Fails when the hold is lost.
     ///
     /// A holder that lets go when it is told lets the others in early, and can ask again behind them. Several who
     /// wait for notices of one hold share them.

@@ -63,6 +63,7 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
     where
         R: Clone,
     {
+        self.assert_own();
         let token = self.resource.split(self.token, part);
         Self::new(self.resource.clone(), token, self.fence)
     }
@@ -71,8 +72,9 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
     /// both together exclude others and the one with the larger did not.
     ///
     /// # Errors
-    /// The other hold, where it is of another resource, where one of the two was lost or is of a group, or where the loan has no
-    /// fencing number left for the moment. Then both are as they were.
+    /// The other hold, where it is of another resource, where one of the two was lost or is of a group, where they
+    /// did not promise to give way within the same time, or where the loan has no fencing number left for the moment.
+    /// Then both are as they were.
     pub fn merge(&mut self, mut other: Self) -> Result<(), Self> {
         let is_same = core::ptr::eq(&raw const *self.resource, &raw const *other.resource);
         if !is_same {
@@ -93,10 +95,20 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
     ///
     /// # Errors
     /// Why it was lost, if it was.
+    ///
+    /// # Panics
+    /// If it is a member of a group: what it has is not its own.
     pub fn keep(mut self) -> Result<(), LostReason> {
+        self.assert_own();
         self.resource.keep(self.token)?;
         self.is_handed_on = true;
         Ok(())
+    }
+
+    /// Before anything has changed: a panic in the middle would leave half of it.
+    fn assert_own(&self) {
+        let is_shared = self.resource.is_shared(self.token);
+        assert!(!is_shared, "what a member of a group has is not its own");
     }
 }
 

@@ -158,6 +158,7 @@ impl Shared {
                 delta: grant.delta,
                 fence: 0,
                 value: None,
+                colour: grant.colour,
             },
             _ => return false,
         };

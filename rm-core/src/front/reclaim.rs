@@ -125,8 +125,6 @@ struct Round {
     now: Tick,
     /// `None` at a root, whose credit has nowhere to go.
     budget: Option<Budget>,
-    /// The session with the creditor.
-    creditor: Option<PeerId>,
     /// How many more are to go home for want of room.
     excess: u64,
 }
@@ -185,7 +183,6 @@ impl<T: ResourceType> Table<T> {
         Round {
             now: Tick::at(self.shared.host.now()),
             budget,
-            creditor: self.shared.link().map(|link: Link| link.peer),
             excess: budget.map_or(0, |budget| self.excess(&budget)),
         }
     }
@@ -221,14 +218,17 @@ impl<T: ResourceType> Table<T> {
         let mut homeward = Vec::new();
         // Dropped without the lock.
         let mut gone = Vec::new();
+        let creditor;
         {
             let mut shard = shard.lock();
+            // Under the shard's lock: what rests here has borrowed over this session, or over one that has ended.
+            creditor = self.shared.link().map(|link: Link| link.peer);
             let mut crowd: SmallVec<[(u32, usize); VISITS_OVER_BUDGET]> = SmallVec::new();
             for _ in 0..visits.min(shard.len()) {
                 let Some(place) = shard.next(STEPS_PER_VISIT) else {
                     continue;
                 };
-                match self.judge(place, round) {
+                match self.judge(place, round, creditor) {
                     Verdict::Stay => {}
                     Verdict::HomeIfCrowded(age) => crowd.push((age, shard.hand())),
                     Verdict::Home => {
@@ -256,7 +256,7 @@ impl<T: ResourceType> Table<T> {
             }
         }
         drop(gone);
-        self.send_home(homeward, shard, round.creditor);
+        self.send_home(homeward, shard, creditor);
     }
 
     fn send_home(
@@ -278,12 +278,17 @@ impl<T: ResourceType> Table<T> {
     }
 
     /// What becomes of the resource in a place.
-    fn judge(&self, place: &mut Place<T>, round: &Round) -> Verdict<T::Credit> {
+    fn judge(
+        &self,
+        place: &mut Place<T>,
+        round: &Round,
+        creditor: Option<PeerId>,
+    ) -> Verdict<T::Credit> {
         let resource = match place {
             Place::Live(resource) => resource,
             Place::Resting(resting) => {
-                let creditor = resting.rest.creditor();
-                return if creditor.is_some() && creditor != round.creditor {
+                let former = resting.rest.creditor();
+                return if former.is_some() && former != creditor {
                     // What it had went with that session.
                     Verdict::Vanish
                 } else if resting.rest.has_spare() {

@@ -1,6 +1,7 @@
 //! One owner behind a mutex, with the callers that use it.
 
 mod holds;
+mod neighbours;
 mod notices;
 mod value;
 mod visit;
@@ -14,7 +15,7 @@ use std::sync::{Arc, Weak};
 use smallvec::SmallVec;
 
 use super::acquire::{Ask, Patience};
-use super::domain::{Link, Shared, Totals};
+use super::domain::{Shared, Totals};
 use super::reclaim::Age;
 use super::slots::{Slots, State, Watch};
 use super::timers::{Due, Entry};
@@ -22,7 +23,7 @@ use super::trust::Trust;
 use super::windup::Course;
 use crate::credit::Opaque;
 use crate::effect::{Effect, Effects};
-use crate::error::{Denied, LostReason, PeerMisbehaved};
+use crate::error::{Denied, LostReason};
 use crate::id::{Class, Note, Order, PeerId, ResourceKey, Token};
 use crate::message::Message;
 use crate::owner::{Owner, Request};
@@ -327,78 +328,6 @@ impl<T: ResourceType> Resource<T> {
         self.input(|inner, now| inner.owner.return_spare(now, &mut inner.fx));
     }
 
-    pub(super) fn on_message(
-        &self,
-        from: PeerId,
-        message: Message<Opaque>,
-    ) -> Result<(), PeerMisbehaved> {
-        let decoded = message
-            .try_map(
-                |credit| credit.read::<T::Credit>(),
-                |level| level.read_level::<T::Credit, T::Level>(),
-            )
-            .map_err(|_| PeerMisbehaved::MalformedCredit)?;
-        let mut result = Ok(());
-        self.input(|inner, now| {
-            // What the creditor sent before the lease ran out here is late, and no fault of its own.
-            let has_creditor = inner.owner.is_root() || inner.owner.creditor().is_some();
-            if has_creditor || !decoded.is_downward() {
-                result = inner.owner.on_message(now, from, decoded, &mut inner.fx);
-            }
-        });
-        result
-    }
-
-    pub(super) fn on_debtor_down(&self, peer: PeerId) {
-        self.input(|inner, now| inner.owner.on_debtor_down(now, peer, &mut inner.fx));
-    }
-
-    pub(super) fn on_debtor_silent(&self, peer: PeerId) {
-        self.input(|inner, now| inner.owner.on_debtor_silent(now, peer, &mut inner.fx));
-    }
-
-    pub(super) fn on_debtor_heard(&self, peer: PeerId) {
-        self.input(|inner, now| inner.owner.on_debtor_heard(now, peer, &mut inner.fx));
-    }
-
-    pub(super) fn on_epoch(&self, epoch: u32) {
-        self.input(|inner, now| inner.owner.on_epoch(now, epoch, &mut inner.fx));
-    }
-
-    /// The session with the creditor is over.
-    pub(super) fn on_creditor_down(&self, peer: PeerId, why: LostReason) {
-        self.input(|inner, now| {
-            if inner.owner.creditor() == Some(peer) {
-                inner.owner.on_creditor_down(now, why, &mut inner.fx);
-                inner.trust = None;
-            }
-        });
-    }
-
-    /// The next creditor is another than the last.
-    pub(super) fn on_creditor_replaced(&self) {
-        self.input(|inner, _| {
-            if inner.owner.creditor().is_none() {
-                inner.owner.on_creditor_replaced();
-            }
-        });
-    }
-
-    /// There is a session with the creditor.
-    pub(super) fn on_creditor_up(&self, link: &Link) {
-        self.input(|inner, now| {
-            if !inner.owner.is_root() && inner.owner.creditor().is_none() {
-                inner.trust = Some(Arc::clone(&link.trust));
-                inner.owner.on_creditor_up(now, link.peer, &mut inner.fx);
-            }
-        });
-    }
-
-    /// Whether there is a creditor, but no session with it.
-    pub(super) fn is_cut_off(&self) -> bool {
-        self.with_owner(|owner| !owner.is_root() && owner.creditor().is_none())
-    }
-
     pub(super) fn totals(&self) -> Totals {
         let inner = self.inner.lock();
         Totals {
@@ -445,8 +374,7 @@ impl<T: ResourceType> Resource<T> {
             && !trust.is_good(turn.now)
         {
             let why = trust.why_over().unwrap_or(LostReason::LeaseExpired);
-            inner.trust = None;
-            inner.owner.on_creditor_down(turn.now, why, &mut inner.fx);
+            inner.lose_creditor(turn.now, why);
             // At once: the input that follows looks at the slots, and must see who has lost what.
             self.apply(&mut turn);
         }
@@ -496,6 +424,10 @@ impl<T: ResourceType> Resource<T> {
                     wake
                 }
                 Effect::Send { to, message } => {
+                    if matches!(message, Message::Grant(_)) {
+                        // What is lent leaves, too.
+                        after.wake.extend(slots.depart());
+                    }
                     let Ok(message) = message.try_map(
                         |credit| Ok::<_, Infallible>(Opaque::of(&credit)),
                         |level| Ok(Opaque::of_level::<T::Credit, _>(&level)),

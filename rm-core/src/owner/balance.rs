@@ -28,7 +28,7 @@ use super::{Asker, Owner, RecallStep, Spare, Waiting, sum};
 use crate::credit::{Credit, Level};
 use crate::effect::{Effect, Effects};
 use crate::error::Denied;
-use crate::id::{Order, PeerId, Token};
+use crate::id::{Class, Order, PeerId, Token};
 use crate::message::{BLOCKERS_MAX, Blocker, BlockerKind, Blockers, Message, Refusal};
 use crate::resource::{Lending, ResourceType};
 use crate::time::Time;
@@ -130,8 +130,8 @@ impl<T: ResourceType> Owner<T> {
             return;
         }
         let level = T::Level::of(&miss);
-        walk.note_convert(step.order, &level);
-        if !self.holds.is_empty() {
+        walk.note_convert(step.order, None, &level);
+        if !step.try_only && !self.holds.is_empty() {
             walk.note_missed(Missed {
                 order: step.order,
                 level: level.clone(),
@@ -152,8 +152,9 @@ impl<T: ResourceType> Owner<T> {
             if !have.raise(&reach, &self.capital).covers(&excess) {
                 recalled.busy_sent = true;
                 let known = recalled.blockers.clone();
-                walk.busy
-                    .push((step.order, self.blockers(known, step.order, &level, None)));
+                let asks = (step.order, &T::Level::of(&excess));
+                let blockers = self.blockers(known, asks, &level, None);
+                walk.busy.push((step.order, blockers));
             }
         }
         walk.ask(self, &asking, |keep| keep.meet(&miss));
@@ -171,8 +172,18 @@ impl<T: ResourceType> Owner<T> {
         if debtor.is_some_and(|peer| self.debtors[&peer].silent) {
             return Some(item);
         }
-        let (need, tail) = self.need(walk, &item);
-        if let Some(taken) = need.draw_all(&walk.free) {
+        let wide = self.widened_then(walk, &item);
+        let level = wide.as_ref().unwrap_or(&item.level);
+        let (need, tail) = self.need(walk, &item, level);
+        let recolours = wide.is_some() && self.may_recolour(walk, &item, &tail);
+        if let Some(mut taken) = need.draw_all(&walk.free)
+            && (!recolours || self.fence.has_room())
+        {
+            let mut level = level;
+            if recolours {
+                level = &item.level;
+                taken = self.need(walk, &item, level).0.draw(&taken);
+            }
             match item.asker {
                 Asker::Debtor(peer, version) => {
                     let tail = tail.draw_all(&walk.plan(self, peer).laid);
@@ -185,16 +196,27 @@ impl<T: ResourceType> Owner<T> {
                             order: item.order,
                             version,
                             delta,
+                            colour: None,
                             opens_loan: self.debtors[&peer].id.is_none(),
                         };
-                        self.lend(walk, grant, &item.level, &taken, &tail);
+                        if recolours {
+                            self.recolour(level);
+                            self.fence.tick();
+                        }
+                        self.lend(walk, grant, level, &taken, &tail);
                         return None;
                     }
                 }
                 Asker::Local(_) | Asker::Convert(_) => {
-                    let credit = self.held_then(&item, &taken);
-                    let ticks = T::ticks(&credit, &self.capital);
+                    let credit = self.held_then(&item, level, &taken);
+                    let ticks = self.ticks(&credit);
                     if !ticks || self.fence.has_room() {
+                        if recolours {
+                            self.recolour(level);
+                        }
+                        if recolours && !ticks {
+                            self.fence.tick();
+                        }
                         walk.free = walk.free.less(&taken);
                         self.hand_over(walk, now, item, credit, &taken, fx);
                         return None;
@@ -213,8 +235,9 @@ impl<T: ResourceType> Owner<T> {
             return None;
         }
         walk.free = walk.free.less(&have);
-        walk.note_convert(item.order, &miss);
-        if !miss.is_zero() && !self.holds.is_empty() {
+        let group = self.group_of(&item);
+        walk.note_convert(item.order, group, &miss);
+        if !miss.is_zero() && !item.try_only && !self.holds.is_empty() {
             walk.note_missed(Missed {
                 order: item.order,
                 level: miss.clone(),
@@ -223,7 +246,7 @@ impl<T: ResourceType> Owner<T> {
                     Asker::Convert(token) => Some(token),
                     Asker::Debtor(..) | Asker::Local(_) => None,
                 },
-                group: item.group,
+                group,
             });
         }
         let asking = Asking {
@@ -236,14 +259,18 @@ impl<T: ResourceType> Owner<T> {
         walk.ask(self, &asking, |keep| miss.draw(keep));
         if let Some(peer) = debtor {
             let plan = walk.plan(self, peer);
-            plan.projected = plan.projected.at_least(&item.level);
+            // Not what it reckons with in another colour: once that is changed it keeps what it asked for.
+            plan.serve(&item.level, T::LENDING);
             plan.laid = sum(&plan.laid, &have);
         }
         if !self.is_root() && !item.denied_above {
             let level = walk.loan.plus(&miss, &self.capital);
             let level = level.only_where(&level.beyond(&walk.loan));
             if !level.is_zero() {
-                walk.loan = walk.loan.at_least(&level);
+                if T::LENDING == Lending::Loaned {
+                    walk.loan = walk.loan.at_least(&level);
+                }
+                let level = self.tinted(level, &item.level);
                 walk.wanted.push((item.order, level));
             }
         }
@@ -280,13 +307,19 @@ impl<T: ResourceType> Owner<T> {
         pot.plus(&above, &self.capital)
     }
 
-    /// Whether an older conversion misses part of what this one holds: each would wait for the other.
+    /// Whether an older conversion, or an older request of a group that holds, misses part of what this one or its group
+    /// holds: each would wait for the other.
     fn is_deadlocked(&self, walk: &Walk<T::Credit, T::Level>, item: &Waiting<T::Level>) -> bool {
-        let Asker::Convert(token) = item.asker else {
+        if walk.convert_missed.is_empty() || item.order.class != Class::Convert {
             return false;
-        };
-        let has = self.has_already(Asker::Convert(token), item.group);
-        !walk.convert_missed.draw(&has).is_empty()
+        }
+        let has = self.has_already(item.asker, item.group);
+        let own = self.group_of(item);
+        let mut others = walk.convert_missed.iter();
+        others.any(|(group, miss)| {
+            let is_kin = group.is_some() && *group == own;
+            !is_kin && !miss.draw(&has).is_empty()
+        })
     }
 
     /// What a request still needs, and what it takes for granted from older wants of the same debtor.
@@ -294,34 +327,40 @@ impl<T: ResourceType> Owner<T> {
         &self,
         walk: &mut Walk<T::Credit, T::Level>,
         item: &Waiting<T::Level>,
+        level: &T::Level,
     ) -> (T::Level, T::Level) {
         let nothing = || T::Level::of(&T::Credit::empty());
         match item.asker {
             Asker::Debtor(peer, _) => {
                 let plan = walk.plan(self, peer);
-                let need = item.level.beyond(&plan.projected);
-                let tail = item.level.beyond(&T::Level::of(&plan.keep)).beyond(&need);
+                let need = level.beyond(&plan.projected);
+                let tail = level.beyond(&T::Level::of(&plan.keep)).beyond(&need);
                 (need, tail)
             }
             Asker::Convert(_) => {
                 let has = T::Level::of(&self.has_already(item.asker, item.group));
-                (item.level.beyond(&has), nothing())
+                (level.beyond(&has), nothing())
             }
             Asker::Local(_) if item.group.is_some() => {
                 let has = T::Level::of(&self.has_already(item.asker, item.group));
-                (item.level.beyond(&has), nothing())
+                (level.beyond(&has), nothing())
             }
-            Asker::Local(_) => (item.level.clone(), nothing()),
+            Asker::Local(_) => (level.clone(), nothing()),
         }
     }
 
     /// What a local request may use once it has got `taken`.
-    fn held_then(&self, item: &Waiting<T::Level>, taken: &T::Credit) -> T::Credit {
+    fn held_then(
+        &self,
+        item: &Waiting<T::Level>,
+        level: &T::Level,
+        taken: &T::Credit,
+    ) -> T::Credit {
         match (item.asker, item.group) {
             (Asker::Local(_), None) | (Asker::Debtor(..), _) => taken.clone(),
             (Asker::Convert(_), _) | (Asker::Local(_), Some(_)) => {
                 let has = self.has_already(item.asker, item.group);
-                item.level.draw(&sum(&has, taken))
+                level.draw(&sum(&has, taken))
             }
         }
     }
@@ -330,11 +369,12 @@ impl<T: ResourceType> Owner<T> {
     fn lend(
         &mut self,
         walk: &mut Walk<T::Credit, T::Level>,
-        grant: PendingGrant<T::Credit>,
+        mut grant: PendingGrant<T::Credit>,
         level: &T::Level,
         taken: &T::Credit,
         tail: &T::Credit,
     ) {
+        grant.colour = self.colour_with(&grant.delta);
         let delta = &grant.delta;
         walk.free = walk.free.less(taken);
         if T::LENDING == Lending::Loaned {
@@ -342,7 +382,7 @@ impl<T: ResourceType> Owner<T> {
         }
         let plan = walk.plan(self, grant.peer);
         plan.laid = plan.laid.less(tail);
-        plan.projected = plan.projected.at_least(level);
+        plan.serve(level, T::LENDING);
         plan.keep = sum(&plan.keep, delta);
         for step in &mut plan.steps {
             step.keep = sum(&step.keep, delta);
@@ -367,6 +407,7 @@ impl<T: ResourceType> Owner<T> {
         debtor.id = debtor.id.or(fresh);
         debtor.loan = sum(&debtor.loan, delta);
         self.lent = sum(&self.lent, delta);
+        self.forget_colour();
     }
 
     /// A local hold of `credit`, for which `taken` goes out of the cache, in the books.
@@ -380,7 +421,7 @@ impl<T: ResourceType> Owner<T> {
         fx: &mut Effects<T>,
     ) {
         self.cached = self.cached.less(taken);
-        let fence = if T::ticks(&credit, &self.capital) {
+        let fence = if self.ticks(&credit) {
             self.fence.tick()
         } else {
             self.fence.now()
@@ -403,7 +444,7 @@ impl<T: ResourceType> Owner<T> {
                     }
                 };
                 walk.gave_back |= !back.is_empty();
-                self.cached = sum(&self.cached, &back);
+                self.take_back(&back);
                 token
             }
             Asker::Local(token) => {
@@ -426,12 +467,11 @@ impl<T: ResourceType> Owner<T> {
     /// Refuses a request that no longer stands in the list.
     pub(super) fn deny(&self, item: &Waiting<T::Level>, why: Refusal, fx: &mut Effects<T>) {
         let known = item.blockers.clone();
-        let blockers = self.blockers(
-            known,
-            item.order,
-            &item.level.beyond(&T::Level::of(&self.cached)),
-            item.asker.token(),
-        );
+        let wide = self.widened(&item.level);
+        let level = wide.as_ref().unwrap_or(&item.level);
+        let miss = level.beyond(&T::Level::of(&self.cached));
+        let asks = (item.order, level);
+        let blockers = self.blockers(known, asks, &miss, item.asker.token());
         let token = match item.asker {
             Asker::Debtor(to, version) => {
                 fx.send(
@@ -461,12 +501,12 @@ impl<T: ResourceType> Owner<T> {
         fx.push(Effect::Deny { token, why });
     }
 
-    /// Who is in the way of `order`: those that peers named, holders here of what it misses, older requests
-    /// here.
+    /// Who is in the way of who asks for that much: those that peers named, holders here of what it misses, and older
+    /// requests here that ask for some of the same.
     fn blockers(
         &self,
         known: Blockers,
-        order: Order,
+        (order, asked): (Order, &T::Level),
         miss: &T::Level,
         own: Option<Token>,
     ) -> Blockers {
@@ -474,7 +514,8 @@ impl<T: ResourceType> Owner<T> {
         let holders = self
             .holds
             .iter()
-            .filter(|(token, hold)| Some(*token) != own && !miss.draw(&hold.credit).is_empty());
+            .filter(|(token, hold)| Some(*token) != own && !miss.draw(&hold.credit).is_empty())
+            .take(BLOCKERS_MAX);
         blockers.extend(holders.map(|(_, hold)| Blocker {
             party: self.settings.party,
             kind: BlockerKind::Holder,
@@ -486,6 +527,8 @@ impl<T: ResourceType> Owner<T> {
             self.waiting
                 .iter()
                 .take_while(|w| w.order < order)
+                .filter(|w| !w.level.only_where(asked).is_zero())
+                .take(BLOCKERS_MAX)
                 .map(|w| Blocker {
                     party: w.order.party,
                     kind: BlockerKind::Older,

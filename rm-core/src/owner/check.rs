@@ -13,6 +13,7 @@ impl<T: ResourceType> Owner<T> {
         self.check_books();
         self.check_lists();
         self.check_value();
+        self.check_colour();
     }
 
     /// Each unit is in exactly one place.
@@ -114,5 +115,26 @@ impl<T: ResourceType> Owner<T> {
                 .all(|step| !step.keep.covers(&debtor.loan));
             assert!(unmet, "a met step is forgotten");
         }
+    }
+
+    /// Asserts that a walk would end no request. Recalls for younger ones can wait: the oldest goes before them.
+    #[cfg(debug_assertions)]
+    pub(super) fn check_nothing_to_decide(&self, now: crate::time::Time) {
+        use super::Spare;
+        use crate::effect::{Effect, Effects};
+        use crate::message::Message;
+
+        let (mut twin, mut fx) = (self.clone(), Effects::new());
+        twin.balance(now, Spare::Keep, &mut fx);
+        let recalls = |effect: &Effect<_>| {
+            let Effect::Send { message, .. } = effect else {
+                return false;
+            };
+            matches!(message, Message::Recall { .. })
+        };
+        assert!(
+            fx.as_slice().iter().all(recalls),
+            "a return that is only collected decides nothing: {fx:?}"
+        );
     }
 }

@@ -12,7 +12,7 @@ use super::{Asker, Conversion, Owner, Request, Spare, Waiting, sum};
 use crate::credit::{Credit, Level};
 use crate::effect::{Effect, Effects};
 use crate::error::{Denied, LostReason};
-use crate::id::{Class, Note, Token};
+use crate::id::{Class, Note, Order, Token};
 use crate::message::{Blockers, Refusal};
 use crate::resource::{Lending, ResourceType};
 use crate::time::Time;
@@ -33,8 +33,11 @@ impl<T: ResourceType> Owner<T> {
         if !is_free {
             return None;
         }
+        if self.widened(ask).is_some() {
+            return None;
+        }
         let credit = ask.draw_all(&self.cached)?;
-        let ticks = T::ticks(&credit, &self.capital);
+        let ticks = self.ticks(&credit);
         // `acquire` asks for a higher limit, which takes an effect.
         if ticks && (!self.fence.has_room() || self.fence.should_ask()) {
             return None;
@@ -132,7 +135,13 @@ impl<T: ResourceType> Owner<T> {
     /// Asks that a hold become `to`, without a gap: it keeps what it has until it gets the rest.
     ///
     /// Ends in an [`Effect::Grant`] with the fencing token it has from now on, or in an [`Effect::Deny`], after
-    /// which the hold is as it was.
+    /// which the hold is as it was, or in [`cancel`](Self::cancel). If the hold is lost or released before that, the
+    /// conversion is over with it: [`Effect::Lost`] is all that is said.
+    ///
+    /// **Fairness.** A conversion goes before new requests, because it holds what they may wait for. One of a hold of
+    /// nothing goes by its age like any new request. Holders that take turns in growing and shrinking can keep a new
+    /// request waiting for as long as they do: what one gives up goes to the other, which is a conversion. Let the
+    /// part that comes and goes be a hold of its own where that matters.
     ///
     /// # Panics
     /// If the token holds nothing, or converts already, or the order is not of class `Convert`.
@@ -161,7 +170,11 @@ impl<T: ResourceType> Owner<T> {
             return;
         }
         let is_alone = hold.group().is_none();
-        if is_alone && let Some(keep) = to.draw_all(&hold.credit) {
+        let is_other = self.widened(&to).is_some();
+        if is_alone
+            && !is_other
+            && let Some(keep) = to.draw_all(&hold.credit)
+        {
             let fence = self.reduce(now, token, &keep, fx);
             fx.push(Effect::Grant { token, fence });
             return;
@@ -172,8 +185,13 @@ impl<T: ResourceType> Owner<T> {
             return;
         }
         let note = hold.note.clone();
+        let class = if is_alone && hold.credit.is_empty() {
+            Class::New
+        } else {
+            Class::Convert
+        };
         let waiting = Waiting {
-            order,
+            order: Order { class, ..order },
             asker: Asker::Convert(token),
             level: to,
             try_only,
@@ -205,7 +223,7 @@ impl<T: ResourceType> Owner<T> {
             self.find_local(token).is_none(),
             "a hold that converts is not reduced"
         );
-        let fence = self.fence.now();
+        let (fence, ticks) = (self.fence.now(), self.ticks(keep));
         let hold = self.holds.get_mut(token).expect("only a holder is reduced");
         assert!(
             hold.asked().covers(keep),
@@ -217,7 +235,7 @@ impl<T: ResourceType> Owner<T> {
             Some(group) => hold.ties_mut().group = Some((group, keep.clone())),
             None => hold.credit = keep.clone(),
         }
-        if !T::ticks(keep, &self.capital) {
+        if !ticks {
             hold.fence = fence;
         }
         let fence = hold.fence;
@@ -230,7 +248,8 @@ impl<T: ResourceType> Owner<T> {
         fence
     }
 
-    /// Makes one hold two: `part` of it goes to the hold `new`, which has the same fencing token.
+    /// Makes one hold two: `part` of it goes to the hold `new`, which has the same fencing token, and the same promise
+    /// to give way.
     ///
     /// Nothing moves but between the two, so there is nothing to decide.
     ///
@@ -252,15 +271,15 @@ impl<T: ResourceType> Owner<T> {
             hold.credit.covers(part),
             "a hold is split into parts of what it was"
         );
-        hold.credit = hold.credit.less(part);
-        let (fence, since, note) = (hold.fence, hold.since, hold.note.clone());
-        self.holds.insert(new, part.clone(), fence, since, note);
+        let split_off = hold.split(part, new.generation);
+        self.holds.put(new, split_off);
     }
 
     /// Makes two holds one, under the token `into`. Returns its fencing token from now on: the larger of the two,
     /// or a new one where both together tick and the one with the larger does not.
     ///
-    /// `None` where that needs a new one and there is no room for it, or where one is a member of a group: then the holds are as they were.
+    /// `None` where that needs a new one and there is no room for it, where one is a member of a group, or where they
+    /// did not promise to give way within the same time: then the holds are as they were.
     ///
     /// # Panics
     /// If the tokens are the same, or one of them holds nothing or converts at the time.
@@ -280,7 +299,8 @@ impl<T: ResourceType> Owner<T> {
         }
         let one = self.holds.get(into).expect("only holds are merged");
         let other = self.holds.get(from).expect("only holds are merged");
-        if one.group().is_some() || other.group().is_some() {
+        let is_alike = one.gives_way() == other.gives_way();
+        if one.group().is_some() || other.group().is_some() || !is_alike {
             return None;
         }
         let credit = sum(&one.credit, &other.credit);
@@ -288,16 +308,16 @@ impl<T: ResourceType> Owner<T> {
         // The number of a hold that does not tick may be another's too.
         let is_own = [one, other]
             .iter()
-            .any(|hold| hold.fence == fence && T::ticks(&hold.credit, &self.capital));
-        if T::ticks(&credit, &self.capital) && !is_own {
+            .any(|hold| hold.fence == fence && self.ticks(&hold.credit));
+        if self.ticks(&credit) && !is_own {
             if !self.fence.has_room() {
                 return None;
             }
             fence = self.fence.tick();
         }
-        self.holds.remove(from);
+        let other = self.holds.remove(from).expect("it was there above");
         let hold = self.holds.get_mut(into).expect("it was there above");
-        (hold.credit, hold.fence) = (credit, fence);
+        hold.merge(other, fence);
         // Nothing became free; but the number may have been one of the last.
         self.balance(now, Spare::Keep, fx);
         Some(fence)

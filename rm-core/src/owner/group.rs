@@ -6,7 +6,7 @@
 //!
 //! A member that asks for what the group has already is granted at once: nobody else can have it, so nobody is
 //! passed over. One that asks for more is like a conversion, and goes before new requests: the group holds what
-//! they wait for.
+//! they wait for. As of two conversions, the younger of two that wait for each other is denied.
 
 use super::{Asker, Hold, Owner, Waiting, sum};
 use crate::credit::Credit;
@@ -32,6 +32,14 @@ impl<T: ResourceType> Owner<T> {
             (Some(group), _) => self.held_by(group),
             (None, Some(hold)) => hold.credit.clone(),
             (None, None) => T::Credit::empty(),
+        }
+    }
+
+    /// The group on whose behalf a request waits.
+    pub(super) fn group_of(&self, item: &Waiting<T::Level>) -> Option<GroupId> {
+        match item.asker {
+            Asker::Convert(token) => self.holds.get(token)?.group(),
+            Asker::Debtor(..) | Asker::Local(_) => item.group,
         }
     }
 
@@ -82,9 +90,8 @@ impl<T: ResourceType> Owner<T> {
     pub(super) fn promote_groups(&mut self, fx: &mut Effects<T>) -> bool {
         let is_behind = |w: &Waiting<T::Level>| {
             let members = || {
-                self.holds
-                    .iter()
-                    .filter(|(_, hold)| hold.group() == w.group)
+                let holds = self.holds.iter();
+                holds.filter(|(_, hold)| hold.group() == w.group && !hold.credit.is_empty())
             };
             w.order.class == Class::New && w.group.is_some() && members().next().is_some()
         };

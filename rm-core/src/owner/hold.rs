@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::sum;
 use crate::credit::Credit;
 use crate::id::{GroupId, Note, Token};
 use crate::time::Time;
@@ -51,7 +52,58 @@ impl<C: Credit> Ties<C> {
     }
 }
 
+impl<C: Credit> Ties<C> {
+    /// Those of a part that is split off.
+    fn of_part(&self, part: &C) -> Self {
+        let Self {
+            group,
+            told,
+            gives_way,
+            overdue_at,
+        } = self;
+        Self {
+            group: group.clone(),
+            told: told.meet(part),
+            gives_way: *gives_way,
+            overdue_at: *overdue_at,
+        }
+    }
+
+    /// Those of two holds that become one. Both have promised the same.
+    fn merge(&mut self, other: Self) {
+        self.told = sum(&self.told, &other.told);
+        let due = self.overdue_at.into_iter().chain(other.overdue_at);
+        self.overdue_at = due.min();
+    }
+}
+
 impl<C: Credit> Hold<C> {
+    /// Takes a part out of it, which has the same fencing token and the same ties.
+    pub(super) fn split(&mut self, part: &C, generation: u32) -> Self {
+        let ties = self.ties();
+        let of_part = ties.map(|ties| Box::new(ties.of_part(part)));
+        self.credit = self.credit.less(part);
+        if let Some(ties) = &mut self.ties {
+            ties.told = ties.told.meet(&self.credit);
+        }
+        Self {
+            credit: part.clone(),
+            note: self.note.clone(),
+            ties: of_part,
+            generation,
+            ..*self
+        }
+    }
+
+    /// Takes in another hold, under the fencing token `fence`.
+    pub(super) fn merge(&mut self, other: Self, fence: u64) {
+        self.credit = sum(&self.credit, &other.credit);
+        self.fence = fence;
+        if let Some(ties) = other.ties {
+            self.ties_mut().merge(*ties);
+        }
+    }
+
     /// Whether its holder was told that somebody waits for it, and still does.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
@@ -69,6 +121,11 @@ impl<C: Credit> Hold<C> {
     #[must_use]
     pub fn group(&self) -> Option<GroupId> {
         self.ties.as_ref()?.group.as_ref().map(|(id, _)| *id)
+    }
+
+    /// Within which time it promised to give way.
+    pub(super) fn gives_way(&self) -> Option<Duration> {
+        self.ties.as_ref()?.gives_way
     }
 
     pub(super) fn ties(&self) -> Option<&Ties<C>> {
@@ -114,20 +171,25 @@ impl<C> Holds<C> {
         since: Time,
         note: Option<Arc<Note>>,
     ) {
+        let hold = Hold {
+            credit,
+            fence,
+            since,
+            note,
+            generation: token.generation,
+            ties: None,
+        };
+        self.put(token, hold);
+    }
+
+    /// Gives a hold the name `token`.
+    pub(super) fn put(&mut self, token: Token, hold: Hold<C>) {
         let index = token.index as usize;
         if self.slots.len() <= index {
             self.slots.resize_with(index + 1, || None);
         }
         assert!(self.slots[index].is_none(), "a token is granted once");
-        let generation = token.generation;
-        self.slots[index] = Some(Hold {
-            credit,
-            fence,
-            since,
-            note,
-            generation,
-            ties: None,
-        });
+        self.slots[index] = Some(hold);
     }
 
     pub(super) fn remove(&mut self, token: Token) -> Option<Hold<C>> {

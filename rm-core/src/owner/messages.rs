@@ -11,7 +11,7 @@ use super::value::check_size;
 use super::{
     Asker, Debtor, Owner, RecallStep, STEPS_MAX, Spare, StandingWant, Upstream, Waiting, sum,
 };
-use crate::credit::{Credit, Level};
+use crate::credit::{Colour, Credit, Level};
 use crate::effect::{Effect, Effects};
 use crate::error::{LostReason, PeerMisbehaved};
 use crate::fence::{ROOM_MAX, ROOM_MIN};
@@ -58,8 +58,9 @@ impl<T: ResourceType> Owner<T> {
                 delta,
                 fence,
                 value,
+                colour,
             } => {
-                self.on_return(from, loan, &delta, fence, value)?;
+                self.on_return(from, loan, &delta, (fence, value, colour))?;
                 if self.is_collecting(from) {
                     #[cfg(debug_assertions)]
                     self.check_nothing_to_decide(now);
@@ -127,11 +128,14 @@ impl<T: ResourceType> Owner<T> {
         self.cached = T::Credit::empty();
         self.lent = T::Credit::empty();
         self.forget_value();
+        self.colour = None;
         // A debtor's loan came out of what is lost: what it returns now is dropped by its loan's name.
+        // Its limit ends with it: what this owner borrows next may have a lower one.
         for debtor in self.debtors.values_mut() {
-            debtor.loan = T::Credit::empty();
-            debtor.id = None;
-            debtor.sent.clear();
+            *debtor = Debtor {
+                silent: debtor.silent,
+                ..Debtor::new()
+            };
         }
         self.unlent = self.debtors.len() as u32;
         self.recalling = 0;
@@ -215,6 +219,7 @@ impl<T: ResourceType> Owner<T> {
         self.lent = self.capital.clone();
         self.cached = T::Credit::empty();
         self.debtors.insert(peer, debtor);
+        self.forget_colour();
     }
 
     pub(super) fn open_loan(&mut self) -> LoanId {
@@ -330,11 +335,10 @@ impl<T: ResourceType> Owner<T> {
         from: PeerId,
         loan: LoanId,
         delta: &T::Credit,
-        fence: u64,
-        value: Option<Arc<Value>>,
+        (fence, value, colour): (u64, Option<Arc<Value>>, Option<Colour>),
     ) -> Result<(), PeerMisbehaved> {
         check_size(value.as_ref(), self.settings.value_bytes_max)?;
-        let Some(debtor) = self.debtors.get_mut(&from) else {
+        let Some(debtor) = self.debtors.get(&from) else {
             return Ok(());
         };
         if debtor.id != Some(loan) {
@@ -344,6 +348,9 @@ impl<T: ResourceType> Owner<T> {
         if !debtor.loan.covers(delta) {
             return Err(PeerMisbehaved::ReturnAboveLoan);
         }
+        self.check_arriving(delta, colour)?;
+        self.learn_colour(delta, colour);
+        let debtor = self.debtors.get_mut(&from).expect("it was there above");
         // A correct debtor has no number above its limit; an incorrect one must not move everybody's clock.
         let limit = debtor.limit;
         self.fence.observe(fence.min(limit));
@@ -399,23 +406,6 @@ impl<T: ResourceType> Owner<T> {
             })
     }
 
-    /// Asserts that a walk would end no request. Recalls for younger ones can wait: the oldest goes before them.
-    #[cfg(debug_assertions)]
-    fn check_nothing_to_decide(&self, now: Time) {
-        let (mut twin, mut fx) = (self.clone(), Effects::new());
-        twin.balance(now, Spare::Keep, &mut fx);
-        let recalls = |effect: &Effect<_>| {
-            let Effect::Send { message, .. } = effect else {
-                return false;
-            };
-            matches!(message, Message::Recall { .. })
-        };
-        assert!(
-            fx.as_slice().iter().all(recalls),
-            "a return that is only collected decides nothing: {fx:?}"
-        );
-    }
-
     fn on_grant(
         &mut self,
         from: PeerId,
@@ -431,12 +421,13 @@ impl<T: ResourceType> Owner<T> {
             fence,
             limit,
             value,
+            colour,
         } = grant;
-        let Upstream::Debtor { loan, dead, .. } = &mut self.upstream else {
+        let Upstream::Debtor { loan, dead, .. } = self.upstream else {
             return Err(PeerMisbehaved::WrongDirection);
         };
         let is_loan = T::LENDING == Lending::Loaned;
-        if is_loan && (id <= *dead || id < *loan) {
+        if is_loan && (id <= dead || id < loan) {
             // Of a loan that ended: the credit goes back, for nobody here has it in a book.
             let fence = self.fence.now();
             fx.send(
@@ -446,12 +437,13 @@ impl<T: ResourceType> Owner<T> {
                     delta,
                     fence,
                     value: None,
+                    colour,
                 },
             );
             return Ok(());
         }
         let is_within = |sum: &T::Credit| self.capital.covers(sum);
-        if is_loan && id != *loan && !self.borrowed.is_empty() {
+        if is_loan && id != loan && !self.borrowed.is_empty() {
             return Err(PeerMisbehaved::GrantAboveCapital);
         }
         let Some(borrowed) = self.borrowed.join(&delta).filter(is_within) else {
@@ -459,7 +451,11 @@ impl<T: ResourceType> Owner<T> {
         };
         check_steps(&steps)?;
         check_size(value.as_ref(), VALUE_BYTES_MAX)?;
-        *loan = id;
+        self.check_arriving(&delta, colour)?;
+        self.learn_colour(&delta, colour);
+        if let Upstream::Debtor { loan, .. } = &mut self.upstream {
+            *loan = id;
+        }
         self.borrowed = borrowed;
         self.cached = sum(&self.cached, &delta);
         self.fence.observe(fence);

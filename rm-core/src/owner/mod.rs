@@ -30,6 +30,7 @@
 mod adaptive;
 mod balance;
 mod check;
+mod colour;
 mod commands;
 mod group;
 mod hold;
@@ -56,10 +57,10 @@ use smallvec::SmallVec;
 use self::adaptive::Learned;
 pub use self::hold::Hold;
 use self::hold::Holds;
-pub use self::request::{Conversion, Request};
+pub use self::request::{Conversion, Request, WaitingView};
 pub(crate) use self::rest::Rest;
 use self::value::Known;
-use crate::credit::{Credit, Level};
+use crate::credit::{Colour, Credit, Level};
 use crate::effect::Effects;
 use crate::error::PeerMisbehaved;
 use crate::event::Event;
@@ -67,7 +68,7 @@ use crate::fence::{FenceClock, ROOM_MIN};
 use crate::id::{GroupId, LoanId, Note, Order, Party, PeerId, Token, Version};
 use crate::message::{Blockers, Step, Steps};
 use crate::policy::Policy;
-use crate::resource::ResourceType;
+use crate::resource::{Lending, ResourceType};
 use crate::time::Time;
 
 /// The most steps a recall register carries. The first one alone would do; more save round trips.
@@ -162,6 +163,8 @@ pub struct Owner<T: ResourceType> {
     version: Version,
     fence: FenceClock,
     known: Known,
+    /// The colour of all coloured credit, as known here.
+    colour: Option<Colour>,
     /// It was shut down: nothing is decided any more.
     is_shut: bool,
     /// It winds up, with that order: see `windup`.
@@ -378,6 +381,7 @@ impl<T: ResourceType> Owner<T> {
             version: Version(0),
             fence,
             known: Known::default(),
+            colour: None,
             is_shut: false,
             winding_up: None,
             last_loan,
@@ -540,9 +544,20 @@ impl<T: ResourceType> Owner<T> {
         T::opening(&self.capital, self.last_loan.epoch)
     }
 
-    /// Whether a level is no more than the capital.
+    /// Whether a level can ever be reached: it is no more than the capital or, where credit is given for good and this
+    /// is the root, than what one epoch has.
     fn is_possible(&self, level: &T::Level) -> bool {
-        T::Level::of(&self.capital).reaches(level)
+        let most = match T::LENDING {
+            Lending::UsedUp if self.is_root() => T::Level::of(&self.opening()),
+            Lending::Loaned | Lending::UsedUp => T::Level::of(&self.capital),
+        };
+        most.reaches(level)
+    }
+
+    /// Whether a hold of that much moves the fencing clock. What is given for good is never held twice, so no two
+    /// holds of it conflict, and its tokens say nothing.
+    fn ticks(&self, held: &T::Credit) -> bool {
+        T::LENDING == Lending::Loaned && T::ticks(held, &self.capital)
     }
 
     /// When [`on_deadline`](Self::on_deadline) has something to do.
@@ -552,33 +567,6 @@ impl<T: ResourceType> Owner<T> {
         let holds = self.next_give_way();
         requests.min(holds).or(requests).or(holds)
     }
-}
-
-impl<L> Waiting<L> {
-    fn due(&self) -> Option<Time> {
-        match (self.deadline, self.try_until) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
-    }
-}
-
-/// A look at a request that waits.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct WaitingView<'a, L> {
-    /// Its place.
-    pub order: Order,
-    /// A local one's token.
-    pub token: Option<Token>,
-    /// The debtor it came from.
-    pub debtor: Option<PeerId>,
-    /// A debtor's: the level its loan must reach. A local one's: what it wants to hold.
-    pub level: &'a L,
-    /// It does not wait for holders or older requests.
-    pub try_only: bool,
-    /// For people.
-    pub note: Option<&'a Arc<Note>>,
 }
 
 /// The sum of two parts of one capital.

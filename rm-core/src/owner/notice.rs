@@ -3,11 +3,13 @@
 //! A holder is told at the edge: when somebody begins to wait for a part of its hold that nobody waited for before.
 //! A second request for the same part says nothing new; one for more of it does. When nobody waits any more,
 //! nothing is said, and the next one to wait is told of again. What is told follows from the last walk alone, so
-//! a request that is cancelled, and one that is older and comes late, need no rules of their own.
+//! a request that is cancelled, and one that is older and comes late, need no rules of their own. A `try` waits for
+//! nobody, and tells nobody. A wind-up waits for all holders.
 //!
 //! A holder may have promised to give way within a time. It runs from the first notice, stops when nobody waits any
 //! more, and when it is over the hold is lost, and what it held goes on to whoever waits. Nothing takes a hold
-//! from a holder that has promised nothing.
+//! from a holder that has promised nothing. A hold that is split leaves its promise to both parts; holds that
+//! promised different things are not merged.
 
 use std::sync::Arc;
 

@@ -3,7 +3,8 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use crate::id::{GroupId, Note, Order, Token};
+use super::Waiting;
+use crate::id::{GroupId, Note, Order, PeerId, Token};
 use crate::time::Time;
 
 /// A local request: who asks for what, and how long it will wait.
@@ -51,7 +52,7 @@ impl<L> Request<L> {
 pub struct Conversion<L> {
     /// Which hold.
     pub token: Token,
-    /// Its place, of class `Convert`.
+    /// Its place, of class `Convert`. If the hold has nothing, it waits in class `New`.
     pub order: Order,
     /// What it wants to hold.
     pub to: L,
@@ -72,4 +73,31 @@ impl<L> Conversion<L> {
             deadline: None,
         }
     }
+}
+
+impl<L> Waiting<L> {
+    pub(super) fn due(&self) -> Option<Time> {
+        match (self.deadline, self.try_until) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+}
+
+/// A look at a request that waits.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct WaitingView<'a, L> {
+    /// Its place.
+    pub order: Order,
+    /// A local one's token.
+    pub token: Option<Token>,
+    /// The debtor it came from.
+    pub debtor: Option<PeerId>,
+    /// A debtor's: the level its loan must reach. A local one's: what it wants to hold.
+    pub level: &'a L,
+    /// It does not wait for holders or older requests.
+    pub try_only: bool,
+    /// For people.
+    pub note: Option<&'a Arc<Note>>,
 }

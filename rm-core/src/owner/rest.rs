@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::adaptive::Learned;
 use super::{Debtor, Owner, Settings, Upstream, sum};
-use crate::credit::Credit;
+use crate::credit::{Colour, Credit};
 use crate::id::{LoanId, PeerId};
 use crate::resource::{Lending, ResourceType};
 use crate::value::Value;
@@ -28,11 +28,12 @@ pub(crate) struct Rest<C> {
     loans: Box<[RestingLoan<C>]>,
 }
 
-/// Where its credit comes from. What was learnt stands in both, where it takes no memory of its own.
+/// Where its credit comes from. What was learnt stands in both, and the colour, where they take no memory of their own.
 #[derive(Clone, Debug)]
 enum Source<C> {
     Debtor {
         learned: Learned,
+        colour: Option<Colour>,
         /// The session with the creditor.
         peer: PeerId,
         loan: LoanId,
@@ -41,6 +42,7 @@ enum Source<C> {
     },
     Root {
         learned: Learned,
+        colour: Option<Colour>,
         value: Option<Arc<Value>>,
     },
 }
@@ -146,6 +148,7 @@ impl<T: ResourceType> Owner<T> {
             version: _,
             fence,
             known,
+            colour,
             is_shut,
             winding_up,
             last_loan,
@@ -162,6 +165,7 @@ impl<T: ResourceType> Owner<T> {
         let source = match *upstream {
             Upstream::Root => Source::Root {
                 learned: *learned,
+                colour: *colour,
                 value: known.value.clone(),
             },
             // There is no room for a value beside what it has borrowed.
@@ -173,6 +177,7 @@ impl<T: ResourceType> Owner<T> {
                 dead: _,
             } => Source::Debtor {
                 learned: *learned,
+                colour: *colour,
                 peer: peer?,
                 loan,
                 limit: fence.limit(),
@@ -211,14 +216,20 @@ impl<T: ResourceType> Owner<T> {
         rest: &Rest<T::Credit>,
     ) -> Self {
         let mut owner = match &rest.source {
-            Source::Root { learned, value } => {
+            Source::Root {
+                learned,
+                colour,
+                value,
+            } => {
                 let mut owner = Self::root(settings, capital, epoch, rest.fence, rest.last_loan);
                 owner.learned = *learned;
+                owner.colour = *colour;
                 owner.known.value.clone_from(value);
                 owner
             }
             Source::Debtor {
                 learned,
+                colour,
                 peer,
                 loan,
                 limit,
@@ -226,6 +237,7 @@ impl<T: ResourceType> Owner<T> {
             } => {
                 let mut owner = Self::debtor(settings, capital, rest.fence, LoanId::default());
                 owner.learned = *learned;
+                owner.colour = *colour;
                 owner.lend_above(rest.last_loan);
                 owner.upstream = Upstream::Debtor {
                     peer: Some(*peer),

@@ -5,7 +5,7 @@
 
 use super::walk::{PendingGrant, Walk};
 use super::{Owner, Spare, StandingWant, Upstream, sum};
-use crate::credit::Credit;
+use crate::credit::{Credit, Level};
 use crate::effect::{Effect, Effects};
 use crate::id::{Order, Version};
 use crate::message::{Grant, Message, Want};
@@ -47,6 +47,7 @@ impl<T: ResourceType> Owner<T> {
             fx.decided(Decision::ExtraGranted);
             walk.free = walk.free.less(&extra);
             let grant = &mut walk.grants[index];
+            grant.colour = grant.colour.or(self.colour_with(&extra));
             grant.delta = sum(&grant.delta, &extra);
             for step in walk
                 .plans
@@ -92,6 +93,7 @@ impl<T: ResourceType> Owner<T> {
             self.cached = self.cached.less(&give);
             fx.push(Effect::Leaving);
             let (fence, value) = (self.fence.now(), self.take_news());
+            let colour = self.colour_with(&give);
             fx.send(
                 creditor,
                 Message::Return {
@@ -99,8 +101,10 @@ impl<T: ResourceType> Owner<T> {
                     delta: give,
                     fence,
                     value,
+                    colour,
                 },
             );
+            self.forget_colour();
             if self.borrowed.is_empty() {
                 self.forget_value();
             }
@@ -143,7 +147,10 @@ impl<T: ResourceType> Owner<T> {
         }
         // Only now: a want that is taken back before another one comes would let younger requests pass that one.
         self.wants.retain(|want| {
-            let is_wanted = walk.wanted.iter().any(|(order, _)| *order == want.order);
+            let place = walk
+                .wanted
+                .binary_search_by_key(&want.order, |wanted| wanted.0);
+            let is_wanted = place.is_ok();
             if !is_wanted {
                 fx.send(creditor, Message::Unwant { order: want.order });
             }
@@ -214,6 +221,7 @@ impl<T: ResourceType> Owner<T> {
                 order,
                 version,
                 delta,
+                colour,
                 opens_loan,
                 ..
             } in mine
@@ -230,6 +238,7 @@ impl<T: ResourceType> Owner<T> {
                         fence,
                         limit: debtor.limit,
                         value,
+                        colour,
                     }),
                 );
             }
@@ -267,8 +276,14 @@ impl<T: ResourceType> Owner<T> {
                 || self.is_used_up())
     }
 
-    /// Whether the root needs a new epoch to have anything to give.
+    /// Whether the root needs a new epoch to have anything to give: little is left, or less than somebody waits for.
     fn is_used_up(&self) -> bool {
-        T::LENDING == Lending::UsedUp && T::runs_low(&self.cached, &self.opening())
+        if T::LENDING == Lending::Loaned {
+            return false;
+        }
+        let (left, opening) = (T::Level::of(&self.cached), T::Level::of(&self.opening()));
+        let mut waiting = self.waiting.iter();
+        T::runs_low(&self.cached, &self.opening())
+            || waiting.any(|w| !left.reaches(&w.level) && opening.reaches(&w.level))
     }
 }

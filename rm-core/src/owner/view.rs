@@ -80,8 +80,9 @@ pub(crate) enum Clocks {
 }
 
 /// In one exploration the number of a request tells its whole order; but the step of a wind-up may have a later
-/// stamp than the wind-up itself.
+/// stamp than the wind-up itself, and a group's request may change its class.
 pub(crate) fn hash_order<H: Hasher>(order: &Order, state: &mut H) {
+    state.write_u8(order.class as u8);
     state.write_u64(order.seq);
     state.write_u64(order.stamp.0);
 }
@@ -146,6 +147,7 @@ impl<T: ResourceType> Owner<T> {
             last_loan: _,
             fence,
             known,
+            colour,
             is_shut,
             winding_up,
             resource_type: _,
@@ -163,6 +165,7 @@ impl<T: ResourceType> Owner<T> {
         if clocks == Clocks::Kept {
             state.write_u64(fence.now());
         }
+        colour.hash(state);
         known.is_news.hash(state);
         hash_value(known.value.as_ref(), clocks, state);
         state.write_u8(debtors.len() as u8);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::notice::{MISSED_MAX, Missed};
 use super::{Owner, STEPS_MAX};
-use crate::credit::{Credit, Level};
-use crate::id::{Class, Note, Order, PeerId, Version};
+use crate::credit::{Colour, Credit, Level};
+use crate::id::{Class, GroupId, Note, Order, PeerId, Version};
 use crate::message::{Blockers, Step, Steps};
 use crate::resource::{Lending, ResourceType};
 
@@ -24,8 +24,8 @@ pub(super) struct Walk<C, L> {
     pub(super) keep_total: C,
     /// Where debtors stand otherwise than in the book.
     pub(super) plans: BTreeMap<PeerId, Plan<C, L>>,
-    /// The least that covers what each older conversion misses.
-    pub(super) convert_missed: L,
+    /// The least that covers what older conversions miss: those of each group, and those of none.
+    pub(super) convert_missed: BTreeMap<Option<GroupId>, L>,
     /// What is asked of the creditor, by order.
     pub(super) wanted: Vec<(Order, L)>,
     /// Loans given, in order.
@@ -50,12 +50,24 @@ pub(super) struct Plan<C, L> {
     pub(super) steps: Steps<C>,
 }
 
+impl<C: Credit, L: Level<C>> Plan<C, L> {
+    /// A want of that level is served, or will be: younger ones ask for what they need beyond it. Where credit is
+    /// given for good there is no loan to reach, and each want says what it needs alone.
+    pub(super) fn serve(&mut self, level: &L, lending: Lending) {
+        if lending == Lending::Loaned {
+            self.projected = self.projected.at_least(level);
+        }
+    }
+}
+
 /// A loan to be sent.
 pub(super) struct PendingGrant<C> {
     pub(super) peer: PeerId,
     pub(super) order: Order,
     pub(super) version: Version,
     pub(super) delta: C,
+    /// Of what is coloured of it.
+    pub(super) colour: Option<Colour>,
     /// Its debtor had nothing before.
     pub(super) opens_loan: bool,
 }
@@ -72,7 +84,7 @@ pub(super) struct Asking<'a> {
 
 impl<C: Credit, L: Level<C>> Walk<C, L> {
     pub(super) fn new<T: ResourceType<Credit = C, Level = L>>(owner: &Owner<T>) -> Self {
-        // What was given for good is no loan: wants name what is missing, and nothing beside it.
+        // What was given for good is no loan: each want names what is missing for it, and nothing beside it.
         let loan = match T::LENDING {
             Lending::Loaned => L::of(&owner.borrowed),
             Lending::UsedUp => L::of(&C::empty()),
@@ -84,7 +96,7 @@ impl<C: Credit, L: Level<C>> Walk<C, L> {
             give: C::empty(),
             keep_total: owner.lent.clone(),
             plans: BTreeMap::new(),
-            convert_missed: L::of(&C::empty()),
+            convert_missed: BTreeMap::new(),
             wanted: Vec::new(),
             grants: Vec::new(),
             busy: Vec::new(),
@@ -175,9 +187,13 @@ impl<C: Credit, L: Level<C>> Walk<C, L> {
     }
 
     /// An older conversion misses this: a younger one that holds part of it waits in a circle.
-    pub(super) fn note_convert(&mut self, order: Order, miss: &L) {
-        if order.class == Class::Convert {
-            self.convert_missed = self.convert_missed.at_least(miss);
+    ///
+    /// Members of one group hold together, so they do not wait for each other.
+    pub(super) fn note_convert(&mut self, order: Order, group: Option<GroupId>, miss: &L) {
+        if order.class == Class::Convert && !miss.is_zero() {
+            let missed = self.convert_missed.entry(group);
+            let missed = missed.or_insert_with(|| L::of(&C::empty()));
+            *missed = missed.at_least(miss);
         }
     }
 }

@@ -4,7 +4,7 @@
 //! ```text
 //! new requests, wants          denied at once
 //! what waits                   denied at once: it holds nothing, and a conversion keeps its hold
-//! holders here                 waited for: a hold is never taken away
+//! holders here                 told that somebody waits, and waited for: only one that promised to give way is taken
 //! debtors                      asked for everything, by a step of the wind-up's order
 //! free credit                  returned at once, whenever there is any; a root keeps it
 //! ```
@@ -19,9 +19,10 @@
 //!
 //! **Cancellation.** There is none. A wind-up ends with the owner.
 
+use super::notice::Missed;
 use super::walk::{Asking, Walk};
-use super::{Owner, RecallStep, Spare};
-use crate::credit::Credit as _;
+use super::{Owner, RecallStep, Spare, sum};
+use crate::credit::{Credit as _, Level as _};
 use crate::effect::Effects;
 use crate::id::{Order, Stamp};
 use crate::message::Refusal;
@@ -71,13 +72,29 @@ impl<T: ResourceType> Owner<T> {
         }
     }
 
-    /// The last item of a walk: every debtor is asked for what it still keeps.
+    /// The last item of a walk: every debtor is asked for what it still keeps, and holders here are told.
     pub(super) fn visit_wind_up(
         &self,
         walk: &mut Walk<T::Credit, T::Level>,
         steps: &[RecallStep<T::Credit>],
     ) {
-        let Some(order) = self.winding_up.and_then(|order| behind(order, steps)) else {
+        let Some(order) = self.winding_up else {
+            return;
+        };
+        if !self.holds.is_empty() {
+            let holds = self.holds.iter();
+            let held = holds.fold(T::Credit::empty(), |held, (_, hold)| {
+                sum(&held, &hold.credit)
+            });
+            walk.note_missed(Missed {
+                order,
+                level: T::Level::of(&held),
+                note: None,
+                converts: None,
+                group: None,
+            });
+        }
+        let Some(order) = behind(order, steps) else {
             return;
         };
         let asking = Asking {

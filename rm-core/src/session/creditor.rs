@@ -7,7 +7,7 @@
 //! # Invariants
 //!
 //! * A renewal is answered after its receipt was noted, never once the session is void, and only while the
-//!   creditor's own membership is good.
+//!   creditor's own membership is good: for no longer than the creditor itself is trusted.
 //! * Only [`on_tick`](CreditorSession::on_tick) takes back for time. So a driver that reads its sockets
 //!   before it runs timers (see [`JumpWatch`](super::JumpWatch)) takes nothing back needlessly.
 //! * The answer to a renewal leaves before any item: credit never overtakes the trust it is used under.
@@ -41,12 +41,26 @@ pub struct CreditorConfig {
 
 /// Whether a creditor may say anything that extends trust.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(clippy::exhaustive_enums, reason = "there is no third")]
+#[expect(clippy::exhaustive_enums, reason = "a driver must know which it is")]
 pub enum Membership {
-    /// It is a member beyond doubt.
+    /// It is a member beyond doubt, and what it lends is its own.
     Good,
-    /// It may have been evicted: it answers no renewal and grants nothing until it knows better.
+    /// It has borrowed what it lends, and is trusted for so long by its own clock
+    /// ([`Domain::trusted_for`](crate::front::Domain::trusted_for)): it answers renewals with no more than that.
+    Within(Duration),
+    /// It may have been evicted, or has no session with its own creditor: it answers no renewal until it knows better.
     Suspended,
+}
+
+impl Membership {
+    /// What a renewal may be answered with now, if at all.
+    fn offer(self, terms: LeaseTerms) -> Option<Duration> {
+        match self {
+            Self::Good => Some(terms.length()),
+            Self::Within(span) => Some(terms.within(span)).filter(|length| !length.is_zero()),
+            Self::Suspended => None,
+        }
+    }
 }
 
 /// The creditor's side of one session. The [module](super) says how to drive it.
@@ -207,10 +221,11 @@ impl CreditorSession {
         if let Some(welcome) = self.welcome.take() {
             return Some(Body::Welcome(welcome));
         }
-        if membership == Membership::Good
-            && let Some(sent) = self.answer.take()
+        if let Some(sent) = self.answer
+            && let Some(length) = membership.offer(self.terms)
         {
-            let length = self.terms.length();
+            self.answer = None;
+            self.lease.on_answer(length);
             return Some(Body::RenewAck { sent, length });
         }
         self.link.next_data(batch)

@@ -14,6 +14,9 @@
 //! shortens trust, never the wait. `g`, the guard, stands for the grain of timers. All rounding is to that
 //! same side.
 //!
+//! An answer may give less than `L`: what a creditor has borrowed itself it can lend for no longer than it is trusted.
+//! Of such an answer, all that follows from `L` follows from its length, on both sides.
+//!
 //! # Invariants
 //!
 //! * Only an answer to a renewal that was sent, and has not been answered, extends trust.
@@ -101,16 +104,24 @@ impl LeaseTerms {
         nanos_u128(nanos).saturating_add(GUARD)
     }
 
-    /// A debtor renews so often: L/4.
+    /// How long whoever may use what it has for `span` by its own clock may let others do so, in true time. Rounded
+    /// down, and no longer than `L`.
     #[must_use]
-    pub fn renew_every(self) -> Duration {
-        self.length / 4
+    pub fn within(self, span: Duration) -> Duration {
+        let nanos = span.as_nanos() * (1_000 - u128::from(DRIFT_PER_MILLE)) / 1_000;
+        nanos_u128(nanos).min(self.length)
     }
 
-    /// A debtor is in jeopardy this long before its deadline: L/4.
+    /// A debtor that was given `length` renews so often: a quarter of it. Not more often than timers can tell apart.
     #[must_use]
-    pub fn jeopardy(self) -> Duration {
-        self.length / 4
+    pub fn renew_every(length: Duration) -> Duration {
+        (length / 4).max(GUARD)
+    }
+
+    /// A debtor that was given `length` is in jeopardy this long before its deadline: a quarter of it.
+    #[must_use]
+    pub fn jeopardy(length: Duration) -> Duration {
+        length / 4
     }
 
     /// A peer of which nothing was heard for so long is silent: L/2. Nothing is lent to it, and it is not
@@ -154,6 +165,8 @@ pub struct DebtorLease {
     answer_by: Time,
     /// When the next renewal is due.
     renew_at: Time,
+    /// How often it renews.
+    every: Duration,
     /// The clock at the sending of each renewal that is not answered, rising.
     unanswered: SmallVec<[Time; UNANSWERED_MAX]>,
     /// What is trusted; `None` before the first answer.
@@ -179,6 +192,7 @@ impl DebtorLease {
             terms,
             answer_by: now.after(terms.length),
             renew_at: now,
+            every: LeaseTerms::renew_every(terms.length),
             unanswered: SmallVec::new(),
             trust: None,
             over: false,
@@ -199,7 +213,7 @@ impl DebtorLease {
             self.unanswered.remove(0);
         }
         self.unanswered.push(now);
-        self.renew_at = now.after(self.terms.renew_every());
+        self.renew_at = now.after(self.every);
     }
 
     /// The creditor answered the renewal sent at `sent`: trust for `length` from there.
@@ -215,9 +229,14 @@ impl DebtorLease {
         };
         // Older ones could only end sooner.
         self.unanswered.drain(..=found);
-        let span = LeaseTerms::trust(length.min(self.terms.length));
+        let length = length.min(self.terms.length);
+        if self.unanswered.is_empty() {
+            self.every = LeaseTerms::renew_every(length);
+            self.renew_at = sent.after(self.every);
+        }
+        let span = LeaseTerms::trust(length);
         let fresh = Trust {
-            jeopardy: sent.after(span.saturating_sub(self.terms.jeopardy())),
+            jeopardy: sent.after(span.saturating_sub(LeaseTerms::jeopardy(length))),
             deadline: sent.after(span),
         };
         let longer = self
@@ -287,6 +306,10 @@ pub struct CreditorLease {
     terms: LeaseTerms,
     /// The newest receipt of a renewal; before the first, when the session was accepted.
     received: Time,
+    /// Until when the answers so far let the debtor trust.
+    promised: Option<Time>,
+    /// From when on what was lent may be taken back.
+    take_back_at: Time,
 }
 
 impl CreditorLease {
@@ -296,18 +319,31 @@ impl CreditorLease {
         Self {
             terms,
             received: now,
+            promised: None,
+            take_back_at: now.after(LeaseTerms::wait(terms.length)),
         }
     }
 
-    /// A renewal came. `now` is read after its receipt and before its answer.
+    /// A renewal came. `now` is read after its receipt and before its answer, which is waited for as if it gave `L`.
     pub fn on_renew(&mut self, now: Time) {
         self.received = self.received.max(now);
+        let most = self.received.after(LeaseTerms::wait(self.terms.length));
+        self.take_back_at = self.take_back_at.max(most);
+    }
+
+    /// The newest renewal is answered: the debtor may trust for `length` of true time. Less than `L` is waited for
+    /// no longer than that; what former answers gave stands.
+    pub fn on_answer(&mut self, length: Duration) {
+        let until = self.received.after(LeaseTerms::wait(length));
+        let promised = self.promised.map_or(until, |former| former.max(until));
+        self.promised = Some(promised);
+        self.take_back_at = promised;
     }
 
     /// From when on what was lent may be taken back.
     #[must_use]
     pub const fn take_back_at(&self) -> Time {
-        self.received.after(LeaseTerms::wait(self.terms.length))
+        self.take_back_at
     }
 }
 
@@ -468,6 +504,39 @@ mod tests {
     }
 
     #[test]
+    fn a_debtor_that_is_given_less_renews_and_is_in_jeopardy_by_what_it_was_given() {
+        let mut lease = DebtorLease::new(ms(0), terms());
+        lease.on_renew_sent(ms(0));
+        lease.on_renew_ack(ms(1), ms(0), Duration::from_secs(2));
+        assert_eq!(lease.renew_at(), ms(500));
+        assert_eq!(lease.jeopardy_at(), Some(ms(1_940 - 500)));
+        // Without an answer it goes on so, and with a longer one it takes its time again.
+        lease.on_renew_sent(ms(500));
+        assert_eq!(lease.renew_at(), ms(1_000));
+        lease.on_renew_ack(ms(600), ms(500), L);
+        assert_eq!(lease.renew_at(), ms(3_000));
+    }
+
+    #[test]
+    fn a_debtor_that_is_given_next_to_nothing_does_not_renew_without_a_pause() {
+        let mut lease = DebtorLease::new(ms(0), terms());
+        lease.on_renew_sent(ms(0));
+        lease.on_renew_ack(ms(0), ms(0), Duration::ZERO);
+        assert_eq!(lease.renew_at(), Time::ZERO.after(GUARD));
+    }
+
+    #[test]
+    fn what_is_passed_on_ends_before_what_it_came_out_of_whatever_the_clocks_do() {
+        let own = Duration::from_secs(5);
+        let passed_on = terms().within(own);
+        assert_eq!(passed_on, Duration::from_millis(4_900));
+        // A clock that is fast by all that is allowed shows five seconds after this much true time.
+        assert!(passed_on < own * 1_000 / (1_000 + DRIFT_PER_MILLE as u32));
+        assert_eq!(terms().within(Duration::from_secs(60)), L);
+        assert_eq!(terms().within(Duration::ZERO), Duration::ZERO);
+    }
+
+    #[test]
     fn a_lease_that_ended_stays_so_even_if_an_answer_comes() {
         let mut lease = DebtorLease::new(ms(0), terms());
         lease.on_renew_sent(ms(0));
@@ -530,6 +599,20 @@ mod tests {
         assert_eq!(lease.take_back_at(), ms(14_220));
         lease.on_renew(ms(3_000));
         assert_eq!(lease.take_back_at(), ms(14_220));
+    }
+
+    #[test]
+    fn a_creditor_waits_no_longer_than_its_answers_allow_and_for_the_longest_of_them() {
+        let mut lease = CreditorLease::new(ms(0), terms());
+        lease.on_renew(ms(1_000));
+        assert_eq!(lease.take_back_at(), ms(1_000).after(WAIT));
+        lease.on_answer(Duration::from_secs(5));
+        assert_eq!(lease.take_back_at(), ms(1_000 + 5_120));
+        lease.on_renew(ms(2_000));
+        // It may be answered with all of the lease.
+        assert_eq!(lease.take_back_at(), ms(2_000).after(WAIT));
+        lease.on_answer(Duration::from_secs(1));
+        assert_eq!(lease.take_back_at(), ms(1_000 + 5_120));
     }
 
     #[test]

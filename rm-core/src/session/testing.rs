@@ -30,6 +30,7 @@ pub(super) fn grant(n: u64) -> Item {
         fence: 0,
         limit: 0,
         value: None,
+        colour: None,
     }))
 }
 

@@ -171,8 +171,26 @@ pub fn check_type<T: ResourceType>(
         &samples,
         settings,
         |(a, b, _)| !(a.covers(b) && T::ticks(b, capital)) || T::may_tick(a, capital),
+    )?;
+    let epochs = (1..=EPOCHS, 1..=EPOCHS);
+    check(
+        "an epoch opens with all of the capital, or with a part of its own where it is used up",
+        &epochs,
+        settings,
+        |&(one, other)| {
+            let [first, second] = [one, other].map(|epoch| T::opening(capital, epoch));
+            match T::LENDING {
+                Lending::Loaned => first == *capital,
+                Lending::UsedUp => {
+                    capital.covers(&first) && (one == other || first.meet(&second).is_empty())
+                }
+            }
+        },
     )
 }
+
+/// The epochs in which openings are compared: 1 up to this one.
+const EPOCHS: u32 = 4;
 
 /// Runs one law. Every law starts from the same seed, so each is found again alone.
 fn check<S: Strategy>(

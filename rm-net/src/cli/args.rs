@@ -42,7 +42,7 @@ pub(crate) enum Command {
     Lock(LockArgs),
     /// Take locks and hold them until standard input ends or a signal comes
     Hold(HoldArgs),
-    /// List the locks that are held, cached or waited for
+    /// List the locks, and resources of other types, that are held, cached or waited for
     Ls(LsArgs),
     /// Show who holds a lock, who has it cached, and who waits
     Show(ShowArgs),
@@ -147,7 +147,7 @@ pub(crate) struct LsArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct ShowArgs {
-    /// The name of the lock
+    /// The name of the lock, or of a resource of another type; of a semaphore also without its number
     #[arg(value_parser = OsStringValueParser::new().try_map(parse_name))]
     pub(crate) name: ResourceKey,
 }
@@ -206,7 +206,8 @@ pub(crate) struct IncrementArgs {
     pub(crate) file: PathBuf,
 }
 
-/// A lock server that stands alone: it lends locks to clients and keeps its epoch on disk.
+/// A lock server that stands alone: it lends locks to clients and keeps its epoch on disk. With --creditor it stands
+/// in the middle of a tree: it borrows from another server what it lends.
 #[derive(Debug, Parser)]
 #[command(name = "rmd", version, max_term_width = 100, after_help = RMD_HELP)]
 pub(crate) struct Rmd {
@@ -216,6 +217,14 @@ pub(crate) struct Rmd {
     /// The address to listen on; port 0 lets the system choose
     #[arg(long, env = "RM_LISTEN", value_name = "ADDR", default_value = DEFAULT_ENDPOINT)]
     pub(crate) listen: String,
+    /// Borrow all that is lent from the server at these addresses, which are tried in turn; no data directory is used
+    #[arg(
+        long,
+        env = "RM_CREDITOR",
+        value_name = "ADDR,..",
+        value_delimiter = ','
+    )]
+    pub(crate) creditor: Vec<String>,
     /// Where the epoch is kept [default: $STATE_DIRECTORY, else rmd in the user's state directory]
     #[arg(long, env = "RM_DATA_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,

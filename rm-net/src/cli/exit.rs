@@ -131,9 +131,10 @@ impl From<InspectError> for Failure {
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         let exit = match &error {
-            StartError::BadName(_) | StartError::BadLease { .. } | StartError::NoDataDir => {
-                Exit::CONFIG
-            }
+            StartError::BadName(_)
+            | StartError::BadCreditor { .. }
+            | StartError::BadLease { .. }
+            | StartError::NoDataDir => Exit::CONFIG,
             StartError::DataDir { .. }
             | StartError::DataDirInUse { .. }
             | StartError::DataDamaged { .. } => Exit::DATA_DIR,

@@ -1,24 +1,21 @@
 //! `rmctl ls`, `show` and `status`: what a server tells about itself.
 //!
-//! JSON shapes, stable: `ls` prints a [`SummaryLine`] a lock, `show` a [`ShowLine`], `status` a [`StatusLine`]. A
-//! name is there twice: readable, and exactly, in hexadecimal. Times are in milliseconds.
+//! JSON shapes, stable: `ls` prints a [`SummaryLine`] a lock, `show` a [`ShowLine`] for each type that has the name,
+//! `status` a [`StatusLine`]. A name is there twice: readable, and exactly, in hexadecimal. Times are in milliseconds.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStringExt as _;
 
-use rm_core::id::ResourceKey;
-use rm_core::inspect::{
-    Answer, Entry, EntryKind, LIST_MAX, Query, ResourceView, StatusView, Summary,
-};
-use rm_core::resource::ResourceType as _;
-use rm_rwlock::RwLockType;
+use rm_core::id::{ResourceKey, TypeId};
+use rm_core::inspect::{Answer, Entry, EntryKind, Query, ResourceView, StatusView, Summary};
 use serde::Serialize;
 
 use super::args::{LsArgs, ShowArgs};
 use super::connect::connect;
 use super::exit::{Exit, Failure};
 use super::output::{self, Output, hex, millis, readable, span, tame};
+use super::pages::{self, Pages};
 use crate::Client;
 
 /// A line of `ls`.
@@ -40,6 +37,7 @@ struct SummaryLine {
 struct ShowLine {
     name: String,
     name_hex: String,
+    /// Empty where the server knows nothing of that name.
     r#type: String,
     /// Whether the server knows of it; if not, nobody holds it and nobody waits.
     known: bool,
@@ -122,65 +120,35 @@ async fn list(client: &Client, prefix: Vec<u8>, output: Output) -> Result<Exit, 
     Ok(Exit::OK)
 }
 
-/// The list, a page at a time.
-#[derive(Debug)]
-pub(crate) struct Pages {
-    prefix: Vec<u8>,
-    after: Option<(rm_core::id::TypeId, ResourceKey)>,
-    is_done: bool,
-}
-
-impl Pages {
-    /// All resources whose name starts with `prefix`.
-    pub(crate) const fn new(prefix: Vec<u8>) -> Self {
-        Self {
-            prefix,
-            after: None,
-            is_done: false,
-        }
-    }
-
-    /// The next page; `None` after the last.
-    pub(crate) async fn next(&mut self, client: &Client) -> Result<Option<Vec<Summary>>, Failure> {
-        if self.is_done {
-            return Ok(None);
-        }
-        let query = Query::List {
-            prefix: self.prefix.clone(),
-            after: self.after.take(),
-            limit: LIST_MAX,
-        };
-        let Answer::List { resources, more } = client.inspect(query).await? else {
-            return Err(not_understood());
-        };
-        self.after = resources
-            .last()
-            .map(|last| (last.type_id, last.key.clone()));
-        // A server that says "more" after an empty page would keep us here for ever.
-        self.is_done = !more || resources.is_empty();
-        Ok(Some(resources))
-    }
-}
-
 pub(crate) async fn show(
     endpoints: &[String],
     args: &ShowArgs,
     output: Output,
 ) -> Result<Exit, Failure> {
     let client = connect(endpoints).await?;
-    let query = Query::Show {
-        type_id: RwLockType::ID,
-        key: args.name.clone(),
-    };
-    let answer = client.inspect(query).await;
+    let views = views(&client, &args.name).await;
     warn_of_grace(&client, output).await;
     client.close().await;
-    let Answer::Show(view) = answer? else {
-        return Err(not_understood());
-    };
-    let view = view.unwrap_or_else(|| unknown(&args.name));
-    output.print(&ShowLine::from(&view), || in_words(&view))?;
+    for view in views? {
+        output.print(&ShowLine::from(&view), || in_words(&view))?;
+    }
     Ok(Exit::OK)
+}
+
+/// What is called `name`, of every type. One that says that nothing is, where nothing is.
+async fn views(client: &Client, name: &ResourceKey) -> Result<Vec<ResourceView>, Failure> {
+    let mut views = Vec::new();
+    for Summary { type_id, key, .. } in pages::called(client, name).await? {
+        let Answer::Show(view) = client.inspect(Query::Show { type_id, key }).await? else {
+            return Err(not_understood());
+        };
+        // It may have been let go of since it was listed.
+        views.extend(view);
+    }
+    if views.is_empty() {
+        views.push(unknown(name));
+    }
+    Ok(views)
 }
 
 pub(crate) async fn status(endpoints: &[String], output: Output) -> Result<Exit, Failure> {
@@ -200,7 +168,7 @@ pub(crate) async fn ask_status(client: &Client) -> Result<StatusView, Failure> {
     }
 }
 
-fn not_understood() -> Failure {
+pub(super) fn not_understood() -> Failure {
     Failure::new(
         Exit::PROTOCOL,
         "the server does not understand the question",
@@ -208,10 +176,11 @@ fn not_understood() -> Failure {
     .hint("'rmctl --version' and 'rmctl status' tell the versions: the server's may be older")
 }
 
+/// Nothing is called so, whatever its type.
 fn unknown(name: &ResourceKey) -> ResourceView {
     ResourceView {
-        type_id: RwLockType::ID,
-        type_name: RwLockType::NAME.into(),
+        type_id: TypeId(0),
+        type_name: String::new(),
         key: name.clone(),
         entries: Vec::new(),
         omitted: 0,
@@ -220,12 +189,13 @@ fn unknown(name: &ResourceKey) -> ResourceView {
 }
 
 fn summaries(page: &[Summary], with_header: bool) -> String {
-    let header = ["NAME", "CLIENTS", "WAITING", "HELD BY SERVER"]
+    let header = ["NAME", "TYPE", "CLIENTS", "WAITING", "HELD BY SERVER"]
         .map(String::from)
         .to_vec();
     let rows = page.iter().map(|summary| {
         vec![
             readable(summary.key.as_bytes()),
+            tame(&summary.type_name),
             summary.debtors.to_string(),
             summary.waiting.to_string(),
             summary.holds.to_string(),
@@ -377,6 +347,7 @@ mod tests {
 
     fn view(entries: Vec<Entry>) -> ResourceView {
         ResourceView {
+            type_name: "rw-lock".into(),
             entries,
             fence: 7,
             ..unknown(&ResourceKey::new(b"volumes/42").unwrap())
@@ -449,7 +420,7 @@ mod tests {
     #[test]
     fn names_are_in_json_readable_and_exact() {
         let summary = Summary {
-            type_id: RwLockType::ID,
+            type_id: TypeId(1),
             type_name: "rw-lock".into(),
             key: ResourceKey::new(b"a\xff").unwrap(),
             holds: 0,

@@ -6,7 +6,7 @@
 //! output   what goes to standard output: text for people, JSON for programs
 //! serve    rmd
 //! lock     rmctl lock: a command under a lock; hold takes one without a command
-//! inspect  rmctl ls, show, status
+//! inspect  rmctl ls, show, status; pages: what a server lists
 //! bench    rmctl bench
 //! demo     rmctl demo: a server and clients as processes, real work under locks, a verdict
 //! ```
@@ -38,6 +38,7 @@ mod increment;
 mod inspect;
 mod lock;
 mod output;
+mod pages;
 mod serve;
 mod signals;
 mod stdin;

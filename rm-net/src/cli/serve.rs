@@ -1,4 +1,4 @@
-//! `rmd`: a standalone server as a daemon.
+//! `rmd`: a server as a daemon, standalone or in the middle of a tree.
 
 use std::env;
 use std::ffi::OsString;
@@ -46,6 +46,12 @@ enum Event {
         epoch: u32,
         data_dir: String,
     },
+    /// In the middle of a tree. Whether its creditor answers is another matter.
+    Relaying {
+        address: String,
+        name: String,
+        creditor: String,
+    },
     Stopped {
         clean: bool,
         loans: u64,
@@ -55,7 +61,11 @@ enum Event {
 pub(crate) async fn run(args: &Rmd, types: Types, output: Output) -> Result<Exit, Failure> {
     log_to_stderr(&args.log)?;
     refuse_strangers(&args.listen, args.insecure)?;
-    let data_dir = data_dir(args.data_dir.clone(), |name| env::var_os(name))?;
+    let variable = |name: &str| env::var_os(name);
+    let data_dir = match &*args.creditor {
+        [] => Some(data_dir(args.data_dir.clone(), variable)?),
+        _ => None,
+    };
     // From here on: a signal that comes during the start is not lost.
     let signals = Signals::listen(&[Signal::INT, Signal::TERM]);
     let mut signals =
@@ -63,20 +73,32 @@ pub(crate) async fn run(args: &Rmd, types: Types, output: Output) -> Result<Exit
     let mut builder = Node::builder()
         .types(types)
         .listen(&args.listen)
-        .data_dir(&data_dir)
         .lease(args.lease);
+    if let Some(data_dir) = &data_dir {
+        builder = builder.data_dir(data_dir);
+    }
+    for address in &args.creditor {
+        builder = builder.creditor(address);
+    }
     if let Some(name) = &args.name {
         builder = builder.name(name);
     }
     let node = builder.start().await?;
     let status = node.status();
-    let listening = Event::Listening {
-        address: node
-            .local_addr()
-            .map_or_else(String::new, |address| address.to_string()),
-        name: status.name,
-        epoch: status.epoch,
-        data_dir: data_dir.display().to_string(),
+    let address = node.local_addr();
+    let address = address.map_or_else(String::new, |address| address.to_string());
+    let listening = match data_dir {
+        Some(data_dir) => Event::Listening {
+            address,
+            name: status.name,
+            epoch: status.epoch,
+            data_dir: data_dir.display().to_string(),
+        },
+        None => Event::Relaying {
+            address,
+            name: status.name,
+            creditor: args.creditor.join(","),
+        },
     };
     output.print(&listening, || listening.in_words())?;
     signals.next().await;
@@ -106,6 +128,14 @@ impl Event {
             } => {
                 let name = tame(name);
                 format!("listening on {address} as {name}, epoch {epoch}, data in {data_dir}")
+            }
+            Self::Relaying {
+                address,
+                name,
+                creditor,
+            } => {
+                let name = tame(name);
+                format!("listening on {address} as {name}, borrows from {creditor}")
             }
             Self::Stopped { clean: true, .. } => "stopped: all credit had come back".into(),
             Self::Stopped { loans, .. } => format!(

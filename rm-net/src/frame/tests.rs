@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use rm_core::credit::Opaque;
+use rm_core::credit::{Colour, Opaque};
 use rm_core::id::{
     Boot, Class, LoanId, NodeId, Note, Order, Party, ResourceKey, Stamp, TypeId, Version,
 };
@@ -223,6 +223,7 @@ fn returning(fence: u64, bytes: usize) -> Item {
             delta: Opaque(vec![1; bytes].into()),
             fence,
             value: None,
+            colour: None,
         },
     }
 }
@@ -260,6 +261,7 @@ fn largest_item() -> Item {
             steps: vec![step; STEPS_MAX].into(),
             fence: u64::MAX,
             limit: u64::MAX,
+            colour: Some(Colour(u8::MAX)),
             value: Some(Arc::new(Value {
                 version: u64::MAX,
                 state: ValueState::Doubtful,

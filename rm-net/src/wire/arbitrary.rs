@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use rm_core::credit::Opaque;
+use rm_core::credit::{Colour, Opaque};
 use rm_core::id::{
     Boot, Class, LoanId, NodeId, Note, Order, Party, ResourceKey, Stamp, TypeId, Version,
 };
@@ -106,14 +106,15 @@ fn message() -> impl Strategy<Value = Message<Opaque>> {
         grant().prop_map(Message::Grant),
         (loan(), any::<u64>()).prop_map(|(loan, limit)| Message::Limit { loan, limit }),
         (loan(), steps()).prop_map(|(loan, steps)| Message::Recall { loan, steps }),
-        (loan(), credit(), any::<u64>(), value()).prop_map(|(loan, delta, fence, value)| {
-            Message::Return {
+        (loan(), credit(), any::<u64>(), value(), colour()).prop_map(
+            |(loan, delta, fence, value, colour)| Message::Return {
                 loan,
                 delta,
                 fence,
                 value,
+                colour,
             }
-        }),
+        ),
         order().prop_map(|order| Message::Unwant { order }),
         want().prop_map(Message::Want),
     ]
@@ -121,8 +122,9 @@ fn message() -> impl Strategy<Value = Message<Opaque>> {
 
 fn grant() -> impl Strategy<Value = Grant<Opaque>> {
     let numbers = any::<(u64, u64, u64)>();
-    (loan(), order(), credit(), steps(), numbers, value()).prop_map(
-        |(loan, order, delta, steps, (version, fence, limit), value)| Grant {
+    let known = (value(), colour());
+    (loan(), order(), credit(), steps(), numbers, known).prop_map(
+        |(loan, order, delta, steps, (version, fence, limit), (value, colour))| Grant {
             loan,
             order,
             version: Version(version),
@@ -131,8 +133,13 @@ fn grant() -> impl Strategy<Value = Grant<Opaque>> {
             fence,
             limit,
             value,
+            colour,
         },
     )
+}
+
+fn colour() -> impl Strategy<Value = Option<Colour>> {
+    option::of(any::<u8>().prop_map(Colour))
 }
 
 fn value() -> impl Strategy<Value = Option<Arc<Value>>> {

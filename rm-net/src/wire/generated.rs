@@ -267,6 +267,9 @@ pub struct Grant {
     /// The value, where the grant opens the loan and there is one; else absent.
     #[prost(message, optional, tag = "8")]
     pub value: ::core::option::Option<Value>,
+    /// The colour of what is coloured of it, 0 to 255; absent: it has none.
+    #[prost(uint32, optional, tag = "9")]
+    pub colour: ::core::option::Option<u32>,
 }
 /// Debtor to creditor: here is some back.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -283,6 +286,9 @@ pub struct Return {
     /// The value, where the creditor does not know it yet; else absent.
     #[prost(message, optional, tag = "4")]
     pub value: ::core::option::Option<Value>,
+    /// The colour of what is coloured of it, 0 to 255; absent: it has none.
+    #[prost(uint32, optional, tag = "5")]
+    pub colour: ::core::option::Option<u32>,
 }
 /// What one holder of everything wrote.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rm_core::credit::Opaque;
+use rm_core::credit::{Colour, Opaque};
 use rm_core::id::{
     Boot, Class, LoanId, NodeId, Note, Order, Party, ResourceKey, Stamp, TypeId, Version,
 };
@@ -130,6 +130,13 @@ fn item(item: pb::Item) -> Result<Item, WireError> {
     })
 }
 
+/// A number that is no colour is none: whoever needs one refuses the message.
+fn colour(number: Option<u32>) -> Option<Colour> {
+    number
+        .and_then(|number| u8::try_from(number).ok())
+        .map(Colour)
+}
+
 fn message(message: pb::item::Message) -> Result<Message<Opaque>, WireError> {
     use pb::item::Message as In;
     Ok(match message {
@@ -153,12 +160,14 @@ fn message(message: pb::item::Message) -> Result<Message<Opaque>, WireError> {
             fence: grant.fence,
             limit: grant.limit,
             value: value(grant.value)?,
+            colour: colour(grant.colour),
         }),
         In::Return(it) => Message::Return {
             loan: loan("Return.loan", it.loan)?,
             delta: credit("Return.delta", &it.delta)?,
             fence: it.fence,
             value: value(it.value)?,
+            colour: colour(it.colour),
         },
         In::Recall(recall) => Message::Recall {
             loan: loan("Recall.loan", recall.loan)?,

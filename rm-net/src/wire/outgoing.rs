@@ -141,6 +141,7 @@ fn message(message: &Message<Opaque>) -> Result<pb::item::Message, WireError> {
             fence: grant.fence,
             limit: grant.limit,
             value: value(grant.value.as_deref())?,
+            colour: grant.colour.map(|colour| colour.0.into()),
         }),
         Message::Limit { loan: of, limit } => Out::Limit(pb::Limit {
             loan: loan(*of),
@@ -158,11 +159,13 @@ fn message(message: &Message<Opaque>) -> Result<pb::item::Message, WireError> {
             delta,
             fence,
             value: known,
+            colour,
         } => Out::Return(pb::Return {
             loan: loan(*of),
             delta: credit("Return.delta", delta)?,
             fence: *fence,
             value: value(known.as_deref())?,
+            colour: colour.map(|colour| colour.0.into()),
         }),
         Message::Unwant { order: of } => Out::Unwant(pb::Unwant { order: order(of) }),
         Message::Want(want) => Out::Want(pb::Want {

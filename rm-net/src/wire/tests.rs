@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use rm_core::credit::Opaque;
+use rm_core::credit::{Colour, Opaque};
 use rm_core::id::{
     Boot, Class, LoanId, NodeId, Note, Order, Party, ResourceKey, Stamp, TypeId, Version,
 };
@@ -109,6 +109,7 @@ fn the_bytes_of_a_return_do_not_change() {
         delta: credit(2),
         fence: 3,
         value: None,
+        colour: None,
     };
     assert_bytes(
         &data(vec![item(b"k", message)]),
@@ -160,6 +161,7 @@ fn returning(bytes: &[u8]) -> Message<Opaque> {
         loan: LoanId::default(),
         delta: Opaque::default(),
         fence: 0,
+        colour: Some(Colour(3)),
         value: Some(Arc::new(Value {
             version: 300,
             state: ValueState::Doubtful,
@@ -217,6 +219,7 @@ fn a_credit_over_the_limit_is_refused() {
         delta: Opaque(vec![1; bytes].into()),
         fence: 0,
         value: None,
+        colour: None,
     };
     let most = data(vec![item(b"k", message(CREDIT_BYTES_MAX))]);
     assert_eq!(decode(encoded(&most)), Ok(most));

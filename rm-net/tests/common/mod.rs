@@ -427,6 +427,7 @@ pub(crate) fn grant(want: &Want<Opaque>, delta: Opaque, fence: u64, limit: u64) 
         fence,
         limit,
         value: None,
+        colour: None,
     })
 }
 
@@ -440,6 +441,7 @@ pub(crate) fn give_back(delta: Opaque) -> Message<Opaque> {
         delta,
         fence: 0,
         value: None,
+        colour: None,
     }
 }
 

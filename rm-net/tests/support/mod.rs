@@ -212,6 +212,7 @@ pub(crate) fn rmd(data: &Path) -> Command {
     for name in [
         "RM_NAME",
         "RM_LISTEN",
+        "RM_CREDITOR",
         "RM_DATA_DIR",
         "RM_LEASE",
         "RUST_LOG",

@@ -23,6 +23,9 @@ pub const RANGES_MAX: usize = 512;
 /// The most identifiers that a grant carries beyond what was asked.
 const SLICE_MAX: u64 = 4_096;
 
+/// How many epochs a type has that has few identifiers in each.
+const SMALL_EPOCHS: u64 = 1 << 16;
+
 /// A set of identifiers.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Ids {
@@ -290,11 +293,14 @@ pub struct IdRangeType {
 }
 
 impl IdRangeType {
-    /// A type with so few identifiers, all of which the first epoch has: for exploration, where they keep the states
-    /// few.
+    /// A type with so few identifiers in each of its 65,536 epochs: for exploration, where they keep the states few.
+    ///
+    /// No request may ask for more than half of them: a root goes on to its next epoch when it has less than that.
     #[must_use]
-    pub const fn with_ids(count: u64) -> Self {
-        Self { capital: count }
+    pub const fn with_ids(each_epoch: u16) -> Self {
+        Self {
+            capital: each_epoch as u64 * SMALL_EPOCHS,
+        }
     }
 }
 
@@ -320,12 +326,12 @@ impl ResourceType for IdRangeType {
     }
 
     fn opening(capital: &Ids, epoch: u32) -> Ids {
-        if capital.len() <= u64::from(u32::MAX) {
-            // A small one, for exploration: there is one epoch.
-            return capital.clone();
-        }
-        let start = u64::from(epoch) << 32;
-        Ids::range(start, start.saturating_add(1 << 32)).intersection(capital)
+        let each = match capital.len() {
+            few @ 0..=0xffff_ffff => few.div_ceil(SMALL_EPOCHS),
+            _ => 1 << 32,
+        };
+        let start = u64::from(epoch).saturating_mul(each);
+        Ids::range(start, start.saturating_add(each)).intersection(capital)
     }
 
     fn runs_low(left: &Ids, opening: &Ids) -> bool {
@@ -353,7 +359,7 @@ mod tests {
 
     use super::*;
 
-    const SMALL: IdRangeType = IdRangeType::with_ids(12);
+    const SMALL: IdRangeType = IdRangeType { capital: 12 };
 
     fn key() -> ResourceKey {
         ResourceKey::new(b"x").expect("a name")
@@ -386,6 +392,16 @@ mod tests {
         assert!(of(0).meet(&of(1)).is_empty());
         assert_eq!(of(0).iter().next(), Some(1), "0 is no identifier");
         assert_eq!(of(u32::MAX).len(), (1 << 32) - 1);
+    }
+
+    #[test]
+    fn a_small_type_has_a_few_identifiers_in_each_epoch() {
+        let capital = IdRangeType::with_ids(8).capital(&key());
+        let of = |epoch| IdRangeType::opening(&capital, epoch);
+        assert_eq!(of(0).ranges().next(), Some(1..8), "0 is no identifier");
+        assert_eq!(of(1).ranges().next(), Some(8..16));
+        assert_eq!(of(0xffff).len(), 8);
+        assert!(of(0x1_0000).is_empty());
     }
 
     #[test]

@@ -132,7 +132,7 @@ impl ResourceType for SemaphoreType {
     }
 
     fn mode_name(_: &Units, _: &Units) -> &'static str {
-        "units"
+        "use"
     }
 }
 

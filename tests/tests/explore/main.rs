@@ -12,6 +12,7 @@ mod adaptive;
 mod rw_lock;
 mod rw_variants;
 mod semaphore;
+mod six_mode;
 mod values;
 mod verified;
 mod wind_up;

@@ -198,13 +198,13 @@ fn an_outcome_that_is_told_twice_is_one_too_many() {
 }
 
 /// One reader after the other at a leaf, and a writer elsewhere.
-fn readers_and_a_writer() -> Simulation<RwLockType> {
+fn readers_and_a_writer(leaves: usize) -> Simulation<RwLockType> {
     let readers = Clients::at(1)
         .each(3)
         .asking(|_| RwCredit::READ)
         .holding(Span::between(MS, 2 * MS));
     let writer = Clients::at(2).called("writer").starting(20 * MS).rounds(1);
-    Simulation::new(&LOCK, Tree::star(2))
+    Simulation::new(&LOCK, Tree::star(leaves))
         .clients(readers)
         .clients(writer)
         .until(50 * MS)
@@ -213,16 +213,17 @@ fn readers_and_a_writer() -> Simulation<RwLockType> {
 
 #[test]
 fn readers_who_do_not_hear_of_a_writer_pass_it_for_too_long() {
-    let sound = readers_and_a_writer().bounding_bypass();
+    // In a large world the moments of rest, in which other checks would see it, are not looked at each time.
+    let sound = readers_and_a_writer(400).bounding_bypass();
     sound.run().expect("they hear of it in time");
-    let deaf = readers_and_a_writer().sabotage(Sabotage::LoseMessage("Recall", 1));
+    let deaf = readers_and_a_writer(400).sabotage(Sabotage::LoseMessage("Recall", 1));
     let failure = deaf.bounding_bypass().run().expect_err("they go on");
     assert_says(&failure, &["though the older"]);
 }
 
 #[test]
 fn a_wait_above_its_bound_is_refused() {
-    let bounded = |bound: Duration| readers_and_a_writer().bounding_wait("writer", bound).run();
+    let bounded = |bound: Duration| readers_and_a_writer(2).bounding_wait("writer", bound).run();
     bounded(6 * MS).expect("a hold and two round trips");
     let failure = bounded(3 * MS).expect_err("there and back, twice, takes longer");
     assert_says(&failure, &["3ms is the most for a writer"]);
@@ -258,4 +259,58 @@ fn the_same_seed_is_the_same_run_and_another_one_is_not() {
     };
     assert_eq!(run(7), run(7));
     assert_ne!(run(7).history, run(8).history);
+}
+
+/// Writers who write the value, and readers.
+fn values() -> Simulation<RwLockType> {
+    let clients = Clients::everywhere()
+        .asking(|random| match random.below(3) {
+            0 => LOCK.write(),
+            _ => RwCredit::READ,
+        })
+        .thinking(Span::between(MS, 10 * MS))
+        .holding(Span::between(MS, 4 * MS))
+        .writing(70);
+    let simulation = Simulation::new(&LOCK, Tree::uniform(8, 2)).clients(clients);
+    simulation.until(100 * MS).seed(1)
+}
+
+#[test]
+fn a_value_that_is_lost_on_its_way_is_missed_by_the_next_holder() {
+    values()
+        .run()
+        .expect("everybody reads what was written last");
+    let failure = values().sabotage(Sabotage::LoseValue(3)).run();
+    let failure = failure.expect_err("somebody reads what was written before");
+    assert_says(&failure, &["was written last"]);
+}
+
+#[test]
+fn a_holder_who_is_not_told_who_waits_is_found() {
+    let run = |number| {
+        let world = readers_and_a_writer(2);
+        world.sabotage(Sabotage::LoseNotice(number)).run().err()
+    };
+    let failure = (1..5).find_map(run).expect("one of so many is missed");
+    assert_says(&failure, &["was not told that"]);
+}
+
+/// A leaf has everything in its cache when the owner above it winds up.
+fn a_middle_winds_up() -> Simulation<RwLockType> {
+    let tree = Tree::star(2).with(1);
+    let writer = Clients::at(3).rounds(1).holding(MS);
+    Simulation::new(&LOCK, tree)
+        .clients(writer)
+        .winding_up(1, 20 * MS)
+        .seed(1)
+}
+
+#[test]
+fn an_owner_that_cannot_wind_up_is_found() {
+    a_middle_winds_up().run().expect("all goes home");
+    let deaf = a_middle_winds_up().sabotage(Sabotage::LoseMessage("Recall", 1));
+    let failure = deaf
+        .run()
+        .expect_err("nobody else asks the leaf for what it has");
+    assert_says(&failure, &["node 1 is not wound up"]);
 }

@@ -4,6 +4,7 @@
 
 mod broken;
 mod histories;
+mod life;
 mod liveness;
 mod rw_lock;
 mod semaphore;

@@ -28,6 +28,11 @@ impl<T: ResourceType> Resource<T> {
         held.map_or_else(|_| T::Credit::empty(), |(credit, _)| credit)
     }
 
+    /// Whether a hold is shared with others of its group.
+    pub(in crate::front) fn is_shared(&self, token: Token) -> bool {
+        self.with_owner(|owner| owner.hold(token).is_some_and(|hold| hold.group().is_some()))
+    }
+
     /// Asks that a hold become `to`; if that takes time, `waker` is woken when it is decided.
     pub(in crate::front) fn convert(
         &self,

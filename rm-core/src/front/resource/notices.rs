@@ -22,7 +22,10 @@ impl<T: ResourceType> Resource<T> {
     ) -> Poll<Result<Waiter, LostReason>> {
         let mut turn = self.enter(Clock::Exact);
         let inner = &mut *turn.inner;
-        let poll = match (inner.why_lost(token), inner.slots.take_notice(token)) {
+        let notice = inner.slots.take_notice(token);
+        // Whoever it was about may have gone, and nobody else has come.
+        let news = notice.filter(|_| inner.owner.hold(token).is_some_and(Hold::is_wanted));
+        let poll = match (inner.why_lost(token), news) {
             (Some(why), _) => Poll::Ready(Err(why)),
             (None, Some(by)) => Poll::Ready(Ok(self.waiter(&by))),
             (None, None) => {
@@ -50,7 +53,8 @@ impl<T: ResourceType> Resource<T> {
         self.with_owner(|owner| owner.hold(token).is_some_and(Hold::is_wanted))
     }
 
-    /// Waits until credit that was cached here leaves: for somebody else, or because nobody used it.
+    /// Waits until credit that was cached here leaves: for somebody else, because nobody used it, or because it was
+    /// lost. Credit that this node lends on counts, also where it only passes through.
     ///
     /// What a program knows under a hold may be out of date once that is over and its credit has left. To tell for
     /// sure whether something may have changed in between, compare [`Held::fence`](crate::front::Held::fence) of two holds:

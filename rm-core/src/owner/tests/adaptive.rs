@@ -51,6 +51,7 @@ impl Leaf {
             fence: 0,
             limit: 1_000,
             value: None,
+            colour: None,
         };
         self.receive(Message::Grant(grant));
         assert_eq!(grants(&self.fx), [number]);
@@ -89,6 +90,7 @@ impl Leaf {
             delta: Units(units),
             fence: self.owner.fence().now(),
             value: None,
+            colour: None,
         }]
     }
 
@@ -134,6 +136,7 @@ fn give_back(top: &mut UnitsOwner, from: PeerId, counter: u32, units: u64) -> Fx
         delta: Units(units),
         fence: 0,
         value: None,
+        colour: None,
     };
     top.on_message(NOW, from, message, &mut fx)
         .expect("a correct debtor");
@@ -308,6 +311,7 @@ fn a_middle_owner_passes_on_what_its_last_debtor_returned() {
         fence: 0,
         limit: 1_000,
         value: None,
+        colour: None,
     }));
     let [Message::Grant(Grant { loan, .. })] = middle.sent()[..] else {
         panic!("and lends it on");
@@ -318,6 +322,7 @@ fn a_middle_owner_passes_on_what_its_last_debtor_returned() {
         delta: Units(1),
         fence: 0,
         value: None,
+        colour: None,
     };
     let owner = &mut middle.owner;
     owner

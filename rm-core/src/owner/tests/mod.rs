@@ -1,6 +1,7 @@
 //! Exact effects of single inputs.
 
 mod adaptive;
+mod colour;
 mod group;
 mod notice;
 mod one_owner;

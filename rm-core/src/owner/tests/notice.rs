@@ -10,6 +10,36 @@ use crate::message::{Message, Step};
 use crate::owner::{Conversion, Request};
 use crate::policy::Policy;
 
+const LOAN: LoanId = LoanId {
+    epoch: 1,
+    counter: 1,
+};
+
+/// A debtor whose promising holder has everything.
+fn lent_all() -> UnitsOwner {
+    let (mut owner, mut fx) = (debtor(Policy::Exact), Fx::new());
+    owner.acquire(NOW, promising(1, ALL), &mut fx);
+    owner
+        .on_message(NOW, CREDITOR, grant(LOAN, 1, ALL), &mut fx)
+        .expect("a grant");
+    owner
+}
+
+/// A recall of everything, for the request of that number.
+fn recalled(number: u64, try_only: bool) -> Message<Units> {
+    let step = Step {
+        order: order(number),
+        keep: Units(0),
+        try_only,
+        whole: false,
+        note: None,
+    };
+    Message::Recall {
+        loan: LOAN,
+        steps: core::iter::once(step).collect(),
+    }
+}
+
 fn promising(index: u32, units: u64) -> Request<Units> {
     Request {
         gives_way: Some(Duration::from_secs(1)),
@@ -172,4 +202,85 @@ fn the_promise_of_a_debtors_holder_runs_from_the_recall() {
     owner.on_deadline(later, &mut fx);
     assert_eq!(losses(&fx), [(1, LostReason::Overdue)]);
     assert_eq!(owner.loan(peer), Some(&Units(1)));
+}
+
+#[test]
+fn a_try_waits_for_nobody_and_tells_nobody() {
+    let (mut owner, mut fx) = (root(Policy::Exact), Fx::new());
+    owner.acquire(NOW, promising(1, ALL), &mut fx);
+    owner.acquire(NOW, tried(2, 1), &mut fx);
+    assert_eq!(told(&fx), []);
+    let (mut owner, mut fx) = (lent_all(), Fx::new());
+    owner
+        .on_message(NOW, CREDITOR, recalled(9, true), &mut fx)
+        .expect("a recall");
+    assert_eq!(told(&fx), []);
+    assert_eq!(owner.next_deadline(), None, "the promise does not run");
+    owner
+        .on_message(NOW, CREDITOR, recalled(9, false), &mut fx)
+        .expect("a recall");
+    assert_eq!(told(&fx), [(1, 9)]);
+}
+
+#[test]
+fn a_promise_is_kept_by_both_parts_of_a_hold() {
+    let (mut owner, mut fx) = (root(Policy::Exact), Fx::new());
+    owner.acquire(NOW, promising(1, ALL), &mut fx);
+    owner.split_hold(token(1), &Units(3), token(2));
+    owner.acquire(NOW, request(3, ALL), &mut fx);
+    let mut fx = Fx::new();
+    owner.on_deadline(NOW.after(Duration::from_secs(1)), &mut fx);
+    let overdue = LostReason::Overdue;
+    assert_eq!(losses(&fx), [(1, overdue), (2, overdue)]);
+    assert_eq!(grants(&fx), [3]);
+}
+
+#[test]
+fn a_promise_that_runs_goes_on_in_both_parts_and_neither_is_told_again() {
+    let (mut owner, mut fx) = (root(Policy::Exact), Fx::new());
+    owner.acquire(NOW, promising(1, ALL), &mut fx);
+    owner.acquire(NOW, request(3, ALL), &mut fx);
+    owner.split_hold(token(1), &Units(3), token(2));
+    let mut fx = Fx::new();
+    let later = NOW.after(Duration::from_millis(500));
+    owner.acquire(later, request(4, ALL), &mut fx);
+    assert_eq!(told(&fx), []);
+    owner.on_deadline(NOW.after(Duration::from_secs(1)), &mut fx);
+    assert_eq!(losses(&fx).len(), 2);
+}
+
+#[test]
+fn holds_that_promised_different_things_are_not_merged() {
+    let (mut owner, mut fx) = (root(Policy::Exact), Fx::new());
+    owner.acquire(NOW, promising(1, 1), &mut fx);
+    owner.acquire(NOW, request(2, 1), &mut fx);
+    owner.acquire(NOW, promising(3, 1), &mut fx);
+    for (into, from) in [(1, 2), (2, 1)] {
+        let merged = owner.merge_holds(NOW, token(into), token(from), &mut fx);
+        assert_eq!(merged, None);
+    }
+    assert!(
+        owner
+            .merge_holds(NOW, token(1), token(3), &mut fx)
+            .is_some()
+    );
+    owner.acquire(NOW, request(4, ALL), &mut fx);
+    let mut fx = Fx::new();
+    owner.on_deadline(NOW.after(Duration::from_secs(1)), &mut fx);
+    assert_eq!(losses(&fx), [(1, LostReason::Overdue)]);
+}
+
+#[test]
+fn a_wind_up_waits_for_the_holders_here_and_they_are_told() {
+    let (mut owner, mut fx) = (root(Policy::Exact), Fx::new());
+    owner.acquire(NOW, promising(1, 2), &mut fx);
+    owner.acquire(NOW, request(2, 1), &mut fx);
+    owner.wind_up(NOW, order(9), &mut fx);
+    assert_eq!(told(&fx), [(1, 9), (2, 9)]);
+    let mut fx = Fx::new();
+    owner.on_deadline(NOW.after(Duration::from_secs(1)), &mut fx);
+    assert_eq!(losses(&fx), [(1, LostReason::Overdue)]);
+    owner.release(NOW, token(2), &mut fx);
+    assert_eq!(told(&fx), [], "once");
+    assert!(owner.is_wound_up());
 }

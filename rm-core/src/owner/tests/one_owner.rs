@@ -237,6 +237,7 @@ fn without_room_for_a_new_token_holds_stay_apart() {
             // Readers need no room.
             limit: 2,
             value: None,
+            colour: None,
         };
         owner
             .on_message(

@@ -73,6 +73,47 @@ fn a_reader_below_that_is_younger_than_a_writer_above_waits() {
 }
 
 #[test]
+fn no_debtor_keeps_a_limit_that_its_creditor_has_lost() {
+    let (mut middle, mut fx) = (debtor(Policy::Exact), Fx::new());
+    let lend = |number, limit| {
+        let loan = LoanId {
+            epoch: 1,
+            counter: number,
+        };
+        let Message::Grant(lent) = grant(loan, u64::from(number), ALL) else {
+            unreachable!("a grant")
+        };
+        Message::Grant(Grant { limit, ..lent })
+    };
+    let ask = |middle: &mut UnitsOwner, number: u32, limit| {
+        let mut fx = Fx::new();
+        middle
+            .on_message(NOW, DEBTOR, want(u64::from(number), ALL), &mut fx)
+            .expect("a want");
+        middle
+            .on_message(
+                NOW,
+                middle.creditor().expect("one"),
+                lend(number, limit),
+                &mut fx,
+            )
+            .expect("a grant");
+        let limit = |message: &Message<Units>| match message {
+            Message::Grant(grant) => Some(grant.limit),
+            _ => None,
+        };
+        sent(&fx).iter().find_map(limit).expect("lent on")
+    };
+    assert!(ask(&mut middle, 1, 1 << 20) > 100);
+    middle
+        .on_message(NOW, DEBTOR, want(9, 1), &mut fx)
+        .expect("a want that waits");
+    middle.on_creditor_down(NOW, LostReason::SessionEnded, &mut fx);
+    middle.on_creditor_up(NOW, PeerId(101), &mut fx);
+    assert_eq!(ask(&mut middle, 2, 100), 100);
+}
+
+#[test]
 fn a_dead_debtor_s_loan_is_taken_back_and_later_tokens_are_above_its_limit() {
     let (mut top, leaf) = lent(Policy::Exact, ALL);
     let limit = leaf.fence().limit();
@@ -138,6 +179,7 @@ fn a_grant_of_a_loan_that_ended_goes_back() {
         fence: 0,
         limit: 0,
         value: None,
+        colour: None,
     };
     leaf.on_message(NOW, CREDITOR, Message::Grant(late), &mut fx)
         .expect("no crime");
@@ -159,6 +201,7 @@ fn a_return_under_another_loan_s_name_is_dropped() {
         delta: Units(1),
         fence: 0,
         value: None,
+        colour: None,
     };
     top.on_message(NOW, DEBTOR, message, &mut Fx::new())
         .expect("no crime");
@@ -178,6 +221,7 @@ fn a_return_of_more_than_was_lent_is_a_crime_and_changes_nothing() {
         delta: Units(2),
         fence: 0,
         value: None,
+        colour: None,
     };
     let crime = top.on_message(NOW, DEBTOR, message, &mut Fx::new());
     assert_eq!(crime, Err(PeerMisbehaved::ReturnAboveLoan));

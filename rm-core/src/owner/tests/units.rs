@@ -221,5 +221,6 @@ pub(super) fn grant(loan: LoanId, number: u64, units: u64) -> Message<Units> {
         fence: 2,
         limit: 1 << 40,
         value: None,
+        colour: None,
     })
 }

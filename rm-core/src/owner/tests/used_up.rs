@@ -1,12 +1,12 @@
 //! Credit that is given for good: any so many of 64 tickets, eight for each epoch.
 
-use super::units::{CREDITOR, NOW, order, settings, token};
+use super::units::{CREDITOR, NOW, converting, order, settings, token};
 use crate::credit::{Credit, Level, Malformed};
 use crate::effect::{Effect, Effects};
-use crate::error::LostReason;
-use crate::id::{LoanId, PeerId, ResourceKey, TypeId, Version};
-use crate::message::{Message, Want};
-use crate::owner::{Owner, Request};
+use crate::error::{Denied, LostReason};
+use crate::id::{GroupId, LoanId, PeerId, ResourceKey, TypeId, Version};
+use crate::message::{Message, Refusal, Want};
+use crate::owner::{Conversion, Owner, Request};
 use crate::policy::Policy;
 use crate::resource::{Lending, ResourceType};
 
@@ -137,10 +137,6 @@ impl ResourceType for Counter {
     fn opening(_: &Tickets, epoch: u32) -> Tickets {
         Tickets(0xff << (8 * (epoch % 8)))
     }
-
-    fn ticks(_: &Tickets, _: &Tickets) -> bool {
-        false
-    }
 }
 
 const PEER: PeerId = PeerId(7);
@@ -202,6 +198,15 @@ fn what_was_taken_is_never_taken_again() {
     assert_eq!(take(&mut owner, 1, 3).0, Some(Tickets(0b111)));
     assert_eq!(take(&mut owner, 2, 2).0, Some(Tickets(0b1_1000)));
     assert_eq!(owner.borrowed(), &Tickets(0b1110_0000));
+}
+
+#[test]
+fn what_is_used_up_takes_no_fencing_numbers_of_which_a_debtor_would_run_out() {
+    let mut owner = root();
+    let before = owner.fence().now();
+    let _ = take(&mut owner, 1, 3);
+    assert!(owner.take(NOW, token(2), &Many(2), None).is_some());
+    assert_eq!(owner.fence().now(), before);
 }
 
 #[test]
@@ -318,6 +323,18 @@ fn what_an_older_want_just_got_is_not_recalled_for_a_younger_request() {
 }
 
 #[test]
+fn each_want_says_what_it_needs_alone() {
+    let mut owner = debtor();
+    let (_, first) = take(&mut owner, 1, 6);
+    let (_, second) = take(&mut owner, 2, 6);
+    let level = |fx| match &sent(fx)[..] {
+        [Message::Want(want)] => want.level,
+        other => panic!("one want: {other:?}"),
+    };
+    assert_eq!([level(&first), level(&second)], [Many(6); 2]);
+}
+
+#[test]
 fn two_wants_of_one_debtor_are_both_served_at_once() {
     let (mut owner, mut fx) = (root(), Effects::new());
     let _ = take(&mut owner, 1, 8);
@@ -325,10 +342,60 @@ fn two_wants_of_one_debtor_are_both_served_at_once() {
         .on_message(NOW, PEER, want(2, 1), &mut fx)
         .expect("a want");
     owner
-        .on_message(NOW, PEER, want(3, 3), &mut fx)
+        .on_message(NOW, PEER, want(3, 2), &mut fx)
         .expect("a want");
     let mut fx = Effects::new();
     owner.on_epoch(NOW, 1, &mut fx);
     assert_eq!(sent(&fx).len(), 2, "{fx:?}");
     assert_eq!(owner.cached(), &Tickets(0b1111_1000 << 8));
+}
+
+#[test]
+fn what_a_member_of_a_group_converts_away_is_used_up_too() {
+    let (mut owner, mut fx) = (root(), Effects::new());
+    let member = |index, many| Request {
+        group: Some(GroupId(1)),
+        ..Request::new(token(index), order(u64::from(index)), Many(many))
+    };
+    owner.acquire(NOW, member(1, 3), &mut fx);
+    owner.acquire(NOW, member(2, 1), &mut fx);
+    let conversion = Conversion::new(token(1), converting(3), Many(1));
+    owner.convert(NOW, conversion, &mut fx);
+    assert_eq!(owner.borrowed(), &Tickets(0b1111_1001), "a hole");
+    assert_eq!(take(&mut owner, 4, 1).0, Some(Tickets(0b1000)));
+}
+
+#[test]
+fn a_request_for_more_than_the_epoch_has_left_gets_the_next_one() {
+    let (mut owner, mut fx) = (root(), Effects::new());
+    let _ = take(&mut owner, 1, 6);
+    assert!(!owner.needs_epoch(), "two are left");
+    assert_eq!(take(&mut owner, 2, 3).0, None);
+    assert!(owner.needs_epoch(), "or it and all behind it wait for ever");
+    owner.on_epoch(NOW, 1, &mut fx);
+    assert_eq!(
+        owner.hold(token(2)).map(|hold| hold.credit),
+        Some(Tickets(0b111 << 8))
+    );
+}
+
+#[test]
+fn what_no_epoch_can_give_is_refused() {
+    let (mut owner, mut fx) = (root(), Effects::new());
+    owner.acquire(NOW, Request::new(token(1), order(1), Many(9)), &mut fx);
+    assert_eq!(
+        fx.as_slice(),
+        [Effect::Deny {
+            token: token(1),
+            why: Denied::Refused
+        }]
+    );
+    let mut fx = Effects::new();
+    owner
+        .on_message(NOW, PEER, want(2, 9), &mut fx)
+        .expect("a want");
+    let [Message::Deny { why, .. }] = &sent(&fx)[..] else {
+        panic!("denied: {fx:?}");
+    };
+    assert_eq!(*why, Refusal::Refused);
 }

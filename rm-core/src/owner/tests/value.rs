@@ -53,6 +53,7 @@ fn returned(delta: u64, fence: u64, value: Value) -> Message<Units> {
         delta: Units(delta),
         fence,
         value: Some(Arc::new(value)),
+        colour: None,
     }
 }
 
@@ -340,6 +341,7 @@ fn an_older_version_does_not_replace_a_newer_one() {
         delta: Units(1),
         fence: 0,
         value: Some(Arc::new(value(1, b"old"))),
+        colour: None,
     };
     top.on_message(NOW, DEBTOR, message, &mut Fx::new())
         .expect("no crime");
@@ -390,6 +392,7 @@ fn a_value_from_the_creditor_may_be_as_large_as_any_node_allows() {
             fence: 2,
             limit: 2,
             value: Some(Arc::new(value(1, &vec![0; len]))),
+            colour: None,
         };
         let before = leaf.clone();
         let done = leaf.on_message(NOW, CREDITOR, Message::Grant(grant), &mut Fx::new());

@@ -24,6 +24,7 @@ fn grant(units: u64) -> Message<Units> {
         fence: 2,
         limit: 100,
         value: None,
+        colour: None,
     })
 }
 
@@ -61,6 +62,7 @@ fn returned(units: u64) -> Message<Units> {
         delta: Units(units),
         fence: 2,
         value: None,
+        colour: None,
     }
 }
 
@@ -90,6 +92,7 @@ fn returned_by_debtor(units: u64) -> Message<Units> {
         delta: Units(units),
         fence: 2,
         value: None,
+        colour: None,
     }
 }
 

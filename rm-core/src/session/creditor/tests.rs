@@ -148,6 +148,32 @@ fn a_suspended_creditor_answers_no_renewal_until_it_is_good_again() {
 }
 
 #[test]
+fn a_creditor_that_has_borrowed_gives_no_more_than_it_is_given_and_waits_no_longer() {
+    let mut bench = Bench::new();
+    bench.packet(100, Body::Renew { sent: 77, heard: 0 });
+    let mut answer = |span| {
+        let membership = Membership::Within(Duration::from_secs(span));
+        bench.session.transmit(membership, Window::default())
+    };
+    assert_eq!(answer(0), None, "it has nothing to give");
+    let length = Duration::from_millis(4_900);
+    assert_eq!(answer(5), Some(Body::RenewAck { sent: 77, length }));
+    // 100 ms, 1.02 times the length, and the guard.
+    assert_eq!(bench.session.take_back_at(), Some(ms(100 + 4_998 + 20)));
+    bench.packet(
+        200,
+        Body::Renew {
+            sent: 78,
+            heard: 77,
+        },
+    );
+    let most = bench
+        .session
+        .transmit(Membership::Within(Duration::MAX), Window::default());
+    assert_eq!(most, Some(ack(78)));
+}
+
+#[test]
 fn a_renewal_read_before_the_timers_saves_a_lease_that_ran_out() {
     let mut bench = Bench::renewed();
     bench.packet(

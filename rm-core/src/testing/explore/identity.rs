@@ -7,9 +7,10 @@ use core::hash::{Hash, Hasher};
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
+use super::channel::Channel;
 use super::store::Store;
-use super::world::{Channel, Phase, Plan, World};
-use crate::credit::Credit;
+use super::world::{Phase, Plan, World};
+use crate::credit::{Colour, Credit};
 use crate::message::{Grant, Message, Steps, Want};
 use crate::owner::view::{
     Clocks, LinkNumbers, NumberKind, OWN_LINK, hash_order, hash_step, hash_value,
@@ -88,18 +89,24 @@ impl World {
                 u32::from(client.next) << 16 | (client.phase as u32) << 1 | u32::from(is_alone),
             );
             scratch.add(client.holds.number());
+            scratch.add(number_of(client.colour));
             if plan.clocks == Clocks::Kept {
                 scratch.add_long(client.fence);
             }
         }
         if plan.clocks == Clocks::Kept {
-            for &(mode, fence) in &self.ended {
-                scratch.add(mode.number());
+            for &((credit, colour), fence) in &self.ended {
+                scratch.add(credit.number());
+                scratch.add(number_of(colour));
                 scratch.add_long(fence);
             }
         }
         xxh3_128(&scratch.bytes)
     }
+}
+
+fn number_of(colour: Option<Colour>) -> u32 {
+    colour.map_or(0, |Colour(number)| 1 + u32::from(number))
 }
 
 /// Hashes a message, all but the numbers of its link: they are noted. Like an owner, it is taken apart field by field.
@@ -139,10 +146,11 @@ pub(super) fn hash_message<C: Credit, L: Hash>(
                 fence,
                 limit: _,
                 value,
+                colour,
             } = grant;
             numbers.note_loan(OWN_LINK, *loan);
             numbers.note_version(OWN_LINK, *version);
-            (4_u8, delta, fenced(fence)).hash(state);
+            (4_u8, delta, colour, fenced(fence)).hash(state);
             hash_order(order, state);
             hash_value(value.as_ref(), clocks, state);
             hash_steps(steps, state);
@@ -161,9 +169,10 @@ pub(super) fn hash_message<C: Credit, L: Hash>(
             delta,
             fence,
             value,
+            colour,
         } => {
             numbers.note_loan(OWN_LINK, *loan);
-            (7_u8, delta, fenced(fence)).hash(state);
+            (7_u8, delta, colour, fenced(fence)).hash(state);
             hash_value(value.as_ref(), clocks, state);
         }
         Message::Unwant { order } => {

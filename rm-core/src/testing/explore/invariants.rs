@@ -2,10 +2,12 @@
 //!
 //! A state is *quiet* when no message is under way. Then whatever could be decided must have been.
 
+use super::channel::Channel;
+use super::mode::{differ, level, mode};
 use super::script::Step;
 use super::store::{CreditId, Store};
-use super::world::{Channel, ClientState, Fault, Phase, Plan, World, mode};
-use crate::credit::{Credit, Level};
+use super::world::{ClientState, Fault, Phase, Plan, World};
+use crate::credit::{Colour, Credit, Level};
 use crate::id::{Order, PeerId};
 use crate::message::{Grant, Message};
 use crate::owner::Owner;
@@ -35,6 +37,7 @@ impl<'a, T: ResourceType> Checked<'a, T> {
             Lending::UsedUp => self.check_total()?,
         }
         self.check_exclusion()?;
+        self.check_colours()?;
         self.check_values()?;
         if self.world.is_quiet() {
             let pending = self.pending_requests();
@@ -134,13 +137,14 @@ impl<'a, T: ResourceType> Checked<'a, T> {
                 continue;
             }
             for (other_index, other) in world.clients.iter().enumerate().skip(index + 1) {
+                let (of_one, of_other) = (one.colour, other.colour);
                 let (one, other) = (store.credit(one.holds), store.credit(other.holds));
-                if one.conflicts(other, &plan.capital) {
+                if one.conflicts(other, &plan.capital) || differ(of_one, of_other) {
                     return Err(Fault(format!(
                         "two conflicting holds at once: {} of client {} and {} of client {}",
-                        mode::<T>(one, plan),
+                        mode::<T>(one, of_one, plan),
                         plan.client_name(index),
-                        mode::<T>(other, plan),
+                        mode::<T>(other, of_other, plan),
                         plan.client_name(other_index),
                     )));
                 }
@@ -170,6 +174,52 @@ impl<'a, T: ResourceType> Checked<'a, T> {
         Ok(())
     }
 
+    /// All coloured credit of the world has one colour, or none yet, and whoever can know it knows it.
+    fn check_colours(&self) -> Result<(), Fault> {
+        let all = T::coloured(&self.plan.capital);
+        if all.is_empty() {
+            return Ok(());
+        }
+        let is_coloured = |credit: &T::Credit| !credit.restrict(&all).is_empty();
+        let here = |owner: &Owner<T>| is_coloured(&owner.borrowed().less(owner.lent()));
+        let known = self
+            .owners()
+            .filter(|owner| owner.colour().is_some() || here(owner))
+            .map(Owner::colour);
+        let under_way = (0..self.world.queues.len()).flat_map(|channel| self.messages(channel));
+        let sent = under_way.filter_map(|message| match message {
+            Message::Grant(Grant { delta, colour, .. }) | Message::Return { delta, colour, .. } => {
+                is_coloured(delta).then_some(*colour)
+            }
+            _ => None,
+        });
+        let held = self.world.clients.iter().map(|client| client.colour);
+        let held = held.filter(Option::is_some);
+        let mut colours = known.chain(sent).chain(held);
+        let first = colours.next();
+        match colours.find(|&colour| Some(colour) != first) {
+            None => Ok(()),
+            Some(other) => Err(Fault(format!(
+                "coloured credit of two colours: {first:?} and {other:?}"
+            ))),
+        }
+    }
+
+    /// Quiet: the colour of all coloured credit.
+    fn colour(&self) -> Option<Colour> {
+        self.owners().find_map(Owner::colour)
+    }
+
+    /// Quiet: what a request waits for. In another colour than there is, for all coloured credit.
+    fn reckoned(&self, ask: &T::Credit, colour: Option<Colour>) -> T::Level {
+        let asked = level::<T>(ask, colour);
+        if colour.is_some() && colour != self.colour() {
+            asked.at_least(&T::Level::of(&T::coloured(&self.plan.capital)))
+        } else {
+            asked
+        }
+    }
+
     fn pending_requests(&self) -> Vec<Pending<T::Level>> {
         let Self { world, plan, store } = self;
         let mut pending = Vec::new();
@@ -179,10 +229,14 @@ impl<'a, T: ResourceType> Checked<'a, T> {
             }
             let step = client.step() - 1;
             let (need, try_only) = match &plan.clients[index].steps[step] {
-                Step::Acquire { ask, try_only } => (T::Level::of(ask), *try_only),
-                Step::Convert { to } => {
+                Step::Acquire {
+                    ask,
+                    colour,
+                    try_only,
+                } => (self.reckoned(ask, *colour), *try_only),
+                Step::Convert { to, colour } => {
                     let has = T::Level::of(store.credit(client.holds));
-                    (T::Level::of(to).beyond(&has), false)
+                    (self.reckoned(to, *colour).beyond(&has), false)
                 }
                 Step::Cancel
                 | Step::Reduce { .. }

@@ -9,6 +9,9 @@
 //! conflicting holds exist; tokens rise over conflicting holds; nobody is denied but a `try` that was not alone,
 //! a conversion that would deadlock, and whoever asks where the way to the root is winding up.
 //!
+//! Credit that is [used up](crate::resource::Lending::UsedUp) is in one place at a time and is granted once; a root that
+//! runs low enters its next epoch.
+//!
 //! **In every quiet state** (no message under way): no request waits that the free credit of the world, taken in
 //! order, would cover; no `try` is undecided; no want, reservation or recall of a request that is over is left;
 //! an owner that winds up has nothing but what is held there or below.
@@ -75,9 +78,11 @@
 //! # Ok::<(), Violation>(())
 //! ```
 
+mod channel;
 mod hash;
 mod identity;
 mod invariants;
+mod mode;
 mod reduction;
 mod report;
 mod script;

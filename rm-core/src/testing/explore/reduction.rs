@@ -37,8 +37,10 @@
 
 use smallvec::SmallVec;
 
+use super::channel::Channel;
+use super::mode::differ;
 use super::store::{QueueId, Registers};
-use super::world::{Action, Actions, Channel, Plan, Reduction, World};
+use super::world::{Action, Actions, Plan, Reduction, World};
 use crate::credit::Credit;
 use crate::resource::ResourceType;
 
@@ -67,7 +69,12 @@ impl<T: ResourceType> Plan<T> {
             let both = a.join(b);
             both.is_some_and(|both| self.capital.covers(&both))
         };
-        asks().all(|a| asks().all(|b| !(a.conflicts(b, &self.capital) && fits(a, b))))
+        asks().all(|(a, of_a)| {
+            asks().all(|(b, of_b)| {
+                let conflicts = a.conflicts(b, &self.capital) || differ(of_a, of_b);
+                !(conflicts && fits(a, b))
+            })
+        })
     }
 
     /// The steps of all that can happen that are to be tried.

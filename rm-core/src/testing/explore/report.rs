@@ -3,10 +3,13 @@
 use core::fmt::{self, Write as _};
 use core::time::Duration;
 
+use super::channel::Channel;
+use super::mode::mode;
 use super::script::Step;
 use super::search::Found;
 use super::store::{Store, Told};
-use super::world::{Action, Channel, Phase, Plan, World, mode};
+use super::world::{Action, Phase, Plan, World};
+use crate::credit::Colour;
 use crate::id::Order;
 use crate::message::{Message, Steps};
 use crate::resource::ResourceType;
@@ -104,9 +107,9 @@ impl<T: ResourceType> Plan<T> {
         let Some(place) = self.requests.get(order.seq as usize) else {
             return format!("an unknown request {order}");
         };
-        let ask = match &self.clients[place.client].steps[place.step] {
-            Step::Acquire { ask, .. } => ask,
-            Step::Convert { to } => to,
+        let (ask, colour) = match &self.clients[place.client].steps[place.step] {
+            Step::Acquire { ask, colour, .. } => (ask, *colour),
+            Step::Convert { to, colour } => (to, *colour),
             Step::WindUp => {
                 let client = self.client_name(place.client);
                 return format!("{client}'s wind-up (#{})", order.seq);
@@ -122,7 +125,7 @@ impl<T: ResourceType> Plan<T> {
         format!(
             "{}'s {} (#{})",
             self.client_name(place.client),
-            mode::<T>(ask, self),
+            mode::<T>(ask, colour, self),
             order.seq
         )
     }
@@ -186,17 +189,23 @@ impl<T: ResourceType> Plan<T> {
                 let name = self.client_name(client);
                 let state = &world.clients[client];
                 let what = match &self.clients[client].steps[state.step()] {
-                    Step::Acquire { ask, try_only } => {
+                    Step::Acquire {
+                        ask,
+                        colour,
+                        try_only,
+                    } => {
                         let verb = if *try_only { "tries" } else { "asks for" };
-                        format!("{verb} {} {ask:?}", mode::<T>(ask, self))
+                        format!("{verb} {} {ask:?}", mode::<T>(ask, *colour, self))
                     }
                     Step::Cancel if state.phase == Phase::Holding => {
                         "cancels, and has it already".into()
                     }
                     Step::Cancel => "cancels".into(),
-                    Step::Convert { to } => format!("converts to {} {to:?}", mode::<T>(to, self)),
+                    Step::Convert { to, colour } => {
+                        format!("converts to {} {to:?}", mode::<T>(to, *colour, self))
+                    }
                     Step::Reduce { keep } => {
-                        format!("reduces to {} {keep:?}", mode::<T>(keep, self))
+                        format!("reduces to {} {keep:?}", mode::<T>(keep, None, self))
                     }
                     Step::Release => "releases".into(),
                     Step::ReturnSpare => "has its node return what is spare".into(),
@@ -258,8 +267,9 @@ impl<T: ResourceType> Plan<T> {
                 format!("Deny {} v{}: {why:?}", name(order), version.0)
             }
             Message::Grant(grant) => format!(
-                "Grant {:?} for {} v{}{}{}",
+                "Grant {:?}{} for {} v{}{}{}",
                 grant.delta,
+                colour_in_words(grant.colour),
                 name(&grant.order),
                 grant.version.0,
                 self.steps_in_words(&grant.steps),
@@ -267,8 +277,14 @@ impl<T: ResourceType> Plan<T> {
             ),
             Message::Limit { limit, .. } => format!("Limit {limit:#x}"),
             Message::Recall { steps, .. } => format!("Recall{}", self.steps_in_words(steps)),
-            Message::Return { delta, value, .. } => {
-                format!("Return {delta:?}{}", value_in_words(value.as_deref()))
+            Message::Return {
+                delta,
+                value,
+                colour,
+                ..
+            } => {
+                let (colour, value) = (colour_in_words(*colour), value_in_words(value.as_deref()));
+                format!("Return {delta:?}{colour}{value}")
             }
             Message::Unwant { order } => format!("Unwant {}", name(order)),
             Message::Want(want) => format!(
@@ -344,6 +360,10 @@ impl<T: ResourceType> Plan<T> {
         text.push(']');
         text
     }
+}
+
+fn colour_in_words(colour: Option<Colour>) -> String {
+    colour.map_or_else(String::new, |Colour(number)| format!(" of colour {number}"))
 }
 
 /// The value that a message carries, if it does.

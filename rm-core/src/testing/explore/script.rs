@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::credit::Credit;
+use crate::credit::{Colour, Credit};
 use crate::id::{Class, NodeId, Order, Party, Stamp};
 
 /// The most orders of requests that one exploration tries.
@@ -96,10 +96,19 @@ impl Tree {
 /// One step of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step<C> {
-    Acquire { ask: C, try_only: bool },
+    Acquire {
+        ask: C,
+        colour: Option<Colour>,
+        try_only: bool,
+    },
     Cancel,
-    Convert { to: C },
-    Reduce { keep: C },
+    Convert {
+        to: C,
+        colour: Option<Colour>,
+    },
+    Reduce {
+        keep: C,
+    },
     Release,
     ReturnSpare,
     WindUp,
@@ -128,6 +137,7 @@ impl<C> Client<C> {
     pub fn acquire(self, ask: C) -> Self {
         self.then(Step::Acquire {
             ask,
+            colour: None,
             try_only: false,
         })
     }
@@ -138,6 +148,7 @@ impl<C> Client<C> {
     pub fn try_acquire(self, ask: C) -> Self {
         self.then(Step::Acquire {
             ask,
+            colour: None,
             try_only: true,
         })
     }
@@ -145,7 +156,7 @@ impl<C> Client<C> {
     /// Then its hold becomes `to`, when that can be had. If it is denied it goes on at the release.
     #[must_use]
     pub fn convert(self, to: C) -> Self {
-        self.then(Step::Convert { to })
+        self.then(Step::Convert { to, colour: None })
     }
 
     /// Then its hold becomes a part of what it was.
@@ -184,6 +195,19 @@ impl<C> Client<C> {
     #[must_use]
     pub fn write_value(self) -> Self {
         self.then(Step::WriteValue)
+    }
+
+    /// And what it asked for last must be of that colour.
+    ///
+    /// # Panics
+    /// If its last step asks for nothing.
+    #[must_use]
+    pub fn in_colour(mut self, of: Colour) -> Self {
+        match self.steps.last_mut() {
+            Some(Step::Acquire { colour, .. } | Step::Convert { colour, .. }) => *colour = Some(of),
+            _ => panic!("only what is asked for has a colour"),
+        }
+        self
     }
 
     fn then(mut self, step: Step<C>) -> Self {
@@ -233,12 +257,12 @@ impl<C> Client<C> {
         self.steps.iter().filter(asks).count()
     }
 
-    /// Everything it asks for.
-    pub(super) fn asks(&self) -> impl Iterator<Item = &C> {
+    /// Everything it asks for, and in which colour.
+    pub(super) fn asks(&self) -> impl Iterator<Item = (&C, Option<Colour>)> {
         self.steps.iter().filter_map(|step| match step {
-            Step::Acquire { ask, .. } => Some(ask),
-            Step::Convert { to } => Some(to),
-            Step::Reduce { keep } => Some(keep),
+            Step::Acquire { ask, colour, .. } => Some((ask, *colour)),
+            Step::Convert { to, colour } => Some((to, *colour)),
+            Step::Reduce { keep } => Some((keep, None)),
             Step::Cancel | Step::Release | Step::ReturnSpare | Step::WindUp | Step::WriteValue => {
                 None
             }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::credit::{Credit, Malformed};
 use crate::id::{ResourceKey, TypeId};
+use crate::resource::Lending;
 
 /// Units of a semaphore; with `STRICT`, two holds of any size are said to conflict, which no count prevents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -203,4 +204,37 @@ fn merged_registers_leave_fewer_messages_and_break_nothing() -> Result<(), Viola
         assert_ne!(full.states, merged.states);
     }
     Ok(())
+}
+
+/// Units that are used up, of which every epoch has the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Quota;
+
+impl ResourceType for Quota {
+    type Credit = Units<false>;
+    type Level = Units<false>;
+
+    const LENDING: Lending = Lending::UsedUp;
+
+    const ID: TypeId = TypeId(2001);
+
+    const NAME: &'static str = "quota";
+
+    fn capital(&self, _key: &ResourceKey) -> Units<false> {
+        Units(2)
+    }
+}
+
+#[test]
+fn an_epoch_that_has_what_another_one_gave_away_is_found() {
+    let takes = Client::at(1).acquire(Units(1)).release();
+    let explorer = Explorer::new(&Quota, Tree::star(1));
+    explorer
+        .clone()
+        .client(takes.clone())
+        .run()
+        .expect("one epoch is enough");
+    let violation = explorer.clients([takes.clone(), takes]).run();
+    let violation = violation.expect_err("the second epoch gives the same again");
+    assert!(violation.what.contains("in two places"), "{violation}");
 }

@@ -9,15 +9,17 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::channel::Channel;
+use super::mode::{Mode, differ, level, mode};
 use super::script::{self, Client, Place, Step, Tree};
 use super::store::{CreditId, MessageId, Outcome, OwnerId, QueueId, Registers, Store, Told};
-use crate::credit::{Credit, Level};
+use crate::credit::{Colour, Credit, Level};
 use crate::effect::Effects;
 use crate::error::Denied;
 use crate::id::{LoanId, Order, PeerId, Token};
 use crate::owner::view::Clocks;
 use crate::owner::{Conversion, Owner, Request, Settings};
-use crate::resource::ResourceType;
+use crate::resource::{Lending, ResourceType};
 use crate::time::Time;
 
 /// What is the same in all states of one run.
@@ -62,11 +64,11 @@ impl<T: ResourceType> Plan<T> {
         }
     }
 
-    /// What a client asks for at `step`.
-    fn asked(&self, client: usize, step: usize) -> &T::Credit {
+    /// What a client asks for at `step`, and in which colour.
+    fn asked(&self, client: usize, step: usize) -> (&T::Credit, Option<Colour>) {
         match &self.clients[client].steps[step] {
-            Step::Acquire { ask, .. } => ask,
-            Step::Convert { to } => to,
+            Step::Acquire { ask, colour, .. } => (ask, *colour),
+            Step::Convert { to, colour } => (to, *colour),
             Step::Cancel
             | Step::Reduce { .. }
             | Step::Release
@@ -76,8 +78,23 @@ impl<T: ResourceType> Plan<T> {
         }
     }
 
-    /// Hands an input to an owner. Returns the token of a hold that was reduced.
+    /// Hands an input to an owner. A root whose credit is used up enters its next epoch with it. Returns the token of a
+    /// hold that was reduced.
     pub(super) fn apply(
+        &self,
+        store: &Store<T>,
+        owner: &mut Owner<T>,
+        input: Input,
+        fx: &mut Effects<T>,
+    ) -> Result<u64, Fault> {
+        let fence = self.hand_over(store, owner, input, fx)?;
+        if T::LENDING == Lending::UsedUp && owner.needs_epoch() {
+            owner.on_epoch(Time::ZERO, owner.last_loan().epoch + 1, fx);
+        }
+        Ok(fence)
+    }
+
+    fn hand_over(
         &self,
         store: &Store<T>,
         owner: &mut Owner<T>,
@@ -103,10 +120,15 @@ impl<T: ResourceType> Plan<T> {
         };
         let token = self.token(client, step);
         match &self.clients[client].steps[step] {
-            Step::Acquire { ask, try_only } => {
+            Step::Acquire {
+                ask,
+                colour,
+                try_only,
+            } => {
+                let ask = level::<T>(ask, *colour);
                 let request = Request {
                     try_only: *try_only,
-                    ..Request::new(token, self.order(client, step), T::Level::of(ask))
+                    ..Request::new(token, self.order(client, step), ask)
                 };
                 owner.acquire(now, request, fx);
             }
@@ -114,9 +136,10 @@ impl<T: ResourceType> Plan<T> {
                 let is_there = owner.cancel(now, token, fx);
                 assert!(is_there, "a request or conversion that waits is there");
             }
-            Step::Convert { to } => {
+            Step::Convert { to, colour } => {
                 let order = self.order(client, step);
-                owner.convert(now, Conversion::new(token, order, T::Level::of(to)), fx);
+                let to = level::<T>(to, *colour);
+                owner.convert(now, Conversion::new(token, order, to), fx);
             }
             Step::Reduce { keep } => return Ok(owner.reduce(now, token, keep, fx)),
             Step::Release => owner.release(now, token, fx),
@@ -164,6 +187,8 @@ pub(super) struct ClientState {
     pub(super) is_alone: bool,
     /// What it holds.
     pub(super) holds: CreditId,
+    /// In which colour.
+    pub(super) colour: Option<Colour>,
     /// The fencing token of its hold.
     pub(super) fence: u64,
 }
@@ -214,40 +239,6 @@ impl Input {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault(pub(super) String);
 
-/// A way between two neighbours, in one direction: `2 * (debtor - 1)`, and one more if it goes down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Channel {
-    pub(super) debtor: usize,
-    pub(super) is_down: bool,
-}
-
-impl Channel {
-    pub(super) const fn of(index: usize) -> Self {
-        Self {
-            debtor: index / 2 + 1,
-            is_down: index % 2 == 1,
-        }
-    }
-
-    pub(super) const fn up(debtor: usize) -> usize {
-        2 * (debtor - 1)
-    }
-
-    pub(super) const fn down(debtor: usize) -> usize {
-        2 * (debtor - 1) + 1
-    }
-
-    /// Who sends on it, and who receives.
-    pub(super) fn ends(self, tree: &Tree) -> (usize, usize) {
-        let creditor = tree.creditor(self.debtor);
-        if self.is_down {
-            (creditor, self.debtor)
-        } else {
-            (self.debtor, creditor)
-        }
-    }
-}
-
 /// One state.
 #[derive(Clone, Debug)]
 pub(super) struct World {
@@ -256,7 +247,7 @@ pub(super) struct World {
     pub(super) queues: SmallVec<[QueueId; 8]>,
     pub(super) clients: SmallVec<[ClientState; 4]>,
     /// The highest token of ended holds, by what they held.
-    pub(super) ended: SmallVec<[(CreditId, u64); 2]>,
+    pub(super) ended: SmallVec<[(Mode, u64); 2]>,
     /// The last value that anybody wrote: the client and the step.
     pub(super) written: Option<[u8; 2]>,
 }
@@ -286,6 +277,7 @@ impl World {
             phase: Phase::Idle,
             is_alone: false,
             holds: CreditId::EMPTY,
+            colour: None,
             fence: 0,
         };
         Self {
@@ -376,6 +368,7 @@ impl World {
             self.note_company(index);
         }
         let client = &mut self.clients[index];
+        let colour = client.colour;
         client.next += 1;
         match (what, phase) {
             (Step::Acquire { .. }, _) => client.phase = Phase::Waiting,
@@ -405,6 +398,8 @@ impl World {
         self.owners[script.place] = outcome.owner;
         if let Step::Reduce { keep } = what {
             let client = &mut self.clients[index];
+            let all = T::coloured(&plan.capital);
+            client.colour = colour.filter(|_| !keep.restrict(&all).is_empty());
             (client.holds, client.fence) = (store.keep_credit(keep), outcome.fence);
         }
         Ok((script.place, outcome))
@@ -468,20 +463,29 @@ impl World {
         (granted, fence): (CreditId, u64),
     ) -> Result<(), Fault> {
         let (index, step) = self.pending(plan, node, token)?;
-        let (asked, credit) = (plan.asked(index, step), store.credit(granted));
+        let ((asked, colour), credit) = (plan.asked(index, step), store.credit(granted));
         if asked != credit && !T::Level::of(credit).reaches(&T::Level::of(asked)) {
             return Err(Fault(format!(
                 "client {} asked for {asked:?} and is granted {credit:?}",
                 plan.client_name(index)
             )));
         }
-        if self.clients[index].phase == Phase::Converting {
+        let converts = self.clients[index].phase == Phase::Converting;
+        if converts {
             self.end_hold(index, Phase::Holding);
         }
-        for &(ended, ended_fence) in &self.ended {
+        for &((ended, ended_colour), ended_fence) in &self.ended {
             let ended = store.credit(ended);
-            if ended_fence >= fence && ended.conflicts(credit, &plan.capital) {
-                let (begins, ended) = (mode::<T>(credit, plan), mode::<T>(ended, plan));
+            let conflicts = ended.conflicts(credit, &plan.capital) || differ(ended_colour, colour);
+            if T::LENDING == Lending::UsedUp && !converts && ended.conflicts(credit, &plan.capital)
+            {
+                return Err(Fault(format!(
+                    "{credit:?} is granted, and some of it was used up before, as part of {ended:?}"
+                )));
+            }
+            if ended_fence >= fence && conflicts {
+                let begins = mode::<T>(credit, colour, plan);
+                let ended = mode::<T>(ended, ended_colour, plan);
                 return Err(Fault(format!(
                     "the token of this {begins}, {fence:#x}, is not above {ended_fence:#x}, that of a \
                      {ended} that ended before"
@@ -491,6 +495,7 @@ impl World {
         let client = &mut self.clients[index];
         client.phase = Phase::Holding;
         client.holds = granted;
+        client.colour = colour;
         client.fence = fence;
         Ok(())
     }
@@ -570,18 +575,14 @@ impl World {
     fn end_hold(&mut self, index: usize, phase: Phase) {
         let client = &mut self.clients[index];
         client.phase = phase;
-        let mode = core::mem::replace(&mut client.holds, CreditId::EMPTY);
+        let holds = core::mem::replace(&mut client.holds, CreditId::EMPTY);
+        let mode = (holds, client.colour.take());
         let fence = core::mem::take(&mut client.fence);
         match self.ended.binary_search_by_key(&mode, |&(mode, _)| mode) {
             Ok(place) => self.ended[place].1 = fence.max(self.ended[place].1),
             Err(place) => self.ended.insert(place, (mode, fence)),
         }
     }
-}
-
-/// What people call the mode that asks for this.
-pub(super) fn mode<T: ResourceType>(ask: &T::Credit, plan: &Plan<T>) -> &'static str {
-    T::mode_name(&T::Level::of(ask), &plan.capital)
 }
 
 /// The plans of all runs of a scenario.

@@ -3,6 +3,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
+use super::Sabotage;
 use super::clients::{Ask, Clients, halves};
 use super::oracle::Fault;
 use super::report::Group;
@@ -56,6 +57,8 @@ pub(super) struct Client<'a, T: ResourceType> {
     fence: u64,
     /// How much longer it will hold.
     hold_left: u64,
+    /// Since it holds it was told that somebody waits for that.
+    pub(super) told: bool,
 }
 
 impl<'a, T: ResourceType> Client<'a, T> {
@@ -81,6 +84,7 @@ impl<'a, T: ResourceType> Client<'a, T> {
             holds: T::Credit::empty(),
             fence: 0,
             hold_left: 0,
+            told: false,
         }
     }
 
@@ -320,6 +324,8 @@ impl<T: ResourceType> World<'_, T> {
     }
 
     fn release(&mut self, client: usize) -> Result<(), Fault> {
+        self.check_value(client)?;
+        self.maybe_write(client, self.token(client))?;
         self.note(|world| format!("{} releases", world.client_name(client)));
         self.record(client, What::Released);
         let held = self.end_hold(client);
@@ -395,6 +401,7 @@ impl<T: ResourceType> World<'_, T> {
         self.oracle.on_grant(&holds, fence)?;
         let state = &mut self.clients[client];
         (state.holds, state.fence) = (holds.clone(), fence);
+        self.check_value(client)?;
         self.note_bypasses(client)?;
         self.note_wait(client, hops)?;
         let what = if converts {
@@ -411,8 +418,33 @@ impl<T: ResourceType> World<'_, T> {
             let left = self.clients[client].hold_left;
             self.schedule_client(client, left, Act::Release);
         } else {
+            self.clients[client].told = false;
             self.hold(client);
         }
+        Ok(())
+    }
+
+    /// Somebody waits for what a client holds.
+    pub(super) fn on_wanted(&mut self, node: usize, token: Token) -> Result<(), Fault> {
+        self.report.notices += 1;
+        if self.plan.sabotage == Some(Sabotage::LoseNotice(self.report.notices)) {
+            return Ok(());
+        }
+        let client = self.nodes[node].first_client as usize + token.index as usize;
+        let state = self.clients.get_mut(client);
+        let state = state.filter(|state| state.node as usize == node && !state.holds.is_empty());
+        let Some(state) = state else {
+            return Err(Fault(format!(
+                "{token} of node {node} is wanted, and holds nothing"
+            )));
+        };
+        state.told = true;
+        self.note(|world| {
+            format!(
+                "    {} is told that somebody waits",
+                world.client_name(client)
+            )
+        });
         Ok(())
     }
 
@@ -443,8 +475,10 @@ impl<T: ResourceType> World<'_, T> {
         // What is used up is not asked back from where it is.
         let is_alone =
             T::LENDING == Lending::Loaned && self.alone == Some(client as u32) && answered;
+        let is_closed = *why == Denied::ShuttingDown && self.winds_up_above(node);
         let group = &mut self.groups[state.group as usize].1;
         match (phase, why) {
+            (Phase::Converting | Phase::Waiting, _) if is_closed => group.closed += 1,
             (Phase::Converting, Denied::WouldDeadlock { .. }) => group.deadlocked += 1,
             (Phase::Waiting, Denied::Busy { .. }) if state.try_only && !is_alone => group.busy += 1,
             (Phase::Waiting, Denied::Timeout { .. }) if state.deadline == Some(self.now) => {
@@ -463,7 +497,11 @@ impl<T: ResourceType> World<'_, T> {
         if phase == Phase::Waiting {
             self.record(client, What::Denied);
         }
-        self.go_on_without(client, phase);
+        if is_closed && phase == Phase::Waiting {
+            self.enter(client, Phase::Idle);
+        } else {
+            self.go_on_without(client, phase);
+        }
         Ok(())
     }
 

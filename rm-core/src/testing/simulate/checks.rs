@@ -3,13 +3,18 @@
 
 use super::act::Phase;
 use super::oracle::Fault;
+use super::windup::NO_CLIENT;
 use super::world::{World, both, request_name};
 use crate::credit::{Credit, Level};
 use crate::id::{Order, PeerId};
 use crate::resource::{Lending, ResourceType};
+use crate::testing::history;
 
 /// The lists of owners with more debtors than this are not checked after every input.
 const DEBTORS_CHECKED: u64 = 64;
+
+/// Where more requests wait, holders hear only of the oldest.
+const WAITS_TOLD: usize = 64;
 
 impl<T: ResourceType> World<'_, T> {
     /// What is looked at as a whole is looked at once in so many events.
@@ -38,6 +43,8 @@ impl<T: ResourceType> World<'_, T> {
             self.looked_at = self.event;
             self.check_progress()?;
             self.check_nothing_left_over()?;
+            self.check_notices()?;
+            self.check_wind_ups()?;
         }
         Ok(())
     }
@@ -128,12 +135,54 @@ impl<T: ResourceType> World<'_, T> {
                 owner.check();
             }
         }
-        self.check_nothing_left_over()
+        self.check_nothing_left_over()?;
+        self.check_wind_ups()
+    }
+
+    /// Nothing is under way: whoever is in the way of a request was told that somebody waits, once since it holds.
+    fn check_notices(&self) -> Result<(), Fault> {
+        let waiting = self.oracle.waiting();
+        if T::LENDING == Lending::UsedUp || waiting.len() > WAITS_TOLD {
+            return Ok(());
+        }
+        let capital = &self.plan.capital;
+        for (client, state) in self.clients.iter().enumerate() {
+            if state.told || state.holds.is_empty() {
+                continue;
+            }
+            let is_in_the_way = |&&other: &&u32| {
+                let asked = self.clients[other as usize].asked.draw(capital);
+                other as usize != client && asked.conflicts(&state.holds, capital)
+            };
+            if let Some(&other) = waiting.iter().find(is_in_the_way) {
+                return Err(Fault(format!(
+                    "all is quiet, and {} was not told that {} waits for what it holds",
+                    self.client_name(client),
+                    self.client_name(other as usize)
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// What clients saw, by the rules of those who know nothing of owners. Of a run that came to its end every request
+    /// has an outcome, and every hold was released.
+    pub(super) fn check_history(&self) -> Result<(), Fault> {
+        match history::check(|_| self.plan.capital.clone(), &self.report.history) {
+            Err(violation) => Err(Fault(format!("the history is not good {violation}"))),
+            Ok(summary) if summary.unanswered + summary.unended > 0 => Err(Fault(format!(
+                "the history has requests or holds without an end: {summary:?}"
+            ))),
+            Ok(_) => Ok(()),
+        }
     }
 
     /// Nothing is under way: no want, reservation or recall of a request that is over.
     fn check_nothing_left_over(&self) -> Result<(), Fault> {
         let is_over = |order: &Order| {
+            if order.seq as u32 == NO_CLIENT {
+                return false;
+            }
             let asker = self.clients.get(order.seq as u32 as usize);
             !asker.is_some_and(|asker| asker.waits_in(*order))
         };

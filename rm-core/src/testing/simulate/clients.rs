@@ -1,8 +1,8 @@
 //! What clients do: kinds of clients, each of which goes round and round.
 //!
 //! A round: think, ask, and, once it is granted, hold and release. Chance may make the request a `try`, give it
-//! a deadline, have it cancelled, convert the hold half-way, keep the hold for long, or send spare credit home
-//! afterwards.
+//! a deadline, have it cancelled, convert the hold half-way, keep the hold for long, write the value at its end, or
+//! send spare credit home afterwards. A client that is denied because the way to the root winds up is done.
 
 use core::fmt;
 use std::sync::Arc;
@@ -68,6 +68,7 @@ pub struct Clients<T: ResourceType> {
     pub(super) convert: u32,
     pub(super) change: Option<DrawChange<T>>,
     pub(super) return_spare: u32,
+    pub(super) write: u32,
 }
 
 impl<T: ResourceType> fmt::Debug for Clients<T> {
@@ -116,6 +117,7 @@ impl<T: ResourceType> Clients<T> {
             convert: 0,
             change: None,
             return_spare: 0,
+            write: 0,
         }
     }
 
@@ -216,6 +218,14 @@ impl<T: ResourceType> Clients<T> {
     #[must_use]
     pub const fn returning_spare(mut self, percent: u32) -> Self {
         self.return_spare = percent;
+        self
+    }
+
+    /// In so many rounds of a hundred in which a client held everything in the end it writes the value before it
+    /// releases. Every holder must read what was written last.
+    #[must_use]
+    pub const fn writing(mut self, percent: u32) -> Self {
+        self.write = percent;
         self
     }
 }

@@ -12,18 +12,20 @@
 //!
 //! **After every event** it checks the books of the owner that acted and of every link that it used: what is lent
 //! is borrowed or under way. Since the books of the root are the capital, conservation follows for the whole.
-//! It checks that no two holds conflict, that tokens rise over conflicting holds, that a request has one
-//! outcome, that only a `try` which was not alone, a request with a deadline and a conversion that would
-//! deadlock are denied, and that no outcome comes later than the deadline.
+//! It checks that no two holds conflict, that tokens rise over conflicting holds, that whoever holds reads the value
+//! that was written last, that a request has one outcome, that only a `try` which was not alone, a request with a
+//! deadline, a conversion that would deadlock and whoever asks where the way to the root winds up are denied,
+//! and that no outcome comes later than the deadline.
 //!
 //! **Now and then**, as often as keeps a run linear: the credit of the whole world adds up to the capital; the
 //! lists of an owner with more than 64 debtors are in order; and, while no message is under way, no request waits
-//! that the free credit of the world, taken in order, would cover, and nothing is left of one that is over. The
-//! first and the last are looked at once in an eighth as many events as there are nodes, or as there are requests
+//! that the free credit of the world, taken in order, would cover, nothing is left of one that is over, whoever
+//! holds what somebody waits for was told so, and an owner that winds up has nothing but what is held there or below.
+//! The first and the last are looked at once in an eighth as many events as there are nodes, or as there are requests
 //! that wait, if those are more; the lists once in a 64th as many events as the owner has debtors.
 //!
-//! **At the end** everybody has their outcome, all of the above is looked at once more, and no want, reservation
-//! or recall is left anywhere.
+//! **At the end** everybody has their outcome, all of the above is looked at once more, no want, reservation
+//! or recall is left anywhere, and what was told to wind up is wound up.
 //!
 //! # Examples
 //!
@@ -91,6 +93,8 @@ mod oracle;
 mod report;
 mod span;
 mod tree;
+mod values;
+mod windup;
 mod world;
 
 use core::time::Duration;
@@ -105,7 +109,7 @@ pub use self::tree::{NODES_MAX, Tree};
 use self::world::World;
 use crate::owner::Settings;
 use crate::policy::Policy;
-use crate::resource::ResourceType;
+use crate::resource::{Lending, ResourceType};
 use crate::testing::{any_key, fresh_seed, panic_text};
 use crate::time::saturating_nanos;
 
@@ -128,6 +132,10 @@ pub enum Sabotage {
     LoseOutcome(u64),
     /// A client is told of that outcome twice.
     DoubleOutcome(u64),
+    /// A holder is not told that somebody waits for what it has.
+    LoseNotice(u64),
+    /// The message that is the so-manyeth with a value arrives without it.
+    LoseValue(u64),
 }
 
 /// What is the same for all seeds.
@@ -151,6 +159,8 @@ struct Plan<T: ResourceType> {
     bounds_bypass: bool,
     records: bool,
     sabotage: Option<Sabotage>,
+    /// Which nodes wind up, and when.
+    wind_ups: Vec<(u32, u64)>,
 }
 
 /// A cluster to be simulated. See the module's words.
@@ -185,6 +195,7 @@ impl<T: ResourceType> Simulation<T> {
                 bounds_bypass: false,
                 records: false,
                 sabotage: None,
+                wind_ups: Vec::new(),
             },
             seed: None,
             replay: None,
@@ -236,6 +247,22 @@ impl<T: ResourceType> Simulation<T> {
         self
     }
 
+    /// So long after the beginning a node winds up: from then on it grants nothing, to nobody, and all it has goes
+    /// home.
+    ///
+    /// # Panics
+    /// If there is no such node, or if credit is used up: then nothing goes home.
+    pub fn winding_up(mut self, node: usize, after: Duration) -> Self {
+        assert!(node < self.plan.tree.len(), "no node {node} to wind up");
+        assert!(
+            T::LENDING == Lending::Loaned,
+            "what is used up does not go home"
+        );
+        let wind_up = (node as u32, saturating_nanos(after));
+        self.plan.wind_ups.push(wind_up);
+        self
+    }
+
     /// The most events; a run with more has failed.
     pub fn events_max(mut self, events: u64) -> Self {
         self.plan.events_max = events;
@@ -258,7 +285,7 @@ impl<T: ResourceType> Simulation<T> {
         self
     }
 
-    /// The report brings the [history](super::history) along.
+    /// The report brings the [history](super::history) along, and the run fails if that is none of a good lock.
     pub fn recording(mut self) -> Self {
         self.plan.records = true;
         self

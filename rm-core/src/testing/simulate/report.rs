@@ -26,6 +26,8 @@ pub struct Report<C> {
     pub bypass_age_max: Duration,
     /// How many younger ones passed one request, at most.
     pub passed_max: u32,
+    /// How often a holder was told that somebody waits for what it has.
+    pub notices: u64,
     /// Who asked for, held and released what, and when; empty unless asked for.
     pub history: Vec<Record<C>>,
 }
@@ -44,6 +46,8 @@ pub struct Group {
     pub late: u64,
     /// How many conversions would have deadlocked.
     pub deadlocked: u64,
+    /// How many were made where the way to the root winds up.
+    pub closed: u64,
     /// How many were cancelled while they waited.
     pub cancelled: u64,
     /// Messages that followed from what their clients did.
@@ -122,7 +126,7 @@ impl<C> Report<C> {
     /// How many were denied.
     #[must_use]
     pub fn denied(&self) -> u64 {
-        let denied = |group: &Group| group.busy + group.late + group.deadlocked;
+        let denied = |group: &Group| group.busy + group.late + group.deadlocked + group.closed;
         self.groups.values().map(denied).sum()
     }
 
@@ -154,13 +158,15 @@ impl<C> fmt::Display for Report<C> {
         for (name, group) in &self.groups {
             writeln!(
                 f,
-                "  {name}: {} asked, {} granted, {} busy, {} late, {} deadlocked, {} cancelled; hops {:.2}, at \
+                "  {name}: {} asked, {} granted, {} busy, {} late, {} deadlocked, {} closed, {} \
+                 cancelled; hops {:.2}, at \
                  most {}; waits {:?} in the middle, {:?} at most",
                 group.asked,
                 group.granted,
                 group.busy,
                 group.late,
                 group.deadlocked,
+                group.closed,
                 group.cancelled,
                 group.hops_mean(),
                 group.hops_max,
@@ -222,6 +228,7 @@ mod tests {
             bypasses: 0,
             bypass_age_max: Duration::ZERO,
             passed_max: 0,
+            notices: 0,
             history: Vec::new(),
         };
         let group = report.groups.get_mut("read").expect("it is there");

@@ -100,7 +100,7 @@ impl Tree {
     }
 
     /// A node and all above it, up to the root.
-    fn path(&self, node: usize) -> impl Iterator<Item = usize> {
+    pub(super) fn path(&self, node: usize) -> impl Iterator<Item = usize> {
         core::iter::successors(Some(node), |&node| (node != 0).then(|| self.creditor(node)))
     }
 }

@@ -15,11 +15,12 @@ use super::act::{Act, Client};
 use super::clients::{Clients, Place};
 use super::oracle::{Fault, Oracle};
 use super::report::{Group, Report};
+use super::windup::NO_CLIENT;
 use super::{Found, Plan, Sabotage};
 use crate::credit::Credit;
 use crate::effect::{Effect, Effects};
 use crate::id::{Boot, Class, LoanId, NodeId, Order, Party, PeerId, Stamp};
-use crate::message::Message;
+use crate::message::{Grant, Message};
 use crate::owner::Owner;
 use crate::resource::{Lending, ResourceType};
 use crate::stamp::HybridClock;
@@ -39,6 +40,8 @@ enum Event {
     Client { client: u32, turn: u32, act: Act },
     /// A deadline of requests at a node is over.
     Deadline { node: u32 },
+    /// A node winds up.
+    WindUp { node: u32 },
     /// A message arrives over the link between a debtor and its creditor.
     Deliver {
         debtor: u32,
@@ -137,6 +140,10 @@ pub(super) struct World<'a, T: ResourceType> {
     pub(super) alone: Option<u32>,
     /// Outcomes so far.
     outcomes: u64,
+    /// Messages with a value so far.
+    values_sent: u64,
+    /// The number of the last write of the value.
+    pub(super) written: Option<u64>,
     /// The links that this event used, by their debtors.
     pub(super) used: Vec<u32>,
     /// After which event the whole was last summed up, and last looked at while all was quiet.
@@ -179,6 +186,7 @@ impl<'a, T: ResourceType> World<'a, T> {
                 bypasses: 0,
                 bypass_age_max: Duration::ZERO,
                 passed_max: 0,
+                notices: 0,
                 history: Vec::new(),
             },
             // What no client did.
@@ -191,6 +199,8 @@ impl<'a, T: ResourceType> World<'a, T> {
             engaged: 0,
             alone: None,
             outcomes: 0,
+            values_sent: 0,
+            written: None,
             used: Vec::new(),
             summed_at: 0,
             looked_at: 0,
@@ -198,6 +208,9 @@ impl<'a, T: ResourceType> World<'a, T> {
             trace: String::new(),
         };
         world.settle_clients();
+        for &(node, at) in &plan.wind_ups {
+            world.schedule(at, Event::WindUp { node });
+        }
         world
     }
 
@@ -255,6 +268,7 @@ impl<'a, T: ResourceType> World<'a, T> {
             let acted = match event {
                 Event::Client { client, turn, act } => self.act(client as usize, turn, act)?,
                 Event::Deadline { node } => Some(self.on_deadline(node as usize)?),
+                Event::WindUp { node } => Some(self.wind_up(node as usize)?),
                 Event::Deliver {
                     debtor,
                     to_debtor,
@@ -266,7 +280,8 @@ impl<'a, T: ResourceType> World<'a, T> {
                 self.check(node)?;
             }
         }
-        self.check_end()
+        self.check_end()?;
+        self.check_history()
     }
 
     fn schedule(&mut self, at: u64, event: Event) {
@@ -358,7 +373,11 @@ impl<'a, T: ResourceType> World<'a, T> {
                     self.send(node, to.0 as usize, cause, message)?;
                     continue;
                 }
-                Effect::Leaving | Effect::Wanted { .. } => continue,
+                Effect::Leaving => continue,
+                Effect::Wanted { token, .. } => {
+                    self.on_wanted(node, token)?;
+                    continue;
+                }
                 Effect::Deny { .. } | Effect::Grant { .. } | Effect::Lost { .. } => {}
             }
             self.outcomes += 1;
@@ -388,7 +407,7 @@ impl<'a, T: ResourceType> World<'a, T> {
         node: usize,
         to: usize,
         cause: Cause,
-        message: Message<T::Credit, T::Level>,
+        mut message: Message<T::Credit, T::Level>,
     ) -> Result<(), Fault> {
         let tree = &self.plan.tree;
         let to_debtor = to != 0 && to < tree.len() && tree.creditor(to) == node;
@@ -409,6 +428,10 @@ impl<'a, T: ResourceType> World<'a, T> {
             Some(Sabotage::DoubleMessage(twice, number)) if (twice, number) == (name, *count) => 2,
             _ => 1,
         };
+        if let Message::Grant(Grant { value, .. }) | Message::Return { value, .. } = &mut message {
+            self.values_sent += u64::from(value.is_some());
+            value.take_if(|_| self.plan.sabotage == Some(Sabotage::LoseValue(self.values_sent)));
+        }
         let mut delay = self.plan.delay.draw(&mut self.network);
         let (stalls, span) = self.plan.stall;
         if self.network.one_in(stalls) && self.now <= self.plan.until {
@@ -473,6 +496,11 @@ impl<'a, T: ResourceType> World<'a, T> {
     /// The order of a request made now.
     pub(super) fn order(&mut self, client: usize, class: Class, round: u32) -> Order {
         let node = self.clients[client].node as usize;
+        self.order_at(node, class, u64::from(round) << 32 | client as u64)
+    }
+
+    /// The order of something that happens now at a node.
+    pub(super) fn order_at(&mut self, node: usize, class: Class, seq: u64) -> Order {
         let place = &mut self.nodes[node];
         let clock = Time::from_nanos(self.now.saturating_add(place.skew));
         Order {
@@ -482,7 +510,7 @@ impl<'a, T: ResourceType> World<'a, T> {
                 node: NodeId(node as u64),
                 boot: Boot(0),
             },
-            seq: u64::from(round) << 32 | client as u64,
+            seq,
         }
     }
 
@@ -515,6 +543,9 @@ pub(super) fn both<C: Credit>(one: &C, other: &C) -> Result<C, Fault> {
 }
 
 pub(super) fn request_name(order: &Order) -> String {
+    if order.seq as u32 == NO_CLIENT {
+        return format!("the wind-up of node {}", order.seq >> 32);
+    }
     format!("client {}'s #{}", order.seq as u32, order.seq >> 32)
 }
 

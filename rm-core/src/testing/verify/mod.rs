@@ -7,12 +7,16 @@
 //!    meeting and subtracting makes of them;
 //! 2. small worlds made from the samples ([`explore`]): every interleaving of clients that ask for
 //!    them, beside and against each other, with `try`, cancellation, growing and shrinking holds and voluntary
-//!    returns, at two leaves, at three, and in a tree with a middle owner, under every policy.
+//!    returns, at two leaves, at three, and in a tree with a middle owner, under every policy;
+//! 3. simulated clusters of up to 40 nodes ([`simulate`]), in which two clients at each node ask for any of the samples,
+//!    with `try`, deadlines, cancellation, conversions and voluntary returns, over links that stall, under every
+//!    policy. What their clients saw must be a good [history](super::history).
 //!
-//! What fails comes back with the law and the smallest amounts that break it, or with the scenario and a shortest run.
+//! What fails comes back with the law and the smallest amounts that break it, with the scenario and a shortest run, or
+//! with the seed of the cluster and the command that runs it again.
 //!
 //! Give it a *small* type, with the same rules and a capital of three or four units: the number of states grows with
-//! it, and what goes wrong with many units goes wrong with few.
+//! it, and what goes wrong with many units mostly goes wrong with few.
 //!
 //! # Examples
 //!
@@ -58,10 +62,12 @@
 //! #     fn capital(&self, _: &ResourceKey) -> Units { Units(self.0) }
 //! # }
 //! let verified = verify(&Semaphore(3), &Samples::new([Units(1), Units(3)]))?;
+//! assert!(verified.explored.states > 10_000 && verified.simulated.acquires > 10_000);
 //! println!("{verified}");
 //! # Ok::<(), Failed>(())
 //! ```
 
+mod clusters;
 mod scenarios;
 #[cfg(test)]
 mod tests;
@@ -69,10 +75,12 @@ mod tests;
 use core::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub use self::clusters::Simulated;
 use self::scenarios::Scenario;
 use super::any_key;
 use super::explore::{self, Explorer, Violation};
 use super::laws::{self, BrokenLaw, LawSettings};
+use super::simulate::Failure;
 use crate::credit::Credit;
 use crate::policy::Policy;
 use crate::resource::ResourceType;
@@ -90,11 +98,12 @@ const AMOUNTS_BEYOND_MAX: usize = 4;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Budget {
-    /// Worlds of two or three clients. Seconds, with optimisation, for a type with a small capital.
+    /// Worlds of two or three clients, and clusters from a few seeds. Seconds, with optimisation, for a type with a
+    /// small capital.
     #[default]
     Quick,
     /// Also four clients, more orders of their requests, three levels of owners, fencing numbers as part of the
-    /// state, and registers that are merged while they queue. Minutes.
+    /// state, registers that are merged while they queue, and many seeds. Minutes.
     Thorough,
 }
 
@@ -104,6 +113,14 @@ impl Budget {
         match self {
             Self::Quick => 1_000_000,
             Self::Thorough => 20_000_000,
+        }
+    }
+
+    /// From how many seeds clusters are simulated.
+    const fn seeds(self) -> u64 {
+        match self {
+            Self::Quick => 4,
+            Self::Thorough => 200,
         }
     }
 
@@ -208,6 +225,8 @@ pub struct Verified {
     pub scenarios: usize,
     /// What was explored of them, under all policies.
     pub explored: explore::Report,
+    /// What was simulated, under all policies.
+    pub simulated: Simulated,
 }
 
 impl fmt::Display for Verified {
@@ -217,16 +236,18 @@ impl fmt::Display for Verified {
             law_cases,
             scenarios,
             explored,
+            simulated,
         } = self;
         writeln!(f, "laws: each on {law_cases} samples of {amounts} amounts")?;
-        write!(
+        writeln!(
             f,
             "explored: {scenarios} scenarios x {} policies, {} runs, {} states, {:.1} s",
             policies().len(),
             explored.runs,
             explored.states,
             explored.elapsed.as_secs_f64()
-        )
+        )?;
+        write!(f, "simulated: {simulated}")
     }
 }
 
@@ -252,6 +273,16 @@ pub enum Failed {
         /// What is wrong, with a shortest run.
         violation: Violation,
     },
+    /// A simulated cluster breaks a rule.
+    #[error("simulated, {tree}, {policy:?}: {failure}")]
+    Simulation {
+        /// Where the clients live.
+        tree: &'static str,
+        /// The policy of all nodes.
+        policy: Policy,
+        /// What is wrong, with the seed, and how to replay it.
+        failure: Box<Failure>,
+    },
 }
 
 impl fmt::Debug for Failed {
@@ -262,7 +293,8 @@ impl fmt::Debug for Failed {
 
 /// Tries everything there is on a type whose requests ask for what the samples say. See the module's words.
 ///
-/// It starts where `RM_SEED` says, if that is set, as the laws do; the worlds are the same every time.
+/// Laws and clusters start where `RM_SEED` says, if that is set; the clusters then run from that seed alone. The small
+/// worlds are the same every time.
 ///
 /// # Errors
 /// The first thing that is wrong.
@@ -292,11 +324,13 @@ pub fn verify<T: ResourceType>(
             explored = explored.and(report);
         }
     }
+    let simulated = clusters::simulate(resource_type, &samples.asks, budget)?;
     Ok(Verified {
         amounts: amounts.len(),
         law_cases: budget.law_cases(),
         scenarios: scenarios.len(),
         explored,
+        simulated,
     })
 }
 

@@ -21,7 +21,12 @@ mod fault {
     pub(super) const PANICS: u8 = 6;
     /// Subtracting one unit loses another.
     pub(super) const LOSES_BY_ONE: u8 = 7;
+    /// Subtracting loses a unit where some 150 of a thousand are gone.
+    pub(super) const LOSES_AMONG_MANY: u8 = 8;
 }
+
+/// The capital of a large semaphore.
+const MANY: u64 = 1_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Units<const FAULT: u8>(u64);
@@ -50,6 +55,7 @@ impl<const FAULT: u8> Credit for Units<FAULT> {
         let is_lost = match FAULT {
             fault::LOSES => other.0 > 1,
             fault::LOSES_BY_ONE => other.0 == 1,
+            fault::LOSES_AMONG_MANY => (835..865).contains(&self.0.saturating_sub(other.0)),
             _ => false,
         };
         let rest = self.0.saturating_sub(other.0);
@@ -139,7 +145,11 @@ impl<const FAULT: u8> ResourceType for Semaphore<FAULT> {
     const NAME: &'static str = "semaphore";
 
     fn capital(&self, _key: &ResourceKey) -> Units<FAULT> {
-        Units(if FAULT == fault::LOSES_BY_ONE { 8 } else { 2 })
+        Units(match FAULT {
+            fault::LOSES_BY_ONE => 8,
+            fault::LOSES_AMONG_MANY => MANY,
+            _ => 2,
+        })
     }
 
     fn ticks(held: &Units<FAULT>, capital: &Units<FAULT>) -> bool {
@@ -164,6 +174,7 @@ fn a_sound_type_passes() -> Result<(), Failed> {
     let verified = verify(&Semaphore::<{ fault::NONE }>, &Samples::new([Units(2)]))?;
     assert!(verified.scenarios > 10, "{verified}");
     assert!(verified.explored.states > 1_000, "{verified}");
+    assert!(verified.simulated.acquires > 1_000, "{verified}");
     Ok(())
 }
 
@@ -215,6 +226,20 @@ fn what_the_samples_do_not_show_is_found_by_exploration() {
             assert!(violation.steps <= 6, "{violation}");
         }
         other => panic!("no violation, but {other:?}"),
+    }
+}
+
+/// So many units are never lent in a small world, nor are they among the amounts that the laws are tried on.
+#[test]
+fn what_small_worlds_do_not_show_is_found_by_simulation() {
+    let asks = [5, 7].map(Units::<{ fault::LOSES_AMONG_MANY }>);
+    match verify(&Semaphore, &Samples::new(asks)) {
+        Err(failed @ Failed::Simulation { .. }) => {
+            let text = failed.to_string();
+            assert!(text.contains("replay it: RM_SEED="), "{text}");
+            assert!(text.contains("found_by_simulation"), "{text}");
+        }
+        other => panic!("no failed simulation, but {other:?}"),
     }
 }
 

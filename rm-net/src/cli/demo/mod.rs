@@ -28,8 +28,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use super::args::DemoArgs;
 use super::connect::connect_as;
 use super::exit::{Exit, Failure};
-use super::inspect::Pages;
 use super::output::{self, Output};
+use super::pages::Pages;
 use super::signals::{ENDING, Signals};
 use crate::Client;
 

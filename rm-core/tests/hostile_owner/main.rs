@@ -12,23 +12,24 @@
 //!
 //! Everything follows from the seed. A failure prints it; `RM_SEED=n` runs that seed alone, `RM_SEEDS=n` so many.
 
+mod random;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rm_core::credit::Credit;
+use rm_core::credit::{Colour, Credit};
 use rm_core::effect::{Effect, Effects};
 use rm_core::event::Event;
-use rm_core::id::{
-    Boot, Class, GroupId, LoanId, NodeId, Order, Party, PeerId, ResourceKey, Stamp, Token, Version,
-};
+use rm_core::id::{Boot, Class, GroupId, LoanId, NodeId, Order, Party, PeerId, ResourceKey, Token};
 use rm_core::message::{Blocker, BlockerKind, Grant, Message, Refusal, Step, Want};
 use rm_core::owner::{Conversion, Owner, Request, STEPS_MAX, Settings};
 use rm_core::policy::Policy;
 use rm_core::resource::ResourceType;
 use rm_core::time::Time;
-use rm_core::value::{VALUE_BYTES_MAX, Value, ValueState};
 use rm_rwlock::{RwCredit, RwLockType};
+
+use self::random::Random;
 
 /// Runs of each test, unless `RM_SEEDS` says otherwise.
 const SEEDS: u64 = 200;
@@ -41,88 +42,6 @@ const CALLERS: u32 = 5;
 /// How many wants of one debtor the owner lets wait.
 const WANTS_MAX: usize = 3;
 const SHARES: u64 = 4;
-
-/// A small generator: the whole run follows from its seed (SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    fn one_in(&mut self, bound: u64) -> bool {
-        self.below(bound) == 0
-    }
-
-    fn pick<C: Copy>(&mut self, choices: &[C]) -> C {
-        choices[self.below(choices.len() as u64) as usize]
-    }
-
-    /// A credit: mostly a part of the capital, sometimes more than there is.
-    fn credit(&mut self) -> RwCredit {
-        let shares = match self.below(8) {
-            0 => u64::MAX,
-            1 => SHARES + 1,
-            _ => self.below(SHARES + 1),
-        };
-        RwCredit {
-            shares,
-            intent: self.pick(&[0, 0, 1, 1, 1, u64::MAX]),
-        }
-    }
-
-    /// What a correct caller may ask for.
-    fn ask(&mut self) -> RwCredit {
-        self.pick(&[RwCredit::READ, RwCredit::UPGRADABLE, capital()])
-    }
-
-    /// An order out of a few: peers and the owner's own callers use the same ones.
-    fn order(&mut self) -> Order {
-        Order {
-            class: self.pick(&[Class::Convert, Class::New, Class::New]),
-            stamp: Stamp(self.below(6)),
-            party: party(self.below(3)),
-            seq: self.below(3),
-        }
-    }
-
-    fn version(&mut self) -> Version {
-        Version(self.pick(&[0, 1, 2, 3, 4, 5, u64::MAX]))
-    }
-
-    fn fence(&mut self) -> u64 {
-        let near = (1 << 32) + self.below(20_000);
-        self.pick(&[0, 1, near, near, (1 << 33) + 7, u64::MAX - 1, u64::MAX])
-    }
-
-    /// Sometimes larger than any may be.
-    fn value(&mut self) -> Option<Arc<Value>> {
-        let len = self.pick(&[0, 1, 1024, 1025, VALUE_BYTES_MAX, VALUE_BYTES_MAX + 1]);
-        let value = Value {
-            version: self.fence(),
-            state: self.pick(&[ValueState::Sure, ValueState::Doubtful]),
-            bytes: vec![0; len].into(),
-        };
-        (self.below(4) == 0).then(|| Arc::new(value))
-    }
-
-    fn span(&mut self) -> Duration {
-        self.pick(&[
-            Duration::ZERO,
-            Duration::from_nanos(1),
-            Duration::from_secs(1),
-            Duration::MAX,
-        ])
-    }
-}
 
 fn party(node: u64) -> Party {
     Party {
@@ -201,6 +120,10 @@ impl World {
         let before = self.owner.clone();
         let mut fx = Effects::new();
         let described = format!("{event:?}");
+        let merged = match event {
+            Event::MergeHolds { from, .. } => Some(from),
+            _ => None,
+        };
         let outcome = self.owner.apply(self.now, event, &mut fx);
         if outcome.is_err() {
             assert_eq!(
@@ -210,6 +133,9 @@ impl World {
             assert!(fx.is_empty(), "{described} was refused, and had effects");
         }
         self.owner.check();
+        if let Some(from) = merged.filter(|from| self.owner.hold(*from).is_none()) {
+            self.callers.remove(&from.index);
+        }
         for effect in fx.drain() {
             self.on_effect(&effect);
         }
@@ -256,6 +182,7 @@ impl World {
                 fence: random.fence(),
                 limit: random.fence(),
                 value: random.value(),
+                colour: random.one_in(3).then_some(Colour(1)),
             }),
             5 => Message::Limit {
                 loan,
@@ -270,6 +197,7 @@ impl World {
                 delta: random.credit(),
                 fence: random.fence(),
                 value: random.value(),
+                colour: random.one_in(3).then_some(Colour(1)),
             },
             9 => Message::Unwant { order },
             _ => Message::Want(Want {
@@ -302,12 +230,16 @@ impl World {
                 self.callers.insert(index, (token, Caller::Holds));
                 Some(Event::Cancel { token })
             }
-            Some((token, Caller::Holds)) => match self.random.below(5) {
+            Some((token, Caller::Holds)) => match self.random.below(7) {
                 0 => {
-                    self.callers.insert(index, (token, Caller::Converts));
-                    let to = self.random.ask();
                     let order = self.fresh_order(Class::Convert)?;
-                    Some(Event::Convert(Conversion::new(token, order, to)))
+                    self.callers.insert(index, (token, Caller::Converts));
+                    let to = self.random.to();
+                    Some(Event::Convert(Conversion {
+                        try_only: self.random.one_in(3),
+                        deadline: self.deadline(),
+                        ..Conversion::new(token, order, to)
+                    }))
                 }
                 1 => {
                     let held = self.owner.hold(token).expect("it holds").asked();
@@ -318,6 +250,8 @@ impl World {
                     let bytes = vec![1; self.random.pick(&[0, 8, 1024, 1025])].into();
                     Some(Event::WriteValue { token, bytes })
                 }
+                3 => self.split(token),
+                4 => self.merge(token),
                 _ => {
                     self.callers.remove(&index);
                     Some(Event::Release { token })
@@ -326,21 +260,46 @@ impl World {
         }
     }
 
-    fn acquire(&mut self, index: u32) -> Event<RwLockType> {
+    /// Members of a group are neither split nor merged.
+    fn split(&mut self, token: Token) -> Option<Event<RwLockType>> {
+        let hold = self.owner.hold(token).expect("it holds");
+        let free = (0..CALLERS).find(|index| !self.callers.contains_key(index));
+        let index = free.filter(|_| hold.group().is_none())?;
+        let part = hold.credit.meet(&self.random.ask());
+        let new = self.token(index);
+        self.callers.insert(index, (new, Caller::Holds));
+        Some(Event::SplitHold { token, part, new })
+    }
+
+    fn merge(&mut self, into: Token) -> Option<Event<RwLockType>> {
+        let mut others = self.callers.values();
+        let is_other =
+            |(token, caller): &&(Token, Caller)| *token != into && *caller == Caller::Holds;
+        let (from, _) = *others.find(is_other)?;
+        Some(Event::MergeHolds { into, from })
+    }
+
+    fn token(&mut self, index: u32) -> Token {
         self.next += 1;
-        let token = Token {
+        Token {
             index,
             generation: self.next,
-        };
+        }
+    }
+
+    fn deadline(&mut self) -> Option<Time> {
+        let has_one = self.random.one_in(3);
+        has_one.then(|| self.now.after(self.random.span()))
+    }
+
+    fn acquire(&mut self, index: u32) -> Event<RwLockType> {
+        let token = self.token(index);
         self.callers.insert(index, (token, Caller::Waits));
         let order = self.fresh_order(Class::New).expect("no caller has it");
         let ask = self.random.ask();
         Event::Acquire(Request {
             try_only: self.random.one_in(3),
-            deadline: self
-                .random
-                .one_in(3)
-                .then(|| self.now.after(self.random.span())),
+            deadline: self.deadline(),
             group: self.random.one_in(3).then(|| GroupId(self.random.below(2))),
             gives_way: self.random.one_in(3).then(|| self.random.span()),
             ..Request::new(token, order, ask)
