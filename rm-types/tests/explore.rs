@@ -112,8 +112,8 @@ fn explore<T: ResourceType>(
             match explorer.run() {
                 Ok(explored) => report = report.and(explored),
                 Err(violation) => panic!(
-                    "{family}, \"{name}\", {policy:?}, {} steps: {violation}",
-                    violation.steps
+                    "{family}, \"{name}\", {policy:?}, {} steps, found after {} states: {violation}",
+                    violation.steps, violation.states
                 ),
             }
         }

@@ -177,8 +177,8 @@ impl<'a, T: ResourceType> Family<'a, T> {
                 match self.explorer(scenario, policy).reduction(reduction).run() {
                     Ok(explored) => report = report.and(explored),
                     Err(violation) => panic!(
-                        "{}, \"{}\", {policy:?}, {} steps: {violation}",
-                        self.name, scenario.name, violation.steps
+                        "{}, \"{}\", {policy:?}, {} steps, found after {} states: {violation}",
+                        self.name, scenario.name, violation.steps, violation.states
                     ),
                 }
             }

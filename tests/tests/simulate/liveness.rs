@@ -158,8 +158,8 @@ fn in_a_flat_tree_nobody_is_passed_after_word_of_it_can_have_got_there() {
     }
 }
 
-/// In a deep tree a request can lose its place on the way for a moment: where an older one takes it over, and
-/// where what it was granted crosses what its node returns. So it is passed more often, and still not for ever.
+/// In a deep tree with readers a request can lose its place on the way for a moment, as where what it was granted
+/// crosses what its node returns. So it is passed more often, and still not for ever.
 #[test]
 fn in_any_tree_fewer_pass_one_than_there_are_clients() {
     for seed in some_seeds(4) {
@@ -175,6 +175,30 @@ fn in_any_tree_fewer_pass_one_than_there_are_clients() {
                 passed < 2 * tree.len(),
                 "seed {seed}, {policy:?}, {tree:?}: {passed}"
             );
+        }
+    }
+}
+
+/// Down a chain an older writer takes over what was asked for a younger one, at every node. There is always a want for
+/// one of them, so a still younger one elsewhere gets nothing in between.
+#[test]
+fn along_a_chain_no_writer_is_passed_after_word_of_it_can_have_got_there() {
+    for seed in some_seeds(30) {
+        for policy in POLICIES {
+            let writers = Clients::everywhere()
+                .thinking(Span::between(MS, 10 * MS))
+                .holding(Span::between(MS / 10, 4 * MS));
+            let report = Simulation::new(&LOCK, Tree::chain(8))
+                .policy(policy)
+                .delay(Span::between(MS / 10, 8 * MS))
+                .clients(writers)
+                .skew(5 * MS)
+                .until(200 * MS)
+                .bounding_bypass()
+                .seed(seed)
+                .run();
+            let report = report.unwrap_or_else(|failure| panic!("{policy:?}: {failure}"));
+            assert!(report.granted() > 10);
         }
     }
 }

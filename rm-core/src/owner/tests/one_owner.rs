@@ -171,15 +171,19 @@ fn a_hold_in_two_parts_has_one_fencing_token_and_each_part_ends_by_itself() {
 #[test]
 fn merged_holds_have_the_larger_token_and_end_as_one() {
     let (mut owner, mut fx) = (root(Policy::Exact), Fx::new());
-    owner.acquire(NOW, request(1, 1), &mut fx);
-    owner.acquire(NOW, request(2, 2), &mut fx);
-    let larger = owner.hold(token(2)).map(|hold| hold.fence);
-    let mut fx = Fx::new();
-    let fence = owner.merge_holds(NOW, token(1), token(2), &mut fx);
-    assert_eq!(fence, larger);
-    assert!(owner.hold(token(2)).is_none());
-    owner.release(NOW, token(1), &mut fx);
-    assert_eq!(owner.cached(), &Units(ALL));
+    // Parts of a writer keep its token, and what is taken beside them has a later one.
+    owner.acquire(NOW, request(1, ALL), &mut fx);
+    owner.split_hold(token(1), &Units(3), token(2));
+    owner.split_hold(token(1), &Units(2), token(3));
+    owner.release(NOW, token(2), &mut fx);
+    owner.acquire(NOW, request(4, 3), &mut fx);
+    let fence = |owner: &UnitsOwner, index| owner.hold(token(index)).map(|hold| hold.fence);
+    let (smaller, larger) = (fence(&owner, 3), fence(&owner, 4));
+    assert!(smaller < larger);
+    assert_eq!(owner.merge_holds(NOW, token(3), token(4), &mut fx), larger);
+    assert!(owner.hold(token(4)).is_none());
+    owner.release(NOW, token(3), &mut fx);
+    assert_eq!(owner.cached(), &Units(5));
 }
 
 #[test]

@@ -238,7 +238,7 @@ impl<T: ResourceType> Explorer<T> {
         let mut report = Report::default();
         for (order, plan) in world::plans(&self.plan, &self.orders) {
             let visited = search::visit_all(&plan, self.limits)
-                .map_err(|found| plan.violation(order, found))?;
+                .map_err(|found| plan.violation(order, report.states, found))?;
             report.runs += 1;
             report.states += visited.states;
             report.quiet += visited.quiet;

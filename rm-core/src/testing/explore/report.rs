@@ -80,6 +80,9 @@ pub struct Violation {
     pub order: Vec<usize>,
     /// How many steps it has: actions of clients, and messages that arrive.
     pub steps: usize,
+    /// How many distinct states had been visited when it was found, in all orders together. The shortest run is looked
+    /// for afterwards.
+    pub states: u64,
     /// Every step: who did what, the messages it caused, the books after it.
     pub trace: String,
 }
@@ -127,8 +130,8 @@ impl<T: ResourceType> Plan<T> {
         )
     }
 
-    /// Replays what was found, in words.
-    pub(super) fn violation(&self, order: Vec<usize>, found: Found) -> Violation {
+    /// Replays what was found, in words. `before` is how many states earlier orders had.
+    pub(super) fn violation(&self, order: Vec<usize>, before: u64, found: Found) -> Violation {
         let mut trace = String::new();
         let mut store = Store::new();
         let mut world = World::new(self, &mut store);
@@ -173,6 +176,7 @@ impl<T: ResourceType> Plan<T> {
             what: found.fault.0,
             order,
             steps,
+            states: before + found.states as u64,
             trace,
         }
     }

@@ -62,6 +62,8 @@ pub(super) struct Found {
     /// At the end of the path, steps that lead back there.
     pub(super) cycle: Vec<Action>,
     pub(super) fault: Fault,
+    /// How many distinct states of its order were visited until then.
+    pub(super) states: usize,
 }
 
 /// The most states that the walk for the shortest counterexample looks at.
@@ -113,10 +115,11 @@ fn depth_first<T: ResourceType>(plan: &Plan<T>, limits: Limits) -> Result<Visite
         quiet: 1,
         ..Visited::default()
     };
-    let fail = |stack: &[Frame], fault| Found {
+    let fail = |stack: &[Frame], states, fault| Found {
         path: path_of(stack),
         cycle: Vec::new(),
         fault,
+        states,
     };
 
     let reduction = plan.sound_reduction();
@@ -140,22 +143,22 @@ fn depth_first<T: ResourceType>(plan: &Plan<T>, limits: Limits) -> Result<Visite
         visited.transitions += 1;
         mover
             .go(&mut world, action)
-            .map_err(|fault| fail(&stack, fault))?;
+            .map_err(|fault| fail(&stack, seen.len(), fault))?;
         let identity = mover.identity(&world);
         if !seen.insert(identity) {
             if on_path.contains(&identity) {
-                return Err(cycle_of(&stack, identity));
+                return Err(cycle_of(&stack, seen.len(), identity));
             }
             continue;
         }
         let actions = tried(&world);
         mover
             .check(&world, &actions)
-            .map_err(|fault| fail(&stack, fault))?;
+            .map_err(|fault| fail(&stack, seen.len(), fault))?;
         visited.deepest = visited.deepest.max(stack.len());
         visited.quiet += u64::from(world.is_quiet());
         if let Err(fault) = limits.check(seen.len(), stack.len()) {
-            return Err(fail(&stack, fault));
+            return Err(fail(&stack, seen.len(), fault));
         }
         on_path.insert(identity);
         stack.push(Frame::new(world, identity, actions));
@@ -172,7 +175,7 @@ fn path_of(stack: &[Frame]) -> Vec<Action> {
         .collect()
 }
 
-fn cycle_of(stack: &[Frame], identity: u128) -> Found {
+fn cycle_of(stack: &[Frame], states: usize, identity: u128) -> Found {
     let start = stack.iter().position(|frame| frame.identity == identity);
     let start = start.expect("a state on the path is on the stack");
     let mut path = path_of(stack);
@@ -181,6 +184,7 @@ fn cycle_of(stack: &[Frame], identity: u128) -> Found {
         path,
         cycle,
         fault: Fault("livelock: these steps lead back to the same state".into()),
+        states,
     }
 }
 
@@ -193,6 +197,7 @@ fn shorter<T: ResourceType>(plan: &Plan<T>, found: Found) -> Found {
             path,
             cycle: Vec::new(),
             fault,
+            ..found
         },
         Some((_, None)) | None => found,
     }
@@ -215,6 +220,7 @@ fn shorter_cycle<T: ResourceType>(plan: &Plan<T>, found: Found) -> Found {
                 path,
                 cycle: Vec::new(),
                 fault,
+                ..found
             };
         }
         Some((path, None)) => path,
@@ -231,7 +237,7 @@ fn shorter_cycle<T: ResourceType>(plan: &Plan<T>, found: Found) -> Found {
         Some((cycle, None)) => Found {
             path,
             cycle,
-            fault: found.fault,
+            ..found
         },
         Some((_, Some(_))) | None => found,
     }

@@ -122,6 +122,7 @@ fn too_many_states_are_a_violation_and_not_a_silent_end() {
         .run()
         .expect_err("there are more");
     assert!(violation.what.contains("more than 5 states"), "{violation}");
+    assert_eq!(violation.states, 6);
 }
 
 #[test]
