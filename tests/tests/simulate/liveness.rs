@@ -183,7 +183,8 @@ fn in_any_tree_fewer_pass_one_than_there_are_clients() {
 /// one of them, so a still younger one elsewhere gets nothing in between.
 #[test]
 fn along_a_chain_no_writer_is_passed_after_word_of_it_can_have_got_there() {
-    for seed in some_seeds(30) {
+    // Seed 2 is one from which wants that are taken back too early show.
+    for seed in some_seeds(30).chain([2]) {
         for policy in POLICIES {
             let writers = Clients::everywhere()
                 .thinking(Span::between(MS, 10 * MS))
