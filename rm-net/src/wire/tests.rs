@@ -127,6 +127,21 @@ fn the_bytes_of_a_return_with_a_value_do_not_change() {
 }
 
 #[test]
+fn the_bytes_of_a_return_with_a_colour_do_not_change() {
+    let message = Message::Return {
+        loan: LoanId::default(),
+        delta: Opaque::default(),
+        fence: 0,
+        value: None,
+        colour: Some(Colour(3)),
+    };
+    assert_bytes(
+        &data(vec![item(b"k", message)]),
+        "0801110700000000000000 1a 11 0809 100a 1a 0b 0801 12016b 2a 04 0a00 2803",
+    );
+}
+
+#[test]
 fn a_value_over_the_limit_is_refused() {
     let most = data(vec![item(b"k", returning(&[1; VALUE_BYTES_MAX]))]);
     assert_eq!(decode(encoded(&most)), Ok(most));
@@ -161,7 +176,7 @@ fn returning(bytes: &[u8]) -> Message<Opaque> {
         loan: LoanId::default(),
         delta: Opaque::default(),
         fence: 0,
-        colour: Some(Colour(3)),
+        colour: None,
         value: Some(Arc::new(Value {
             version: 300,
             state: ValueState::Doubtful,

@@ -303,7 +303,19 @@ fn dlm_b17_one_release_lets_in_all_that_fit_conversions_first() {
         N1, N2 convert to read; settle
         expect N1 and N2 and R1 and R2 and R3 wait
         W releases; settle
-        expect N1 and N2 and R1 and R2 and R3 hold, granted N1 then N2 then R2
+        # Who holds nothing holds up nobody, and goes by its age.
+        expect N1 and N2 and R1 and R2 and R3 hold, granted R2 then N1 then N2
+        ",
+    );
+    play_units(
+        4,
+        "
+        tree T; A, B < T
+        N at A: units 1; W at T: units 3; settle
+        R at A: units 1; settle; expect R waits
+        N converts to units 2; settle; expect N waits
+        W releases; settle
+        expect N holds units 2, R holds, granted N then R
         ",
     );
 }
