@@ -80,6 +80,7 @@
 //!             .trying(10),
 //!     )
 //!     .until(2_000 * MS)
+//!     .seed(1) // without it, another one each time
 //!     .run()?;
 //! assert!(report.granted() > 100);
 //! println!("{report}");
