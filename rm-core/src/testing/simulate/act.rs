@@ -469,9 +469,10 @@ impl<T: ResourceType> World<'_, T> {
         self.end_wait(client)?;
         let state = &self.clients[client];
         let phase = state.phase;
-        // A `try` that nobody answers in time is busy.
+        // A `try` that nobody answers in time, or before its own deadline, is busy.
         let waited = Duration::from_nanos(self.now - state.asked_at);
-        let answered = waited < self.plan.settings.try_limit;
+        let is_due = state.deadline == Some(self.now);
+        let answered = waited < self.plan.settings.try_limit && !is_due;
         // What is used up is not asked back from where it is.
         let is_alone =
             T::LENDING == Lending::Loaned && self.alone == Some(client as u32) && answered;
