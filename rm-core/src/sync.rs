@@ -1,17 +1,32 @@
-//! The synchronisation that the async face is built on: std, or loom's under `--cfg rm_loom`.
+//! The synchronisation that the async face is built on: std's, loom's under `--cfg rm_loom`, or shuttle's under
+//! `--cfg rm_shuttle`.
 //!
 //! Public so that lock types and the model library share it, and outside of semver: its shape follows
-//! loom's. Why an own flag: `--cfg loom` switches parts of tokio off in the whole dependency graph.
+//! loom's. Why own flags: `--cfg loom` switches parts of tokio off in the whole dependency graph.
+//!
+//! Shuttle takes every atomic operation for a sequentially consistent one, whatever its `Ordering` says. It is for
+//! finding faults of logic among many threads; orderings are loom's to judge.
 
-#[cfg(not(rm_loom))]
+#[cfg(all(rm_loom, rm_shuttle))]
+compile_error!("rm_loom and rm_shuttle exclude each other: set one of them");
+
+#[cfg(not(any(rm_loom, rm_shuttle)))]
 pub use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-#[cfg(not(rm_loom))]
+#[cfg(not(any(rm_loom, rm_shuttle)))]
 use std::sync::{Mutex as Inner, MutexGuard as InnerGuard};
 
 #[cfg(rm_loom)]
 pub use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 #[cfg(rm_loom)]
 use loom::sync::{Mutex as Inner, MutexGuard as InnerGuard};
+
+#[cfg(all(rm_shuttle, not(rm_loom)))]
+pub use shuttle::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+#[cfg(all(rm_shuttle, not(rm_loom)))]
+use shuttle::sync::{Mutex as Inner, MutexGuard as InnerGuard};
+
+/// Whether this build is for models, which keep fixed numbers of things small: each takes part in every execution.
+pub const IS_MODELLED: bool = cfg!(any(rm_loom, rm_shuttle));
 
 /// A mutex that does not know poisoning: a panic under a lock here is a broken invariant, which the panic
 /// itself reports; the others go on with what the books say.
