@@ -136,7 +136,9 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
 
     /// Before anything has changed: a panic in the middle would leave half of it.
     fn expect_own(&mut self) -> Token {
-        let own = self.own().filter(|&token| !self.resource.is_of_group(token));
+        let own = self
+            .own()
+            .filter(|&token| !self.resource.is_of_group(token));
         own.expect("what is shared, or a group's, is not its own")
     }
 }

@@ -52,7 +52,11 @@ const FULL: u64 = 1 << 31;
 /// One entry since the gate was opened.
 const ENTRY: u64 = 1 << 32;
 /// So many entries came that the lock should have a look. Whoever passes it goes there, so it is not passed by much.
-const DUE: u64 = if cfg!(rm_loom) { ENTRY << 2 } else { ENTRY << 16 };
+const DUE: u64 = if cfg!(rm_loom) {
+    ENTRY << 2
+} else {
+    ENTRY << 16
+};
 /// All entries, those beyond `DUE` included.
 const ENTRIES: u64 = !(ENTRY - 1);
 /// Entries of which one more goes to the lock.
@@ -200,9 +204,9 @@ impl Gate {
             return Err(Refused::Shut);
         }
         let inside = (seen | INSIDE_ALONE) + ENTRY;
-        let swap =
-            self.word
-                .compare_exchange(seen, inside, Ordering::Acquire, Ordering::Relaxed);
+        let swap = self
+            .word
+            .compare_exchange(seen, inside, Ordering::Acquire, Ordering::Relaxed);
         if swap.is_err() {
             return Err(Refused::Shut);
         }
@@ -352,7 +356,11 @@ impl Gate {
         self.until.store(until, Ordering::Relaxed);
         if sharded {
             for (number, word) in self.make_shards().iter().enumerate() {
-                let plus = if shard == Some(number) { ONE + ENTRY } else { 0 };
+                let plus = if shard == Some(number) {
+                    ONE + ENTRY
+                } else {
+                    0
+                };
                 open_word(word, plus);
             }
         }
@@ -375,8 +383,14 @@ impl Gate {
         self.shards.get_or_init(|| {
             let threads = std::thread::available_parallelism();
             let threads = threads.map_or(SHARDS_MAX, |n| n.get().next_power_of_two());
-            let count = if cfg!(rm_loom) { SHARDS_MAX } else { threads.clamp(2, SHARDS_MAX) };
-            (0..count).map(|_| CachePadded::new(AtomicU64::new(CLOSED))).collect()
+            let count = if cfg!(rm_loom) {
+                SHARDS_MAX
+            } else {
+                threads.clamp(2, SHARDS_MAX)
+            };
+            (0..count)
+                .map(|_| CachePadded::new(AtomicU64::new(CLOSED)))
+                .collect()
         })
     }
 
@@ -399,7 +413,11 @@ impl Gate {
 /// Somebody who was counted has left again, and that was the last one or not.
 #[cold]
 const fn refused(is_last: bool) -> Refused {
-    if is_last { Refused::Last } else { Refused::Shut }
+    if is_last {
+        Refused::Last
+    } else {
+        Refused::Shut
+    }
 }
 
 /// Opens a word, with `plus` in it beside the count of those who are still inside.

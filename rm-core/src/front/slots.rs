@@ -136,7 +136,10 @@ impl Slots {
 
     /// How many guards there are beside the first of each hold.
     pub(super) fn sharers(&self) -> u64 {
-        self.slab.iter().map(|(_, slot)| u64::from(slot.sharers)).sum()
+        self.slab
+            .iter()
+            .map(|(_, slot)| u64::from(slot.sharers))
+            .sum()
     }
 
     /// Whether several guards share the hold.

@@ -38,8 +38,7 @@ impl<T: ResourceType> Owner<T> {
         debug_assert!(clock <= self.fence.limit() || clock == self.fence.now());
         self.fence.observe(clock);
         // Whoever found credit that lies idle here shows that caching pays.
-        self.learned
-            .note_found(!self.is_root() && self.is_unused());
+        self.learned.note_found(!self.is_root() && self.is_unused());
     }
 
     /// One or more who came in by themselves are still inside: from here on they have a hold in the book.

@@ -162,7 +162,11 @@ impl<T: ResourceType> Inner<T> {
 
     /// The token of a claim's hold as one of its own, which it is to leave by from now on; `None` where it shares it with
     /// others.
-    pub(in crate::front) fn adopt(&mut self, resource: &Resource<T>, claim: Claim) -> Option<Token> {
+    pub(in crate::front) fn adopt(
+        &mut self,
+        resource: &Resource<T>,
+        claim: Claim,
+    ) -> Option<Token> {
         match claim {
             Claim::Slot(token) => (!self.slots.is_shared(token)).then_some(token),
             Claim::Gate(Pass::Alone) => {
