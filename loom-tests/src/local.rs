@@ -3,13 +3,14 @@
 use core::future::Future;
 
 use rm_core::credit::{Credit as _, Level as _};
-use rm_core::front::{Acquire, AcquireError, Ask, Held, Patience};
+use rm_core::front::{Acquire, AcquireError, Held, Patience};
+use rm_core::id::ResourceKey;
 use rm_core::resource::ResourceType;
 
 use crate::by_hand::ByHand;
 use crate::lock::{Converts, ModelLock, ShutsDown};
-use crate::node::{AcquireOf, HandleOf, HeldOf, Node};
-use crate::subject::{CreditOf, LevelOf, Subject};
+use crate::node::{AcquireOf, HandleOf, HeldOf, Node, ask};
+use crate::subject::{CreditOf, Subject};
 
 /// The resource of a [`Subject`] on one node. Clones are handles to it.
 #[derive(Clone, Debug)]
@@ -47,19 +48,13 @@ impl<S: Subject> Local<S> {
     /// Takes it if that needs no message and no wait.
     #[must_use]
     pub fn take_cached(&self, mode: S::Mode) -> Option<HeldOf<S>> {
-        Held::try_cached(self.handle.clone(), &self.level(mode), None)
-    }
-
-    fn level(&self, mode: S::Mode) -> LevelOf<S> {
-        S::level(mode, self.handle.capital())
+        let level = S::level(mode, self.handle.capital());
+        Held::try_cached(self.handle.clone(), &level, S::door(mode), None)
     }
 
     fn request(&self, mode: S::Mode, patience: Patience) -> AcquireOf<S> {
-        let ask = Ask {
-            patience,
-            ..Ask::new(self.level(mode))
-        };
-        Acquire::new(self.handle.clone(), ask)
+        let ask = ask::<S>(mode, self.handle.capital());
+        Acquire::new(self.handle.clone(), ask.patience(patience))
     }
 }
 
@@ -98,7 +93,7 @@ impl<S: Subject> ModelLock for Local<S> {
 
     /// As the type says it: there is enough for all, no two conflict, and none is of another colour than the others.
     fn fit(together: &[S::Mode]) -> bool {
-        let key = rm_core::id::ResourceKey::new(S::KEY.as_bytes()).expect("the key is a name");
+        let key = ResourceKey::new(S::KEY.as_bytes()).expect("the key is a name");
         let capital = S::resource_type().capital(&key);
         let mut left = capital.clone();
         let mut drawn: Vec<CreditOf<S>> = Vec::new();
@@ -138,6 +133,10 @@ impl<S: Subject> Converts for Local<S> {
             Err(AcquireError::WouldDeadlock { .. }) => false,
             Err(error) => panic!("it says yes or deadlock, not: {error}"),
         }
+    }
+
+    fn has_conversion(from: S::Mode, to: S::Mode) -> bool {
+        S::has_conversion(from, to)
     }
 }
 

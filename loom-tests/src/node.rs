@@ -17,7 +17,7 @@ use rm_core::sync::{AtomicU64, Mutex, Ordering};
 use rm_core::time::Time;
 
 use crate::by_hand::ByHand;
-use crate::subject::Subject;
+use crate::subject::{CreditOf, LevelOf, Subject};
 
 /// How a request refers to its resource here.
 pub type HandleOf<S> = Handle<<S as Subject>::Type>;
@@ -122,7 +122,7 @@ impl<S: Subject> Node<S> {
     #[must_use]
     pub fn ask(&self, mode: S::Mode) -> ByHand<AcquireOf<S>> {
         let handle = self.handle();
-        let ask = Ask::new(S::level(mode, handle.capital()));
+        let ask = ask::<S>(mode, handle.capital());
         ByHand::new(Acquire::new(handle, ask))
     }
 
@@ -152,5 +152,13 @@ impl<S: Subject> Node<S> {
             }
         }
         None
+    }
+}
+
+/// What a request in that mode asks for, and how it passes the gate.
+pub(crate) fn ask<S: Subject>(mode: S::Mode, capital: &CreditOf<S>) -> Ask<LevelOf<S>> {
+    Ask {
+        door: S::door(mode),
+        ..Ask::new(S::level(mode, capital))
     }
 }

@@ -1,5 +1,6 @@
 //! The RW lock as a subject of models.
 
+use rm_core::front::Door;
 use rm_rwlock::{Mode, Read, RwCredit, RwLock, RwLockType, Write};
 
 use crate::local::Local;
@@ -42,6 +43,34 @@ impl Subject for Rw {
             RwMode::Read => Read::ask(capital),
             RwMode::Upgradable => RwCredit::UPGRADABLE,
             RwMode::Write => Write::ask(capital),
+        }
+    }
+}
+
+/// RW locks whose readers and writers pass the gate, as those of programs do.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a name for a subject")]
+pub struct Gated;
+
+impl Subject for Gated {
+    type Type = RwLockType;
+    type Mode = RwMode;
+
+    const MODES: &'static [RwMode] = Rw::MODES;
+
+    fn resource_type() -> RwLockType {
+        Rw::resource_type()
+    }
+
+    fn level(mode: RwMode, capital: &RwCredit) -> RwCredit {
+        Rw::level(mode, capital)
+    }
+
+    fn door(mode: RwMode) -> Option<Door> {
+        match mode {
+            RwMode::Read => Some(Door::Shared),
+            RwMode::Upgradable => None,
+            RwMode::Write => Some(Door::Sole),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use rm_core::front::Door;
 use rm_core::resource::ResourceType;
 
 /// A resource type with a few things that can be asked of it: all that the models need.
@@ -26,6 +27,18 @@ pub trait Subject: Clone + fmt::Debug + Send + Sync + 'static {
 
     /// What a request in this mode asks for, of a resource with that capital.
     fn level(mode: Self::Mode, capital: &CreditOf<Self>) -> LevelOf<Self>;
+
+    /// By which door such a request passes the gate; by none, unless said otherwise.
+    fn door(mode: Self::Mode) -> Option<Door> {
+        let _ = mode;
+        None
+    }
+
+    /// Whether a holder in the mode `from` may convert to `to`: to any other mode, unless said otherwise. Who shares its
+    /// hold with others at its node does not convert.
+    fn has_conversion(from: Self::Mode, to: Self::Mode) -> bool {
+        from != to && Self::door(from) != Some(Door::Shared)
+    }
 }
 
 /// The credit of a subject.

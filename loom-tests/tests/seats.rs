@@ -144,11 +144,8 @@ impl ModelLock for Bench {
         &self,
         booking: Booking,
     ) -> impl Future<Output = Option<Self::Guard>> + Send + 'static {
-        let ask = Ask {
-            patience: Patience::Try,
-            ..Ask::new(Train::level(booking, self.train.capital()))
-        };
-        let request = Acquire::new(self.train.clone(), ask);
+        let ask = Ask::new(Train::level(booking, self.train.capital()));
+        let request = Acquire::new(self.train.clone(), ask.patience(Patience::Try));
         async move { request.await.ok() }
     }
 
@@ -158,7 +155,7 @@ impl ModelLock for Bench {
 
     fn assert_idle(&self) {
         assert_eq!(self.node.domain().totals().holds, 0);
-        let all = Held::try_cached(&*self.train, &Seats(0b111), None);
+        let all = Held::try_cached(&*self.train, &Seats(0b111), None, None);
         assert!(all.is_some(), "all seats can be had");
     }
 }

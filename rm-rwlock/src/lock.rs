@@ -13,7 +13,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
 
-use rm_core::front::{Acquire, AcquireError, Ask, Domain, Handle, Held, Patience, Resource};
+use rm_core::front::{Acquire, AcquireError, Ask, Domain, Door, Handle, Held, Patience, Resource};
 use rm_core::id::{GroupId, ResourceKey};
 
 use crate::credit::{RwCredit, RwLockType};
@@ -21,6 +21,9 @@ use crate::guard::{Guard, ReadGuard, WriteGuard};
 
 /// A mode of the lock: [`Read`] or [`Write`].
 pub trait Mode: sealed::Sealed + fmt::Debug + Send + Sync + Unpin + 'static {
+    /// By which door its requests pass the gate, where that is open.
+    const DOOR: Door;
+
     /// What a request of this mode asks for, of a lock with that capital.
     fn ask(capital: &RwCredit) -> RwCredit;
 }
@@ -42,12 +45,16 @@ pub enum Read {}
 pub enum Write {}
 
 impl Mode for Read {
+    const DOOR: Door = Door::Shared;
+
     fn ask(_: &RwCredit) -> RwCredit {
         RwCredit::READ
     }
 }
 
 impl Mode for Write {
+    const DOOR: Door = Door::Sole;
+
     fn ask(capital: &RwCredit) -> RwCredit {
         *capital
     }
@@ -169,7 +176,7 @@ impl RwLock {
     fn cached<M: Mode>(&self) -> Option<Guard<M, &Resource<RwLockType>>> {
         let resource = self.resource.as_deref().ok()?;
         let ask = M::ask(resource.capital());
-        Held::try_cached(resource, &ask, None).map(Guard::new)
+        Held::try_cached(resource, &ask, Some(M::DOOR), None).map(Guard::new)
     }
 }
 
@@ -187,10 +194,7 @@ impl<M: Mode, R: Deref<Target = Resource<RwLockType>>> Request<M, R> {
     fn new(resource: Result<R, AcquireError>, patience: Patience) -> Self {
         Self {
             resource,
-            ask: Ask {
-                patience,
-                ..Ask::new(())
-            },
+            ask: Ask::new(()).patience(patience),
             mode: PhantomData,
         }
     }
@@ -205,14 +209,14 @@ impl<M: Mode, R: Deref<Target = Resource<RwLockType>>> Request<M, R> {
 
     /// What the request is for, shown to people who ask who holds or waits. At most 128 bytes are kept.
     pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.ask.label = Some(label.into());
+        self.ask.options().label = Some(label.into());
         self
     }
 
     /// Goes before requests that were made up to so long before it; at most as long as the node allows, 1 s unless set
     /// otherwise. Nothing else changes the order, so nobody waits longer than that for others' priority.
     pub fn priority(mut self, priority: Duration) -> Self {
-        self.ask.priority = priority;
+        self.ask.options().priority = priority;
         self
     }
 
@@ -222,14 +226,14 @@ impl<M: Mode, R: Deref<Target = Resource<RwLockType>>> Request<M, R> {
     /// Members read and write side by side, so what keeps them apart is up to the transaction that they are part
     /// of. A member that asks for more than the group has goes before new requests.
     pub fn group(mut self, group: GroupId) -> Self {
-        self.ask.group = Some(group);
+        self.ask.options().group = Some(group);
         self
     }
 
     /// Promises to give up the guard within this time after somebody waits for the lock: see
     /// [`Guard::wanted`](crate::guard::Guard::wanted). If it is not given up by then, the guard is lost.
     pub fn gives_way(mut self, within: Duration) -> Self {
-        self.ask.gives_way = Some(within);
+        self.ask.options().gives_way = Some(within);
         self
     }
 }
@@ -246,7 +250,7 @@ impl<M: Mode, R: Deref<Target = Resource<RwLockType>>> IntoFuture for Request<M,
         } = self;
         let acquire = resource.map(|resource| {
             let level = M::ask(resource.capital());
-            Acquire::new(resource, ask.of(level))
+            Acquire::new(resource, ask.of(level).door(M::DOOR))
         });
         Acquiring {
             acquire: acquire.map_err(Some),
