@@ -47,7 +47,7 @@ pub type OwnedWriteGuard = Guard<Write, Handle<RwLockType>>;
 impl<M: Mode, R: Deref<Target = Resource<RwLockType>>> Guard<M, R> {
     #[inline]
     pub(crate) fn new(held: Held<RwLockType, R>) -> Self {
-        Self::of_reader(held, Reader::default())
+        Self::of_reader(held, Reader::NONE)
     }
 
     /// A guard whose task is to be remembered as a reader, if it is one.

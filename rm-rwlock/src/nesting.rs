@@ -16,7 +16,7 @@ use rm_core::front::{Held, Resource};
 
 use crate::credit::RwLockType;
 use crate::guard::Guard;
-use crate::mode::Mode;
+use crate::mode::{LockMode, Mode};
 
 pub(crate) use self::imp::{Reader, Site};
 
@@ -31,22 +31,26 @@ impl Site {
     where
         R: core::ops::Deref<Target = Resource<RwLockType>>,
     {
-        let reader = self.reader::<M>(held.resource(), cx);
+        let reader = self.reader(M::MODE, held.resource(), cx);
         Guard::of_reader(held, reader)
     }
 }
 
 #[cfg(not(all(debug_assertions, not(rm_loom))))]
 mod imp {
-    use super::{Context, Mode, Resource, RwLockType};
+    use super::{Context, LockMode, Resource, RwLockType};
 
     /// Where a request was made: not noted in this build.
     #[derive(Clone, Copy, Debug)]
     pub(crate) struct Site;
 
     /// A plain read of a task: not noted in this build.
-    #[derive(Debug, Default)]
+    #[derive(Debug)]
     pub(crate) struct Reader;
+
+    impl Reader {
+        pub(crate) const NONE: Self = Self;
+    }
 
     impl Site {
         #[inline]
@@ -61,8 +65,9 @@ mod imp {
 
         #[inline]
         #[expect(clippy::unused_self, reason = "the twin of debug builds uses it")]
-        pub(super) const fn reader<M: Mode>(
+        pub(super) const fn reader(
             self,
+            _: LockMode,
             _: &Resource<RwLockType>,
             _: &Context<'_>,
         ) -> Reader {
@@ -75,8 +80,9 @@ mod imp {
             clippy::needless_pass_by_ref_mut,
             reason = "the twin of debug builds uses it"
         )]
-        pub(crate) const fn waits<M: Mode>(
+        pub(crate) const fn waits(
             &mut self,
+            _: LockMode,
             _: Option<&Resource<RwLockType>>,
             _: &Context<'_>,
         ) {
@@ -93,9 +99,8 @@ mod imp {
 
     use rm_core::credit::Credit;
 
-    use super::{Context, Mode, Resource, RwLockType};
+    use super::{Context, LockMode, Resource, RwLockType};
     use crate::credit::RwCredit;
-    use crate::mode::LockMode;
 
     /// Where the plain reads of each task began, for each lock. As many as there are read guards.
     static READS: LazyLock<Mutex<HashMap<Read, Vec<&'static Location<'static>>>>> =
@@ -117,8 +122,13 @@ mod imp {
     }
 
     /// A plain read of a task, for as long as its guard lives.
-    #[derive(Debug, Default)]
+    #[derive(Debug)]
     pub(crate) struct Reader(Option<(Read, &'static Location<'static>)>);
+
+    impl Reader {
+        /// What is no plain read of a task that is known.
+        pub(crate) const NONE: Self = Self(None);
+    }
 
     impl Read {
         fn new(lock: &Resource<RwLockType>, waker: &Waker) -> Self {
@@ -151,14 +161,15 @@ mod imp {
             self
         }
 
-        pub(super) fn reader<M: Mode>(
+        pub(super) fn reader(
             self,
+            mode: LockMode,
             lock: &Resource<RwLockType>,
             cx: &Context<'_>,
         ) -> Reader {
             // A no-op waker is everybody's.
-            if M::MODE != LockMode::Read || cx.waker().will_wake(Waker::noop()) {
-                return Reader(None);
+            if mode != LockMode::Read || cx.waker().will_wake(Waker::noop()) {
+                return Reader::NONE;
             }
             let read = Read::new(lock, cx.waker());
             reads().entry(read).or_default().push(self.location);
@@ -166,12 +177,13 @@ mod imp {
         }
 
         /// It waits: warns once if that is for ever.
-        pub(crate) fn waits<M: Mode>(
+        pub(crate) fn waits(
             &mut self,
+            mode: LockMode,
             lock: Option<&Resource<RwLockType>>,
             cx: &Context<'_>,
         ) {
-            let Some(lock) = lock.filter(|_| !self.is_silent && M::MODE == LockMode::Read) else {
+            let Some(lock) = lock.filter(|_| !self.is_silent && mode == LockMode::Read) else {
                 return;
             };
             let first = reads()

@@ -271,7 +271,7 @@ impl<M: Mode, R: Deref<Target = Resource<RwLockType>>> Acquiring<M, R> {
             Poll::Ready(outcome) => Poll::Ready(outcome.map(|held| self.site.granted(held, cx))),
             Poll::Pending => {
                 self.site
-                    .waits::<M>(acquire.resource().map(|lock| &**lock), cx);
+                    .waits(M::MODE, acquire.resource().map(|lock| &**lock), cx);
                 self.state = State::Asked(acquire);
                 Poll::Pending
             }
@@ -289,7 +289,7 @@ impl<M: Mode, R: Deref<Target = Resource<RwLockType>>> Future for Acquiring<M, R
             return self.start(cx);
         };
         let Poll::Ready(outcome) = Pin::new(&mut *acquire).poll(cx) else {
-            site.waits::<M>(acquire.resource().map(|lock| &**lock), cx);
+            site.waits(M::MODE, acquire.resource().map(|lock| &**lock), cx);
             return Poll::Pending;
         };
         *state = State::Done;
