@@ -88,6 +88,14 @@ impl FenceClock {
         self.asked
     }
 
+    /// The first clock value from which on a hold that ticks needs a decision, less one number to spare.
+    pub(crate) const fn quiet_end(&self) -> u64 {
+        // One number may be skipped where it is not known whether it was taken.
+        let room = self.limit.saturating_sub(3);
+        let low = self.limit.saturating_sub(self.low);
+        if self.asked || room < low { room } else { low }
+    }
+
     /// Whether less than half of the room is left.
     #[must_use]
     pub const fn is_low(&self) -> bool {

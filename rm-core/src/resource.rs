@@ -72,6 +72,24 @@ pub trait ResourceType: Clone + Debug + Eq + Hash + Send + Sync + 'static {
         !loan.is_empty()
     }
 
+    /// What any number of holders at one node may share as if they were one; `None`, unless the type says otherwise.
+    ///
+    /// Requests for it that [say so](crate::front::Ask::door) pass by a gate, without a lock, while it is cached and nobody
+    /// waits. Its hold must conflict with none of its kind, and so not [tick](Self::ticks).
+    fn shared(capital: &Self::Credit) -> Option<Self::Level> {
+        let _ = capital;
+        None
+    }
+
+    /// What one holder has alone, so that nobody else has anything: the capital, as a level; `None`, unless the type says
+    /// otherwise.
+    ///
+    /// As [`shared`](Self::shared): requests for it that say so pass by the gate.
+    fn sole(capital: &Self::Credit) -> Option<Self::Level> {
+        let _ = capital;
+        None
+    }
+
     /// The part of the capital that has a colour; nothing, unless the type says otherwise.
     ///
     /// Two requests of one colour share coloured credit as they share any. Requests of different colours exclude each

@@ -15,6 +15,36 @@ pub use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 #[cfg(rm_loom)]
 use loom::sync::{Mutex as Inner, MutexGuard as InnerGuard};
 
+/// A number of the calling thread: the first that asks is 0, the next 1.
+///
+/// Threads that come and go use up numbers, so take it modulo what is to be shared among them.
+#[cfg(not(rm_loom))]
+#[must_use]
+pub fn thread_number() -> usize {
+    use std::sync::atomic::AtomicUsize;
+
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        // Relaxed: only that they differ counts.
+        static OWN: usize = NEXT.fetch_add(1, Ordering::Relaxed);
+    }
+    // A thread that is being torn down has none any more, and any will do.
+    OWN.try_with(|own| *own).unwrap_or(0)
+}
+
+/// A number of the calling thread: the first that asks in an execution is 0, the next 1.
+#[cfg(rm_loom)]
+#[must_use]
+pub fn thread_number() -> usize {
+    loom::lazy_static! {
+        static ref NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+    }
+    loom::thread_local! {
+        static OWN: usize = NEXT.fetch_add(1, Ordering::Relaxed);
+    }
+    OWN.with(|own| *own)
+}
+
 /// A mutex that does not know poisoning: a panic under a lock here is a broken invariant, which the panic
 /// itself reports; the others go on with what the books say.
 #[derive(Debug, Default)]

@@ -398,7 +398,7 @@ fn a_wind_up_that_runs_out_of_time_names_who_was_in_the_way_and_goes_on() {
         .deliver(CREDITOR, grant("x", RwCredit::READ))
         .expect("no misbehaviour");
     let lock: Handle<RwLockType> = domain.resource(&key("x")).expect("room");
-    let held = Held::try_cached(lock, &RwCredit::READ, Some("backup")).expect("it is cached");
+    let held = Held::try_cached(lock, &RwCredit::READ, None, Some("backup")).expect("it is cached");
     let mut end = domain.wind_up(Scope::Everything, SOON);
     desk.now.store(6_000_000_000, Ordering::Relaxed);
     domain.on_deadline(desk.now());

@@ -68,11 +68,11 @@ fn lock(domain: &Domain) -> Lock {
 }
 
 fn hold(lock: &Lock, credit: RwCredit) -> Hold {
-    Held::try_cached(lock.clone(), &credit, None).expect("it is cached")
+    Held::try_cached(lock.clone(), &credit, None, None).expect("it is cached")
 }
 
 fn is_free(lock: &Lock, credit: RwCredit) -> bool {
-    Held::try_cached(lock.clone(), &credit, None).is_some()
+    Held::try_cached(lock.clone(), &credit, None, None).is_some()
 }
 
 fn order() -> Order {
@@ -374,10 +374,8 @@ fn a_node_is_told_of_cached_credit_that_is_lost_with_the_session_or_the_lease() 
 #[test]
 fn a_member_of_a_group_keeps_nothing_for_its_node() {
     let lock = lock(&domain(ROOT).0);
-    let ask = Ask {
-        group: Some(GroupId(1)),
-        ..Ask::new(READ)
-    };
+    let mut ask = Ask::new(READ);
+    ask.options().group = Some(GroupId(1));
     let Poll::Ready(Ok(member)) = poll(pin!(Acquire::new(lock.clone(), ask))) else {
         panic!("it is free");
     };

@@ -192,6 +192,15 @@ impl ResourceType for RwLockType {
         loan.intent > 0 || loan.shares >= capital.shares
     }
 
+    /// Readers at one node may share a share.
+    fn shared(_: &RwCredit) -> Option<RwCredit> {
+        Some(RwCredit::READ)
+    }
+
+    fn sole(capital: &RwCredit) -> Option<RwCredit> {
+        Some(*capital)
+    }
+
     fn mode_name(ask: &RwCredit, capital: &RwCredit) -> &'static str {
         if ask.shares >= capital.shares {
             "write"

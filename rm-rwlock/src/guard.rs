@@ -14,7 +14,7 @@ use rm_core::front::{Handle, Held, Lost, Resource, Waiter};
 use rm_core::value::{Value, WriteError};
 
 use crate::credit::RwLockType;
-use crate::mode::{Mode, Read, Upgradable, Write};
+use crate::mode::{Mode, Read, SharedMode, Upgradable, Write};
 use crate::nesting::Reader;
 
 /// The right to use the lock in mode `M`; `R` is how it refers to the lock.
@@ -23,7 +23,7 @@ use crate::nesting::Reader;
 #[must_use = "dropping the guard releases the lock"]
 pub struct Guard<M: Mode, R: Deref<Target = Resource<RwLockType>>> {
     /// First: the lock is no longer read when it is free.
-    _reader: Reader,
+    reader: Reader,
     held: Held<RwLockType, R>,
     mode: PhantomData<M>,
 }
@@ -54,7 +54,7 @@ impl<M: Mode, R: Deref<Target = Resource<RwLockType>>> Guard<M, R> {
     #[inline]
     pub(crate) const fn of_reader(held: Held<RwLockType, R>, reader: Reader) -> Self {
         Self {
-            _reader: reader,
+            reader,
             held,
             mode: PhantomData,
         }
@@ -187,6 +187,45 @@ impl<M: Mode, R: Deref<Target = Resource<RwLockType>>> Guard<M, R> {
     )]
     pub async fn release(self) -> Result<(), LostReason> {
         self.release_now()
+    }
+}
+
+impl<M: SharedMode, R: Deref<Target = Resource<RwLockType>> + Clone> Guard<M, R> {
+    /// Another guard that reads, by sharing this one's hold: no credit moves and nothing is waited for, so a waiting
+    /// writer is not in its way. For code that reads again further in, where a plain
+    /// [`read`](crate::RwLock::read) would wait for the writer, and the writer for this guard.
+    ///
+    /// The hold ends with the last of its guards, whichever that is. They have one fencing token, and are lost
+    /// together. While others share it, an upgradable guard is not upgraded: that fails with
+    /// [`BadRequest`](rm_core::front::AcquireError::BadRequest).
+    ///
+    /// ```
+    /// # use rm_rwlock::doc::{block_on, domain};
+    /// # use rm_rwlock::{ReadGuard, RwLock};
+    /// # block_on(async {
+    /// # let lock = RwLock::new(&domain(), "volumes/42");
+    /// fn size(reader: &ReadGuard<'_>) -> usize {
+    ///     let own = reader.read_recursive();
+    ///     own.value().ok().flatten().map_or(0, |value| value.bytes.len())
+    /// }
+    /// let reader = lock.read().await.unwrap();
+    /// assert_eq!(size(&reader), 0);
+    /// # })
+    /// ```
+    ///
+    /// A writer has it alone, and shares it with nobody:
+    ///
+    /// ```compile_fail,E0599
+    /// # use rm_rwlock::doc::{block_on, domain};
+    /// # use rm_rwlock::RwLock;
+    /// # block_on(async {
+    /// # let lock = RwLock::new(&domain(), "volumes/42");
+    /// let writer = lock.write().await.unwrap();
+    /// let reader = writer.read_recursive();
+    /// # })
+    /// ```
+    pub fn read_recursive(&self) -> Guard<Read, R> {
+        Guard::of_reader(self.held.share(), self.reader.again())
     }
 }
 

@@ -66,7 +66,7 @@ pub use self::guard::{
     WriteGuard,
 };
 pub use self::lock::RwLock;
-pub use self::mode::{LockMode, Mode, Read, Upgradable, Write};
+pub use self::mode::{LockMode, Mode, Read, SharedMode, Upgradable, Write};
 pub use self::request::{Acquiring, Request};
 pub use self::upgrade::{Upgrade, UpgradeError, Upgrading};
 pub use rm_core::error::LostReason;

@@ -238,7 +238,7 @@ impl RwLock {
 #[inline]
 fn cached<M: Mode, R: Deref<Target = Resource<RwLockType>>>(resource: R) -> Option<Guard<M, R>> {
     let ask = M::ask(resource.capital());
-    Held::try_cached(resource, &ask, None).map(Guard::new)
+    Held::try_cached(resource, &ask, M::DOOR, None).map(Guard::new)
 }
 
 #[cfg(test)]

@@ -2,12 +2,17 @@
 
 use core::fmt;
 
+use rm_core::front::Door;
+
 use crate::credit::RwCredit;
 
 /// A mode of the lock as a type: [`Read`], [`Upgradable`] or [`Write`].
 pub trait Mode: sealed::Sealed + fmt::Debug + Send + Sync + Unpin + 'static {
     /// The mode as a value.
     const MODE: LockMode;
+
+    /// By which door its requests pass the gate, where that is open.
+    const DOOR: Option<Door>;
 
     /// What a request of this mode asks for, of a lock with that capital.
     #[inline]
@@ -82,16 +87,25 @@ pub enum Upgradable {}
 )]
 pub enum Write {}
 
+/// A mode whose holder reads beside others: [`Read`] or [`Upgradable`].
+pub trait SharedMode: Mode {}
+
+impl SharedMode for Read {}
+impl SharedMode for Upgradable {}
+
 impl Mode for Read {
     const MODE: LockMode = LockMode::Read;
+    const DOOR: Option<Door> = Some(Door::Shared);
 }
 
 impl Mode for Upgradable {
     const MODE: LockMode = LockMode::Upgradable;
+    const DOOR: Option<Door> = None;
 }
 
 impl Mode for Write {
     const MODE: LockMode = LockMode::Write;
+    const DOOR: Option<Door> = Some(Door::Sole);
 }
 
 mod sealed {

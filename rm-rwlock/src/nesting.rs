@@ -50,6 +50,11 @@ mod imp {
 
     impl Reader {
         pub(crate) const NONE: Self = Self;
+
+        #[inline]
+        pub(crate) const fn again(&self) -> Self {
+            Self
+        }
     }
 
     impl Site {
@@ -128,6 +133,14 @@ mod imp {
     impl Reader {
         /// What is no plain read of a task that is known.
         pub(crate) const NONE: Self = Self(None);
+
+        /// The same read once more, for another guard of the same hold.
+        pub(crate) fn again(&self) -> Self {
+            if let Some((read, place)) = self.0 {
+                reads().entry(read).or_default().push(place);
+            }
+            Self(self.0)
+        }
     }
 
     impl Read {

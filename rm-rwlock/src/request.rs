@@ -15,7 +15,7 @@ use core::task::{Context, Poll};
 use core::time::Duration;
 use std::time::Instant;
 
-use rm_core::front::{Acquire, AcquireError, Ask, Patience, Resource};
+use rm_core::front::{Acquire, AcquireError, Ask, Options, Patience, Resource};
 use rm_core::id::GroupId;
 
 use crate::blocking::block_on;
@@ -68,22 +68,13 @@ impl Wait {
     }
 }
 
-/// What few requests say.
-#[derive(Debug, Default)]
-struct Rare {
-    label: Option<String>,
-    priority: Duration,
-    group: Option<GroupId>,
-    gives_way: Option<Duration>,
-}
-
 /// A request that has not been made yet: set what it needs, then await it, or block a thread on it.
 #[derive(Debug)]
 #[must_use = "a request does nothing unless awaited"]
 pub struct Request<M: Mode, R: Deref<Target = Resource<RwLockType>>> {
     resource: Result<R, Box<AcquireError>>,
     wait: Wait,
-    rare: Option<Box<Rare>>,
+    options: Option<Box<Options>>,
     site: Site,
     mode: PhantomData<M>,
 }
@@ -101,7 +92,7 @@ impl<M: Mode, R: Deref<Target = Resource<RwLockType>>> Request<M, R> {
         Self {
             resource,
             wait,
-            rare: None,
+            options: None,
             site: match wait {
                 // It waits for nobody.
                 Wait::Never => site.silent(),
@@ -147,14 +138,14 @@ impl<M: Mode, R: Deref<Target = Resource<RwLockType>>> Request<M, R> {
 
     /// What the request is for, shown to people who ask who holds or waits. At most 128 bytes are kept.
     pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.rare().label = Some(label.into());
+        self.options().label = Some(label.into());
         self
     }
 
     /// Goes before requests that were made up to so long before it; at most as long as the node allows, 1 s unless set
     /// otherwise. Nothing else changes the order, so nobody waits longer than that for others' priority.
     pub fn priority(mut self, priority: Duration) -> Self {
-        self.rare().priority = priority;
+        self.options().priority = priority;
         self
     }
 
@@ -164,7 +155,7 @@ impl<M: Mode, R: Deref<Target = Resource<RwLockType>>> Request<M, R> {
     /// Members read and write side by side, so what keeps them apart is up to the transaction that they are part
     /// of. A member that asks for more than the group has goes before new requests.
     pub fn group(mut self, group: GroupId) -> Self {
-        self.rare().group = Some(group);
+        self.options().group = Some(group);
         self.site = self.site.silent();
         self
     }
@@ -172,7 +163,7 @@ impl<M: Mode, R: Deref<Target = Resource<RwLockType>>> Request<M, R> {
     /// Promises to give up the guard within this time after somebody waits for the lock: see
     /// [`Guard::wanted`](crate::guard::Guard::wanted). If it is not given up by then, the guard is lost.
     pub fn gives_way(mut self, within: Duration) -> Self {
-        self.rare().gives_way = Some(within);
+        self.options().gives_way = Some(within);
         self
     }
 
@@ -204,8 +195,8 @@ impl<M: Mode, R: Deref<Target = Resource<RwLockType>>> Request<M, R> {
         block_on(self.into_future())
     }
 
-    fn rare(&mut self) -> &mut Rare {
-        self.rare.get_or_insert_default()
+    fn options(&mut self) -> &mut Options {
+        self.options.get_or_insert_default()
     }
 
     /// The request to the lock; made at the first poll, since then its time begins to run.
@@ -213,16 +204,12 @@ impl<M: Mode, R: Deref<Target = Resource<RwLockType>>> Request<M, R> {
     fn into_acquire(self) -> Result<Acquire<RwLockType, R>, Box<AcquireError>> {
         let resource = self.resource?;
         let level = M::ask(resource.capital());
-        let mut ask = Ask {
+        let ask = Ask {
+            level,
             patience: self.wait.patience(),
-            ..Ask::new(level)
+            options: self.options,
+            door: M::DOOR,
         };
-        if let Some(rare) = self.rare {
-            ask.label = rare.label;
-            ask.priority = rare.priority;
-            ask.group = rare.group;
-            ask.gives_way = rare.gives_way;
-        }
         Ok(Acquire::new(resource, ask))
     }
 }

@@ -13,7 +13,7 @@ fn readers_share_and_a_writer_is_alone() {
     let lock = RwLock::new(&domain(), "x");
     block_on(async {
         let first = lock.read().await.expect("free");
-        let second = lock.read().await.expect("shared");
+        let second = lock.read().label("second").await.expect("shared");
         let Err(AcquireError::Busy { holders }) = lock.try_write().await else {
             panic!("a writer met readers");
         };

@@ -277,3 +277,61 @@ fn a_deadline_that_has_passed_ends_a_wait_at_once_and_grants_what_is_free() {
     assert!(matches!(late.ready(), Err(AcquireError::Timeout { .. })));
     drop(writer);
 }
+
+#[test]
+fn a_recursive_read_passes_a_waiting_writer_who_waits_for_the_last_of_them() {
+    let lock = RwLock::new(&domain(), "x");
+    let first = step(lock.read()).ready().expect("free");
+    let mut writing = step(lock.write());
+    assert!(writing.is_pending());
+    let second = first.read_recursive();
+    let third = second.read_recursive();
+    assert_eq!(first.fence(), third.fence());
+    drop(first);
+    drop(third);
+    assert!(writing.is_pending() && second.is_valid());
+    drop(second);
+    assert!(writing.ready().is_ok());
+}
+
+#[test]
+fn guards_that_share_a_hold_are_lost_together() {
+    let mut world = World::debtor();
+    let lock = world.lock("x");
+    world.begin_session();
+    world.grant_all("x");
+    let first = lock.try_read_cached_owned().expect("granted");
+    let second = first.read_recursive();
+    world.end_session();
+    assert!(!first.is_valid() && !second.is_valid());
+    drop(first);
+    assert_eq!(block_on(second.release()), Err(LostReason::LeaseExpired));
+}
+
+#[test]
+fn an_upgradable_guard_is_not_upgraded_while_others_share_its_hold() {
+    let lock = RwLock::new(&domain(), "x");
+    let upgradable = lock.try_upgradable_read_cached().expect("free");
+    let recursive = upgradable.read_recursive();
+    let error = step(upgradable.upgrade()).ready().expect_err("shared");
+    assert!(matches!(error.why, AcquireError::BadRequest { .. }));
+    let upgradable = error.into_guard();
+    drop(recursive);
+    assert!(step(upgradable.upgrade()).ready().is_ok());
+}
+
+#[test]
+fn an_upgradable_guard_that_shares_its_hold_may_become_a_plain_reader() {
+    let lock = RwLock::new(&domain(), "x");
+    let upgradable = lock.try_upgradable_read_cached().expect("free");
+    let recursive = upgradable.read_recursive();
+    let reader = upgradable.downgrade();
+    drop(
+        lock.try_upgradable_read_cached()
+            .expect("its place is free"),
+    );
+    drop(reader);
+    assert!(recursive.is_valid() && lock.try_write_cached().is_none());
+    drop(recursive);
+    assert!(lock.try_write_cached().is_some());
+}

@@ -146,7 +146,8 @@ fn a_read_that_waits_for_the_server_and_no_writer_is_nothing_to_speak_of() {
         let _first = step_of(lock.read(), reader.clone())
             .ready()
             .expect("granted");
-        assert!(step_of(lock.read(), reader).is_pending(), "a share more");
+        // What has a label has a hold of its own, and that takes a share more.
+        assert!(step_of(lock.read().label("mine"), reader).is_pending());
     });
     assert_eq!(warnings.take(), [""; 0]);
 }
@@ -164,5 +165,21 @@ fn locks_that_are_taken_together_are_known_by_the_place_where_they_were_asked_fo
         let said = warnings.take();
         let place = format!("second={}:{second_line}:", file!());
         assert!(said[0].contains(&place), "{place} in {said:?}");
+    });
+}
+
+#[test]
+fn a_recursive_read_is_nothing_to_speak_of_and_keeps_the_task_a_reader() {
+    listening(|world, warnings| {
+        let (lock, reader) = (world.lock("x"), task());
+        let first = step_of(lock.read(), reader.clone()).ready().expect("free");
+        let mut writing = step_of(lock.write(), task());
+        assert!(writing.is_pending());
+        let second = first.read_recursive();
+        drop(first);
+        assert_eq!(warnings.take(), [""; 0]);
+        assert!(step_of(lock.read(), reader).is_pending());
+        assert_eq!(warnings.take().len(), 1, "it still reads");
+        drop(second);
     });
 }

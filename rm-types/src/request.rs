@@ -52,10 +52,7 @@ impl<T: Kind, R: Deref<Target = Resource<T>>, O: Outcome<T, R>> Request<T, R, O>
     pub(crate) fn new(wanted: Result<(R, T::Level), AcquireError>, patience: Patience) -> Self {
         Self {
             wanted,
-            ask: Ask {
-                patience,
-                ..Ask::new(())
-            },
+            ask: Ask::new(()).patience(patience),
             outcome: PhantomData,
         }
     }
@@ -70,14 +67,14 @@ impl<T: Kind, R: Deref<Target = Resource<T>>, O: Outcome<T, R>> Request<T, R, O>
 
     /// What the request is for, shown to people who ask who holds or waits. At most 128 bytes are kept.
     pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.ask.label = Some(label.into());
+        self.ask.options().label = Some(label.into());
         self
     }
 
     /// Goes before requests that were made up to so long before it; at most as long as the node allows, 1 s unless set
     /// otherwise. Nothing else changes the order, so nobody waits longer than that for others' priority.
     pub fn priority(mut self, priority: Duration) -> Self {
-        self.ask.priority = priority;
+        self.ask.options().priority = priority;
         self
     }
 }

@@ -94,7 +94,7 @@ impl Sequence {
     #[must_use]
     pub fn next_cached(&self) -> Option<u64> {
         let resource: &Resource<SequenceType> = self.resource.as_deref().ok()?;
-        let held = Held::try_cached(resource, &Units(1), None)?;
+        let held = Held::try_cached(resource, &Units(1), None, None)?;
         held.is_valid().then(|| held.fence())
     }
 

@@ -4,13 +4,15 @@ use core::fmt;
 use core::future::Future;
 use core::ops::Deref;
 use core::pin::Pin;
+use core::sync::atomic::{AtomicU32, Ordering};
 use core::task::{Context, Poll};
 use core::time::Duration;
 use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::resource::{Resource, Started};
+use super::gate::Door;
+use super::resource::{Claim, Resource, Started};
 use super::slots::Watch;
 use super::wanted::Wanted;
 use crate::error::{Denied, LostReason};
@@ -28,6 +30,16 @@ pub struct Ask<L> {
     pub level: L,
     /// How long to wait.
     pub patience: Patience,
+    /// What most requests go without.
+    pub options: Option<Box<Options>>,
+    /// By which door it may pass the gate; `None`: it gets a hold of its own. See [`Door`].
+    pub door: Option<Door>,
+}
+
+/// What few requests need: kept apart, so that the others are small.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "made by lock types")]
+pub struct Options {
     /// What the caller calls the request, for people.
     pub label: Option<String>,
     /// How much older it counts than it is, at most as much as the domain allows: it goes before requests that were
@@ -40,33 +52,62 @@ pub struct Ask<L> {
 }
 
 impl<L> Ask<L> {
-    /// Asks for `level`, without a label, and waits as long as it takes.
+    /// Asks for `level`, without any option, and waits as long as it takes.
     pub const fn new(level: L) -> Self {
         Self {
             level,
             patience: Patience::Forever,
-            label: None,
-            priority: Duration::ZERO,
-            group: None,
-            gives_way: None,
+            options: None,
+            door: None,
         }
     }
 
-    /// The same request for something else.
+    /// The same request for something else, through no door.
     pub fn of<M>(self, level: M) -> Ask<M> {
         Ask {
             level,
             patience: self.patience,
-            label: self.label,
-            priority: self.priority,
-            group: self.group,
-            gives_way: self.gives_way,
+            options: self.options,
+            door: None,
         }
     }
 
+    /// The same request with that patience.
+    #[must_use]
+    pub const fn patience(mut self, patience: Patience) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// The same request by that door, which must be the one that its type names for this level.
+    #[must_use]
+    pub const fn door(mut self, door: Door) -> Self {
+        self.door = Some(door);
+        self
+    }
+
+    /// Its options, to be set.
+    pub fn options(&mut self) -> &mut Options {
+        self.options.get_or_insert_default()
+    }
+
+    pub(super) fn label(&self) -> &str {
+        let options = self.options.as_ref();
+        let label = options.and_then(|options| options.label.as_deref());
+        label.unwrap_or_default()
+    }
+
+    pub(super) fn priority(&self) -> Duration {
+        let options = self.options.as_ref();
+        options.map_or(Duration::ZERO, |options| options.priority)
+    }
+
     /// Whether the request has nothing that its hold must remember.
-    pub(super) const fn is_plain(&self) -> bool {
-        self.label.is_none() && self.group.is_none() && self.gives_way.is_none()
+    pub(super) fn is_plain(&self) -> bool {
+        let is_plain = |options: &Options| {
+            options.label.is_none() && options.group.is_none() && options.gives_way.is_none()
+        };
+        self.options.as_deref().is_none_or(is_plain)
     }
 }
 
@@ -257,36 +298,52 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Unpin for Acquire<T, R> {}
 impl<T: ResourceType, R: Deref<Target = Resource<T>>> Future for Acquire<T, R> {
     type Output = Result<Held<T, R>, AcquireError>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let resource = this
             .resource
             .as_ref()
             .expect("a finished future is not polled again");
-        let (outcome, token, since) = match this.state {
-            Progress::New => match resource.start(&this.ask, cx.waker()) {
-                Started::Granted(token, fence) => (Ok(fence), token, None),
-                Started::Denied(why) => (
-                    Err(why),
-                    Token {
-                        index: 0,
-                        generation: 0,
-                    },
-                    None,
-                ),
+        if let Progress::New = this.state
+            && let Some(door) = this.ask.door
+            && this.ask.options.is_none()
+            && let Some((pass, fence)) = resource.pass(door)
+        {
+            let resource = this.resource.take().expect("it was there above");
+            return Poll::Ready(Ok(Held::new(resource, Claim::Gate(pass), fence)));
+        }
+        this.poll_at_lock(cx)
+    }
+}
+
+impl<T: ResourceType, R: Deref<Target = Resource<T>>> Acquire<T, R> {
+    #[inline(never)]
+    fn poll_at_lock(&mut self, cx: &Context<'_>) -> Poll<Result<Held<T, R>, AcquireError>> {
+        let resource = self
+            .resource
+            .as_ref()
+            .expect("a finished future is not polled again");
+        let (outcome, since) = match self.state {
+            Progress::New => match resource.start(&self.ask, cx.waker()) {
+                Started::Granted(claim, fence) => (Ok((claim, fence)), None),
+                Started::Denied(why) => (Err(why), None),
                 Started::Waiting(token) => {
-                    this.state = Progress::Waiting(token, resource.shared().host.now());
+                    self.state = Progress::Waiting(token, resource.shared().host.now());
                     return Poll::Pending;
                 }
             },
             Progress::Waiting(token, since) => match resource.poll(token, cx.waker()) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(outcome) => (outcome, token, Some(since)),
+                Poll::Ready(outcome) => {
+                    let held = outcome.map(|fence| (Claim::Slot(token), fence));
+                    (held, Some(since))
+                }
             },
         };
-        let resource = this.resource.take().expect("it was there above");
+        let resource = self.resource.take().expect("it was there above");
         Poll::Ready(match outcome {
-            Ok(fence) => Ok(Held::new(resource, token, fence)),
+            Ok((claim, fence)) => Ok(Held::new(resource, claim, fence)),
             Err(why) => {
                 let now = resource.shared().host.now();
                 let waited = since.map_or(Duration::ZERO, |since| now.since(since));
@@ -348,30 +405,64 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> fmt::Debug for Acquire<T, 
 #[must_use = "dropping it gives the right back"]
 pub struct Held<T: ResourceType, R: Deref<Target = Resource<T>>> {
     pub(super) resource: R,
-    pub(super) token: Token,
     pub(super) fence: u64,
+    pub(super) claim: Claim,
+    /// The number of the last notice that it was told of. Not one of the shim's: only guards of one hold share it, and
+    /// nothing depends on who of them is told first.
+    pub(super) told: AtomicU32,
     /// The hold goes on without this: kept by the node, or part of another.
     pub(super) is_handed_on: bool,
 }
 
 impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
-    pub(super) const fn new(resource: R, token: Token, fence: u64) -> Self {
+    #[inline]
+    pub(super) const fn new(resource: R, claim: Claim, fence: u64) -> Self {
         Self {
             resource,
-            token,
             fence,
+            claim,
+            told: AtomicU32::new(0),
             is_handed_on: false,
         }
     }
 
-    /// Takes `ask` if it is cached here and nobody waits for it. Sends nothing, never waits.
-    pub fn try_cached(resource: R, ask: &T::Level, label: Option<&str>) -> Option<Self> {
-        let (token, fence) = resource.take(ask, label)?;
-        Some(Self::new(resource, token, fence))
+    /// Takes `ask` if it is cached here and nobody waits for it; by that door, if it may. Sends nothing, never waits.
+    #[inline]
+    pub fn try_cached(
+        resource: R,
+        ask: &T::Level,
+        door: Option<Door>,
+        label: Option<&str>,
+    ) -> Option<Self> {
+        let (claim, fence) = resource.take(ask, door, label)?;
+        Some(Self::new(resource, claim, fence))
+    }
+
+    /// Another guard of the same hold, which is given back when the last of them is dropped. No credit moves, so nothing
+    /// is in its way. They have the same fencing token, and are lost together.
+    ///
+    /// As long as several share it, it does not convert, and is not split, merged or kept.
+    ///
+    /// # Panics
+    /// If it came by [`Door::Sole`]: what one has alone is not shared.
+    pub fn share(&self) -> Self
+    where
+        R: Clone,
+    {
+        let other = Self::new(
+            self.resource.clone(),
+            self.resource.share(self.claim),
+            self.fence,
+        );
+        // Relaxed: see the field.
+        let told = self.told.load(Ordering::Relaxed);
+        other.told.store(told, Ordering::Relaxed);
+        other
     }
 
     /// The fencing token: larger than that of every conflicting hold that ended before this one began.
     #[must_use]
+    #[inline]
     pub const fn fence(&self) -> u64 {
         self.fence
     }
@@ -385,36 +476,32 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
     /// Whether it may still be used, by this node's clock at this moment. Once it may not, it never may again.
     #[must_use]
     pub fn is_valid(&self) -> bool {
-        self.resource.lost(self.token).is_none()
+        self.resource.lost(self.claim).is_none()
     }
 
     /// How long it may still be used if its lease is not extended; zero once it was lost; `None` where no lease
     /// bounds it.
     #[must_use]
     pub fn valid_for(&self) -> Option<Duration> {
-        self.resource.valid_for(self.token)
+        self.resource.valid_for(self.claim)
     }
 
     /// Whether somebody waits for what is held, as far as this node knows.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
-        self.resource.is_wanted(self.token)
+        self.resource.is_wanted(self.claim)
     }
 
     /// Waits until somebody waits for what is held, and says who. Each begins to wait once, and is told once: the next
     /// call waits for the next. Where several began since the last call, it tells of the last; where none of them waits
     /// any more, of none. Fails when the hold is lost.
     ///
-    /// A holder that lets go when it is told lets the others in early, and can ask again behind them. Several who
-    /// wait for notices of one hold share them.
+    /// A holder that lets go when it is told lets the others in early, and can ask again behind them. Several guards of
+    /// one hold are each told; several who wait on one guard share its notices.
     ///
     /// **Cancel safety.** Dropping the future loses no notice.
     pub const fn wanted(&self) -> Wanted<'_, T, R> {
         Wanted::new(self)
-    }
-
-    pub(super) const fn token(&self) -> Token {
-        self.token
     }
 
     /// The value of the resource, as the last writer left it; `None`: none was written. Sends nothing: it came with
@@ -425,7 +512,7 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
     /// # Errors
     /// Why the hold was lost, if it was: others may have written since.
     pub fn value(&self) -> Result<Option<Arc<Value>>, LostReason> {
-        self.resource.value(self.token)
+        self.resource.value(self.claim)
     }
 
     /// Writes the value of the resource: every hold that begins after this one has ended reads it. Sends nothing: it
@@ -436,7 +523,7 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
     /// # Errors
     /// [`WriteError`]: nothing was written.
     pub fn set_value(&self, bytes: impl AsRef<[u8]>) -> Result<(), WriteError> {
-        self.resource.set_value(self.token, bytes.as_ref())
+        self.resource.set_value(self.claim, bytes.as_ref())
     }
 
     /// Waits until it is lost, and says why. Never ends while it is valid.
@@ -451,9 +538,14 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
 }
 
 impl<T: ResourceType, R: Deref<Target = Resource<T>>> Drop for Held<T, R> {
+    #[inline]
     fn drop(&mut self) {
-        if !self.is_handed_on {
-            self.resource.release(self.token);
+        if self.is_handed_on {
+            return;
+        }
+        match self.claim {
+            Claim::Gate(pass) => self.resource.leave_gate(pass),
+            Claim::Slot(token) => self.resource.release(token),
         }
     }
 }
@@ -480,7 +572,7 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Unpin for Lost<'_, T, R> {
 impl<T: ResourceType, R: Deref<Target = Resource<T>>> Drop for Lost<'_, T, R> {
     fn drop(&mut self) {
         if let Some(watch) = self.watch {
-            self.held.resource.unwatch(self.held.token, watch);
+            self.held.resource.unwatch(self.held.claim, watch);
         }
     }
 }
@@ -490,7 +582,7 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Future for Lost<'_, T, R> 
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<LostReason> {
         let Self { held, watch } = &mut *self;
-        held.resource.poll_lost(held.token, watch, cx.waker())
+        held.resource.poll_lost(held.claim, watch, cx.waker())
     }
 }
 

@@ -16,16 +16,21 @@ use core::task::{Context, Poll};
 use core::time::Duration;
 
 use super::acquire::{AcquireError, Held, Patience, explain};
-use super::resource::Resource;
+use super::resource::{Claim, Resource};
+use crate::credit::Credit;
 use crate::error::LostReason;
+use crate::id::Token;
 use crate::resource::ResourceType;
 use crate::time::Time;
+
+/// Why a hold that others share does not convert.
+const SHARED: &str = "other guards share the hold: drop them first";
 
 impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
     /// What it holds. Nothing, once it was lost.
     #[must_use]
     pub fn credit(&self) -> T::Credit {
-        self.resource.credit_of(self.token)
+        self.resource.credit_of(self.claim)
     }
 
     /// Asks that it become `to`: more, less, or something else. It keeps what it has until it gets the rest.
@@ -35,7 +40,8 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
     ///
     /// # Errors
     /// From the awaited future: [`AcquireError::WouldDeadlock`] where another holder converts too and each waits for
-    /// the other, [`AcquireError::Refused`] for more than there is. After these it holds what it held.
+    /// the other, [`AcquireError::Refused`] for more than there is, [`AcquireError::BadRequest`] where it shares its hold.
+    /// After these it holds what it held.
     /// [`AcquireError::SessionLost`] where the hold was lost.
     pub const fn convert(&mut self, to: T::Level) -> Convert<T, R, &mut Self> {
         Convert::new(self, to)
@@ -52,9 +58,22 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
 
     /// Becomes what it has in common with `keep`; the rest is free at once. Its fencing token may rise.
     ///
-    /// What was lost has nothing to give up.
+    /// What was lost has nothing to give up. Guards that [share](Self::share) it have the same left.
+    ///
+    /// # Panics
+    /// If it came by [`Door::Shared`](super::Door::Shared), and `keep` is less than that.
     pub fn reduce(&mut self, keep: &T::Credit) {
-        if let Some(fence) = self.resource.reduce(self.token, keep) {
+        let token = match (self.own(), self.claim) {
+            (Some(token), _) | (None, Claim::Slot(token)) => token,
+            (None, Claim::Gate(_)) => {
+                assert!(
+                    keep.covers(&self.credit()),
+                    "what passed the gate beside others is theirs, too"
+                );
+                return;
+            }
+        };
+        if let Some(fence) = self.resource.reduce(token, keep) {
             self.fence = fence;
         }
     }
@@ -64,21 +83,21 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
     /// Of a hold that was lost both parts are lost.
     ///
     /// # Panics
-    /// If it is a member of a group: what it has is not its own.
+    /// If it is a member of a group, or shared: what it has is not its own.
     pub fn split(&mut self, part: &T::Credit) -> Self
     where
         R: Clone,
     {
-        self.assert_own();
-        let token = self.resource.split(self.token, part);
-        Self::new(self.resource.clone(), token, self.fence)
+        let token = self.expect_own();
+        let token = self.resource.split(token, part);
+        Self::new(self.resource.clone(), Claim::Slot(token), self.fence)
     }
 
     /// Takes in another hold of the same resource. The fencing token is the larger one then, or a new one where
     /// both together exclude others and the one with the larger did not.
     ///
     /// # Errors
-    /// The other hold, where it is of another resource, where one of the two was lost or is of a group, where they
+    /// The other hold, where it is of another resource, where one of the two was lost, is shared or is of a group, where they
     /// did not promise to give way within the same time, or where the loan has no fencing number left for the moment.
     /// Then both are as they were.
     pub fn merge(&mut self, mut other: Self) -> Result<(), Self> {
@@ -86,7 +105,10 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
         if !is_same {
             return Err(other);
         }
-        match self.resource.merge(self.token, other.token) {
+        let (Some(into), Some(from)) = (self.own(), other.own()) else {
+            return Err(other);
+        };
+        match self.resource.merge(into, from) {
             Some(fence) => {
                 self.fence = fence;
                 other.is_handed_on = true;
@@ -103,18 +125,27 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
     /// Why it was lost, if it was.
     ///
     /// # Panics
-    /// If it is a member of a group: what it has is not its own.
+    /// If it is a member of a group, or shared: what it has is not its own.
     pub fn keep(mut self) -> Result<(), LostReason> {
-        self.assert_own();
-        self.resource.keep(self.token)?;
+        let token = self.expect_own();
+        self.resource.keep(token)?;
         self.is_handed_on = true;
         Ok(())
     }
 
+    /// Its token, if nobody shares its hold. One that came by the gate has a slot from here on.
+    fn own(&mut self) -> Option<Token> {
+        let token = self.resource.own(self.claim)?;
+        self.claim = Claim::Slot(token);
+        Some(token)
+    }
+
     /// Before anything has changed: a panic in the middle would leave half of it.
-    fn assert_own(&self) {
-        let is_shared = self.resource.is_shared(self.token);
-        assert!(!is_shared, "what a member of a group has is not its own");
+    fn expect_own(&mut self) -> Token {
+        let own = self
+            .own()
+            .filter(|&token| !self.resource.is_of_group(token));
+        own.expect("what is shared, or a group's, is not its own")
     }
 }
 
@@ -163,11 +194,11 @@ where
     }
 
     fn withdraw(&mut self) {
-        if let Progress::Waiting(from, _) = &self.state
+        if let Progress::Waiting(token, from, _) = &self.state
             && let Some(held) = &mut self.held
         {
             let held = held.borrow_mut();
-            if let Some(fence) = held.resource.withdraw(held.token, from) {
+            if let Some(fence) = held.resource.withdraw(*token, from) {
                 held.fence = fence;
             }
         }
@@ -178,8 +209,8 @@ where
 enum Progress<C> {
     Done,
     New,
-    /// What the hold was, and since when it waits.
-    Waiting(C, Time),
+    /// Its token, what the hold was, and since when it waits.
+    Waiting(Token, C, Time),
 }
 
 // Nothing in it is pinned.
@@ -203,26 +234,30 @@ where
         let this = &mut *self;
         let held = this.held.as_mut().expect("only `into_held` takes it");
         let held = held.borrow_mut();
-        let resource = &*held.resource;
-        let now = || resource.shared().host.now();
         let (poll, waited) = match &this.state {
             Progress::Done => panic!("a finished future is not polled again"),
             Progress::New => {
-                let from = resource.credit_of(held.token);
-                let poll = resource.convert(held.token, &this.to, this.patience, cx.waker());
-                this.state = Progress::Waiting(from, now());
+                let Some(token) = held.own() else {
+                    this.state = Progress::Done;
+                    return Poll::Ready(Err(AcquireError::BadRequest { why: SHARED }));
+                };
+                let resource = &*held.resource;
+                let from = resource.credit_of(held.claim);
+                let poll = resource.convert(token, &this.to, this.patience, cx.waker());
+                this.state = Progress::Waiting(token, from, resource.shared().host.now());
                 (poll, Duration::ZERO)
             }
-            Progress::Waiting(_, since) => {
-                let poll = resource.poll_converted(held.token, cx.waker());
-                (poll, now().since(*since))
+            Progress::Waiting(token, _, since) => {
+                let resource = &*held.resource;
+                let poll = resource.poll_converted(*token, cx.waker());
+                (poll, resource.shared().host.now().since(*since))
             }
         };
         let Poll::Ready(outcome) = poll else {
             return Poll::Pending;
         };
         this.state = Progress::Done;
-        let outcome = outcome.map_err(|why| explain(resource, why, waited));
+        let outcome = outcome.map_err(|why| explain(&held.resource, why, waited));
         Poll::Ready(outcome.map(|fence| held.fence = fence))
     }
 }

@@ -15,7 +15,7 @@ use super::resource::Resource;
 use super::table::Table;
 use super::timers::Timers;
 use super::totals::Totals;
-use super::trust::Trust;
+use super::trust::{Ended, Trust};
 use super::windup::{Course, WindUpReport, WindUps};
 use crate::error::{LostReason, PeerMisbehaved};
 use crate::id::{Class, Order, PeerId, ResourceKey, Stamp, TypeId};
@@ -105,6 +105,8 @@ pub enum Role {
 pub(super) struct Link {
     pub(super) peer: PeerId,
     pub(super) trust: Arc<Trust>,
+    /// Which session with a creditor it is: the first of the domain is 1.
+    pub(super) session: u64,
 }
 
 /// What all resources of a domain share.
@@ -119,6 +121,9 @@ pub(super) struct Shared {
     pub(super) budget: Budget,
     role: Mutex<Role>,
     link: Mutex<Option<Link>>,
+    /// How many sessions with creditors there were.
+    sessions: AtomicU64,
+    pub(super) ended: Arc<Ended>,
     stamps: Mutex<HybridClock>,
     seq: AtomicU64,
     is_shut: AtomicBool,
@@ -311,6 +316,8 @@ impl Domain {
             },
             role: Mutex::new(role),
             link: Mutex::new(None),
+            sessions: AtomicU64::new(0),
+            ended: Arc::new(Ended::new()),
             stamps: Mutex::new(HybridClock::default()),
             seq: AtomicU64::new(0),
             is_shut: AtomicBool::new(false),
@@ -389,7 +396,14 @@ impl Domain {
 
     /// There is a session with the creditor, and its lease has been acknowledged.
     pub fn on_creditor_up(&self, peer: PeerId, trust: Arc<Trust>) {
-        let link = Link { peer, trust };
+        // Relaxed: only that it rises counts.
+        let session = self.shared.sessions.fetch_add(1, Ordering::Relaxed) + 1;
+        trust.tell(Arc::clone(&self.shared.ended), session);
+        let link = Link {
+            peer,
+            trust,
+            session,
+        };
         *self.shared.link.lock() = Some(link.clone());
         self.each(|table| table.on_creditor_up(&link));
     }

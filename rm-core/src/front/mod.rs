@@ -24,6 +24,7 @@
 mod acquire;
 mod convert;
 mod domain;
+mod gate;
 mod host;
 mod inspect;
 mod reclaim;
@@ -37,9 +38,10 @@ mod trust;
 mod wanted;
 mod windup;
 
-pub use self::acquire::{Acquire, AcquireError, Ask, Held, Holder, Lost, Patience};
+pub use self::acquire::{Acquire, AcquireError, Ask, Held, Holder, Lost, Options, Patience};
 pub use self::convert::Convert;
 pub use self::domain::{Domain, DomainSettings, Handle, Role, UNKNOWN, WeakDomain};
+pub use self::gate::Door;
 pub use self::host::Host;
 pub use self::inspect::PeerNames;
 pub use self::resource::Resource;

@@ -3,6 +3,7 @@
 mod holds;
 mod neighbours;
 mod notices;
+mod passing;
 mod value;
 mod visit;
 
@@ -14,13 +15,15 @@ use std::sync::{Arc, Weak};
 
 use smallvec::SmallVec;
 
+pub(super) use self::passing::Claim;
+use self::passing::Passing;
 use super::acquire::{Ask, Patience};
-use super::domain::Shared;
+use super::domain::{Link, Shared};
+use super::gate::{Door, Gate};
 use super::reclaim::Age;
 use super::slots::{Slots, State, Watch};
 use super::timers::{Due, Entry};
 use super::totals::Totals;
-use super::trust::Trust;
 use super::windup::Course;
 use crate::credit::Opaque;
 use crate::effect::{Effect, Effects};
@@ -38,17 +41,20 @@ pub struct Resource<T: ResourceType> {
     key: ResourceKey,
     capital: T::Credit,
     shared: Arc<Shared>,
+    /// What is let pass without the lock.
+    gate: Gate,
     inner: Mutex<Inner<T>>,
     /// Used since the last look of the reclaimer.
     used: AtomicBool,
     own: Weak<Self>,
 }
 
-struct Inner<T: ResourceType> {
+pub(super) struct Inner<T: ResourceType> {
     owner: Owner<T>,
     slots: Slots,
-    /// Until when what the owner borrowed may be used; `None` at a root: for ever.
-    trust: Option<Arc<Trust>>,
+    passing: Passing,
+    /// The session over which the owner borrowed, which bounds what is used of that; `None` at a root.
+    link: Option<Link>,
     /// The deadline that the node's timer knows.
     armed: Option<Entry>,
     /// Empty between inputs.
@@ -94,7 +100,8 @@ impl<T: ResourceType> Resource<T> {
         let inner = Inner {
             owner,
             slots: Slots::default(),
-            trust: None,
+            passing: Passing::default(),
+            link: None,
             armed: None,
             fx: Effects::new(),
             age: Age::default(),
@@ -108,6 +115,7 @@ impl<T: ResourceType> Resource<T> {
             key,
             capital,
             shared,
+            gate: Gate::new(),
             inner: Mutex::new(inner),
             used: AtomicBool::new(true),
             own: own.clone(),
@@ -120,22 +128,26 @@ impl<T: ResourceType> Resource<T> {
         &self.key
     }
 
-    /// Runs `f` on the owner as it is, for people and tests.
-    pub fn with_owner<R>(&self, f: impl FnOnce(&Owner<T>) -> R) -> R {
-        f(&self.inner.lock().owner)
-    }
-
     /// All the credit there is of it.
     pub const fn capital(&self) -> &T::Credit {
         &self.capital
     }
 
     /// Takes `ask` if it is cached and nobody waits for it. Sends nothing.
-    pub(super) fn take(&self, ask: &T::Level, label: Option<&str>) -> Option<(Token, u64)> {
+    pub(super) fn take(
+        &self,
+        ask: &T::Level,
+        door: Option<Door>,
+        label: Option<&str>,
+    ) -> Option<(Claim, u64)> {
+        let door = door.filter(|_| label.is_none());
+        if let Some((pass, fence)) = door.and_then(|door| self.pass(door)) {
+            return Some((Claim::Gate(pass), fence));
+        }
         let mut turn = self.enter(Clock::Recent);
         let note = label.map(|label| self.note(ask, label));
         let now = turn.now;
-        let taken = turn.inner.take(now, ask, note);
+        let taken = turn.inner.take(self, now, ask, door, note);
         self.leave(turn);
         taken
     }
@@ -143,25 +155,24 @@ impl<T: ResourceType> Resource<T> {
     /// Starts a request: from the cache if that will do, else through the owner.
     pub(super) fn start(&self, ask: &Ask<T::Level>, waker: &Waker) -> Started {
         if ask.is_plain()
-            && let Some((token, fence)) = self.take_at_once(&ask.level)
+            && let Some((claim, fence)) = self.take_at_once(&ask.level, ask.door)
         {
-            return Started::Granted(token, fence);
+            return Started::Granted(claim, fence);
         }
         let mut turn = self.enter(Clock::Exact);
         let now = turn.now;
         let inner = &mut *turn.inner;
-        let label = ask.label.as_deref().unwrap_or_default();
         let token = inner.slots.insert(State::Waiting);
         inner.slots.wait(token, waker);
         let request = Request {
             try_only: ask.patience == Patience::Try,
             deadline: ask.patience.deadline(now),
-            note: Some(self.note(&ask.level, label)),
-            group: ask.group,
-            gives_way: ask.gives_way,
+            note: Some(self.note(&ask.level, ask.label())),
+            group: ask.options.as_ref().and_then(|options| options.group),
+            gives_way: ask.options.as_ref().and_then(|options| options.gives_way),
             ..Request::new(
                 token,
-                self.shared.next_order(Class::New, ask.priority),
+                self.shared.next_order(Class::New, ask.priority()),
                 ask.level.clone(),
             )
         };
@@ -174,7 +185,7 @@ impl<T: ResourceType> Resource<T> {
             .inner
             .outcome(token)
             .map_or(Started::Waiting(token), |outcome| match outcome {
-                Ok(fence) => Started::Granted(token, fence),
+                Ok(fence) => Started::Granted(Claim::Slot(token), fence),
                 Err(denied) => Started::Denied(denied),
             });
         self.leave(turn);
@@ -182,16 +193,18 @@ impl<T: ResourceType> Resource<T> {
     }
 
     /// Takes `ask` where that has no effect on anybody else: the way of cached requests, kept short.
-    fn take_at_once(&self, ask: &T::Level) -> Option<(Token, u64)> {
-        let mut inner = self.inner.lock();
-        let now = match &inner.trust {
-            None => self.shared.host.recent(),
+    fn take_at_once(&self, ask: &T::Level, door: Option<Door>) -> Option<(Claim, u64)> {
+        let mut inner = self.lock();
+        let now = match &inner.link {
+            None => Some(self.shared.host.recent()),
             // A lease that ran out has effects.
-            Some(trust) => Some(self.shared.host.now()).filter(|&now| trust.is_good(now))?,
+            Some(link) => Some(self.shared.host.now()).filter(|&now| link.trust.is_good(now)),
         };
         // Relaxed: a hint for the reclaimer.
         self.used.store(true, Ordering::Relaxed);
-        inner.take(now, ask, None)
+        let taken = now.and_then(|now| inner.take(self, now, ask, door, None));
+        self.unlock(inner);
+        taken
     }
 
     /// Gives back what is held where that has no effect on anybody else. Returns whether it did.
@@ -199,14 +212,16 @@ impl<T: ResourceType> Resource<T> {
     /// It asks no clock: credit whose lease ran out may lie in the cache, since nobody takes it from there
     /// without asking.
     fn put_back_at_once(&self, token: Token) -> bool {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         let Inner { owner, slots, .. } = &mut *inner;
-        if !owner.is_quiet() || !slots.remove_unwatched(token) {
-            return false;
+        let is_shared = slots.unshare(token);
+        let is_back = !is_shared && owner.is_quiet() && slots.remove_unwatched(token);
+        if is_back {
+            let is_back = owner.put_back(token);
+            debug_assert!(is_back, "a quiet owner takes back what a holder has");
         }
-        let is_back = owner.put_back(token);
-        debug_assert!(is_back, "a quiet owner takes back what a holder has");
-        is_back
+        self.unlock(inner);
+        is_shared || is_back
     }
 
     /// Whether a request has its outcome; if not, `waker` is woken when it has.
@@ -243,19 +258,17 @@ impl<T: ResourceType> Resource<T> {
         }
         let mut turn = self.enter(Clock::Exact);
         let (inner, now) = (&mut *turn.inner, turn.now);
-        // The future of a conversion that was forgotten, not dropped, has withdrawn nothing.
-        if let Some(State::Held(_) | State::Converting(_) | State::Unconverted(..)) =
-            inner.slots.remove(token)
-        {
-            inner.owner.release(now, token, &mut inner.fx);
-        }
+        inner.end(now, token);
         self.leave(turn);
     }
 
     /// Why a hold is no longer valid, if it is not. Asks the clock.
-    pub(super) fn lost(&self, token: Token) -> Option<LostReason> {
+    pub(super) fn lost(&self, claim: Claim) -> Option<LostReason> {
+        if self.is_good_inside(claim) {
+            return None;
+        }
         let turn = self.enter(Clock::Recent);
-        let lost = turn.inner.why_lost(token);
+        let lost = turn.inner.why_lost(turn.inner.token(claim));
         self.leave(turn);
         lost
     }
@@ -264,11 +277,12 @@ impl<T: ResourceType> Resource<T> {
     /// several that may ask apart.
     pub(super) fn poll_lost(
         &self,
-        token: Token,
+        claim: Claim,
         watch: &mut Option<Watch>,
         waker: &Waker,
     ) -> Poll<LostReason> {
         let mut turn = self.enter(Clock::Exact);
+        let token = turn.inner.token(claim);
         let poll = match turn.inner.why_lost(token) {
             Some(why) => Poll::Ready(why),
             None => {
@@ -281,8 +295,9 @@ impl<T: ResourceType> Resource<T> {
     }
 
     /// Whoever asked for the loss no longer waits for it.
-    pub(super) fn unwatch(&self, token: Token, watch: Watch) {
+    pub(super) fn unwatch(&self, claim: Claim, watch: Watch) {
         let mut turn = self.enter(Clock::Recent);
+        let token = turn.inner.token(claim);
         turn.inner.slots.unwatch(token, Some(watch));
         self.leave(turn);
     }
@@ -293,13 +308,14 @@ impl<T: ResourceType> Resource<T> {
     }
 
     /// How long a hold may be used if its lease is not extended: zero once it was lost; `None` at a root, for ever.
-    pub(super) fn valid_for(&self, token: Token) -> Option<Duration> {
+    pub(super) fn valid_for(&self, claim: Claim) -> Option<Duration> {
         let turn = self.enter(Clock::Exact);
-        let valid_for = match (turn.inner.why_lost(token), &turn.inner.trust) {
+        let token = turn.inner.token(claim);
+        let valid_for = match (turn.inner.why_lost(token), &turn.inner.link) {
             (Some(_), _) => Some(Duration::ZERO),
             (None, None) => None,
-            (None, Some(trust)) => {
-                let until = trust.deadline().unwrap_or(Time::ZERO);
+            (None, Some(link)) => {
+                let until = link.trust.deadline().unwrap_or(Time::ZERO);
                 Some(until.since(turn.now))
             }
         };
@@ -330,16 +346,18 @@ impl<T: ResourceType> Resource<T> {
     }
 
     pub(super) fn totals(&self) -> Totals {
-        let inner = self.inner.lock();
-        Totals {
+        let inner = self.lock();
+        let totals = Totals {
             resources: 1,
-            holds: inner.owner.holds().count() as u64,
+            holds: inner.holders(&self.gate),
             waiting: inner.owner.waiting().len() as u64,
             loans: inner.owner.loans().count() as u64,
             cached_acquires: inner.cached_acquires,
             asked_acquires: inner.asked_acquires,
             ..Totals::default()
-        }
+        };
+        self.unlock(inner);
+        totals
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -358,11 +376,11 @@ impl<T: ResourceType> Resource<T> {
     /// Where no lease bounds what is held here, nothing is due for time, and a recent time will do for inputs
     /// that only note when they were.
     fn enter(&self, clock: Clock) -> Turn<'_, T> {
-        let inner = self.inner.lock();
+        let inner = self.lock();
         // Relaxed: a hint for the reclaimer.
         self.used.store(true, Ordering::Relaxed);
         let now = match clock {
-            Clock::Recent if inner.trust.is_none() => self.shared.host.recent(),
+            Clock::Recent if inner.link.is_none() => self.shared.host.recent(),
             Clock::Exact | Clock::Recent => self.shared.host.now(),
         };
         let mut turn = Turn {
@@ -371,10 +389,10 @@ impl<T: ResourceType> Resource<T> {
             after: Afterwards::default(),
         };
         let inner = &mut *turn.inner;
-        if let Some(trust) = &inner.trust
-            && !trust.is_good(turn.now)
+        if let Some(link) = &inner.link
+            && !link.trust.is_good(turn.now)
         {
-            let why = trust.why_over().unwrap_or(LostReason::LeaseExpired);
+            let why = link.trust.why_over().unwrap_or(LostReason::LeaseExpired);
             inner.lose_creditor(turn.now, why);
             // At once: the input that follows looks at the slots, and must see who has lost what.
             self.apply(&mut turn);
@@ -390,7 +408,7 @@ impl<T: ResourceType> Resource<T> {
             turn.after.wound_up = core::mem::take(&mut turn.inner.courses);
         }
         let Turn { inner, after, .. } = turn;
-        drop(inner);
+        self.unlock(inner);
         if let Some(why) = after.lost {
             tracing::warn!(kind = T::NAME, resource = %self.key, %why, "a hold was lost");
         }
@@ -465,13 +483,26 @@ impl<T: ResourceType> Resource<T> {
 }
 
 impl<T: ResourceType> Inner<T> {
-    fn take(&mut self, now: Time, ask: &T::Level, note: Option<Arc<Note>>) -> Option<(Token, u64)> {
+    /// Takes `ask`; by the door, if it has one, which opens the gate for it.
+    fn take(
+        &mut self,
+        resource: &Resource<T>,
+        now: Time,
+        ask: &T::Level,
+        door: Option<Door>,
+        note: Option<Arc<Note>>,
+    ) -> Option<(Claim, u64)> {
+        if let Some(door) = door
+            && let Some((pass, fence)) = self.open_for(resource, door, now)
+        {
+            return Some((Claim::Gate(pass), fence));
+        }
         let token = self.slots.vacant();
         let fence = self.owner.take(now, token, ask, note)?;
         let same = self.slots.insert(State::Held(fence));
         debug_assert_eq!(token, same);
         self.cached_acquires += 1;
-        Some((token, fence))
+        Some((Claim::Slot(token), fence))
     }
 
     /// The outcome of a request, if it has one. A denial frees the slot. A grant that was lost before its
@@ -510,7 +541,7 @@ enum Clock {
 /// How a request started.
 pub(super) enum Started {
     Denied(Denied),
-    Granted(Token, u64),
+    Granted(Claim, u64),
     Waiting(Token),
 }
 

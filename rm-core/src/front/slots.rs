@@ -21,7 +21,10 @@ struct Slot {
     /// To be woken at the next change: the caller, and who watches its hold.
     waker: Option<Waker>,
     watchers: Vec<(Watch, Waker)>,
-    /// Who waits for what it holds, as long as nobody was told.
+    /// How many guards share it, beside the first.
+    sharers: u32,
+    /// How often somebody began to wait for what it holds, and who did last.
+    notices: u32,
     notice: Option<Box<Conflict>>,
 }
 
@@ -82,6 +85,8 @@ impl Slots {
             state,
             waker: None,
             watchers: Vec::new(),
+            sharers: 0,
+            notices: 0,
             notice: None,
         });
         self.generation = self.generation.wrapping_add(1);
@@ -109,15 +114,43 @@ impl Slots {
     pub(super) fn notify(&mut self, token: Token, by: Conflict) -> SmallVec<[Waker; 1]> {
         let mut wake = SmallVec::new();
         if let Some(slot) = self.slot_mut(token) {
+            slot.notices = slot.notices.wrapping_add(1);
             slot.notice = Some(Box::new(by));
             wake.extend(slot.watchers.drain(..).map(|(_, waker)| waker));
         }
         wake
     }
 
-    /// Takes the notice that nobody was told yet.
-    pub(super) fn take_notice(&mut self, token: Token) -> Option<Box<Conflict>> {
-        self.slot_mut(token)?.notice.take()
+    /// The last notice and its number, if that is not `told`.
+    pub(super) fn notice(&self, token: Token, told: u32) -> Option<(u32, &Conflict)> {
+        let slot = self.slot(token).filter(|slot| slot.notices != told)?;
+        slot.notice.as_deref().map(|by| (slot.notices, by))
+    }
+
+    /// One more guard shares the hold.
+    pub(super) fn share(&mut self, token: Token) {
+        if let Some(slot) = self.slot_mut(token) {
+            slot.sharers += 1;
+        }
+    }
+
+    /// How many guards there are beside the first of each hold.
+    pub(super) fn sharers(&self) -> u64 {
+        self.slab
+            .iter()
+            .map(|(_, slot)| u64::from(slot.sharers))
+            .sum()
+    }
+
+    /// Whether several guards share the hold.
+    pub(super) fn is_shared(&self, token: Token) -> bool {
+        self.slot(token).is_some_and(|slot| slot.sharers > 0)
+    }
+
+    /// One of several guards that share a hold is dropped. Returns whether there are others.
+    pub(super) fn unshare(&mut self, token: Token) -> bool {
+        let shared = self.slot_mut(token).filter(|slot| slot.sharers > 0);
+        shared.map(|slot| slot.sharers -= 1).is_some()
     }
 
     /// How often credit left since somebody first asked.

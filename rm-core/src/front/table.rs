@@ -155,7 +155,7 @@ impl<T: ResourceType> Table<T> {
             let owner = Owner::wake(settings, capital, epoch, &resting.rest);
             let owner = owner.with_policy(self.policy(&resting.key));
             let resource = Resource::new(resting.key.clone(), Arc::clone(&self.shared), owner);
-            resource.go_on(link.map(|link| link.trust), resting.age);
+            resource.go_on(link, resting.age);
             if self.shared.is_shut() {
                 resource.shut_down();
             }

@@ -1,7 +1,9 @@
 //! Until when what was borrowed over a session may be used.
 
+use std::sync::Arc;
+
 use crate::error::LostReason;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Mutex, Ordering};
 use crate::time::Time;
 
 /// In place of a deadline: it ran out.
@@ -16,6 +18,31 @@ const ENDED: u64 = 1;
 #[derive(Debug)]
 pub struct Trust {
     deadline: AtomicU64,
+    /// Whom to tell at the end, and the number of the session there.
+    told: Mutex<Option<(Arc<Ended>, u64)>>,
+}
+
+/// Which sessions with the creditor have ended, for those who cannot look at their trust: who enters by a
+/// [gate](super::gate) has no lock, and must not read what another session may replace.
+///
+/// The sessions of a domain have numbers that rise. This is the highest that has ended.
+#[derive(Debug)]
+pub(super) struct Ended(AtomicU64);
+
+impl Ended {
+    pub(super) fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    pub(super) fn has_ended(&self, session: u64) -> bool {
+        // Acquire pairs with the release below.
+        self.0.load(Ordering::Acquire) >= session
+    }
+
+    fn end(&self, session: u64) {
+        // Release: who finds it ended sees what led to it.
+        self.0.fetch_max(session, Ordering::AcqRel);
+    }
 }
 
 impl Trust {
@@ -24,7 +51,17 @@ impl Trust {
     pub fn until(deadline: Time) -> Self {
         Self {
             deadline: AtomicU64::new(deadline.as_nanos()),
+            told: Mutex::new(None),
         }
+    }
+
+    /// From now on `ended` hears of its end, as of that of the session with that number. Also where it is over already.
+    pub(super) fn tell(&self, ended: Arc<Ended>, session: u64) {
+        let mut told = self.told.lock();
+        if self.why_over().is_some() {
+            ended.end(session);
+        }
+        *told = Some((ended, session));
     }
 
     /// Whether it is good at `now`. Once it is not, it never is again.
@@ -49,6 +86,10 @@ impl Trust {
     /// It is over, because the session is.
     pub fn end(&self) {
         self.update(|word| is_deadline(word).then_some(ENDED));
+        // Under its lock: else one that begins to listen at this moment might hear of it neither here nor there.
+        if let Some((ended, session)) = &*self.told.lock() {
+            ended.end(*session);
+        }
     }
 
     /// The deadline; `None` once it is over.

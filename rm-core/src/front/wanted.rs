@@ -68,7 +68,7 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Unpin for Wanted<'_, T, R>
 impl<T: ResourceType, R: Deref<Target = Resource<T>>> Drop for Wanted<'_, T, R> {
     fn drop(&mut self) {
         if let Some(watch) = self.watch {
-            self.held.resource().unwatch(self.held.token(), watch);
+            self.held.resource().unwatch(self.held.claim, watch);
         }
     }
 }
@@ -78,7 +78,8 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Future for Wanted<'_, T, R
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { held, watch } = &mut *self;
-        held.resource().poll_wanted(held.token(), watch, cx.waker())
+        held.resource()
+            .poll_wanted(held.claim, &held.told, watch, cx.waker())
     }
 }
 

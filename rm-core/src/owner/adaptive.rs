@@ -82,6 +82,11 @@ impl Learned {
         }
     }
 
+    /// Whether somebody found credit that lay idle here.
+    pub(super) const fn note_found(&mut self, is_found: bool) {
+        self.was_used |= is_found;
+    }
+
     /// The last release of a debtor that returns with it. Whether it returns this time, too.
     const fn note_release(&mut self) -> bool {
         self.habit = match self.habit {
@@ -114,7 +119,7 @@ impl<T: ResourceType> Owner<T> {
             && self.is_unused()
             && self.recall.is_empty()
             && T::Level::of(&self.cached).reaches(ask);
-        self.learned.was_used |= is_found;
+        self.learned.note_found(is_found);
     }
 
     /// The creditor asks for something, having asked for nothing before.
@@ -191,7 +196,7 @@ impl<T: ResourceType> Owner<T> {
     }
 
     /// Whether all that is here lies idle: nothing is held, lent or waited for.
-    fn is_unused(&self) -> bool {
+    pub(super) fn is_unused(&self) -> bool {
         self.holds.is_empty() && self.waiting.is_empty() && self.lent.is_empty()
     }
 }

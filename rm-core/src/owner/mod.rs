@@ -36,6 +36,7 @@ mod group;
 mod hold;
 mod messages;
 mod notice;
+mod passing;
 mod request;
 mod rest;
 mod settle;

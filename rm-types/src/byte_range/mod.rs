@@ -206,7 +206,7 @@ impl ByteRange {
     fn cached(&self, range: &impl RangeBounds<u64>, mode: Mode) -> Option<GuardRef<'_>> {
         let (resource, ask) = self.ask(range, mode).ok()?;
         crate::request::Kind::admit(resource).ok()?;
-        let held = Held::try_cached(resource, &ask, None)?;
+        let held = Held::try_cached(resource, &ask, None, None)?;
         Some(Guard::new(held, ask))
     }
 }

@@ -90,7 +90,7 @@ impl IdRange {
     #[must_use]
     pub fn take_cached(&self, count: u64) -> Option<Ids> {
         let (resource, ask) = self.ask(count).ok()?;
-        let held = Held::try_cached(resource, &ask, None)?;
+        let held = Held::try_cached(resource, &ask, None, None)?;
         Some(held.credit())
     }
 

@@ -121,7 +121,7 @@ impl Semaphore {
     #[must_use]
     pub fn try_acquire_cached(&self, units: u64) -> Option<PermitRef<'_>> {
         let (resource, ask) = self.ask(units).ok()?;
-        let held = Held::try_cached(resource, &ask, None)?;
+        let held = Held::try_cached(resource, &ask, None, None)?;
         Some(Permit::new(held, units))
     }
 

@@ -9,7 +9,7 @@
 use core::task::{Poll, Waker};
 use core::time::Duration;
 
-use super::{Clock, Inner, Resource};
+use super::{Claim, Clock, Inner, Resource};
 use crate::credit::Credit;
 use crate::error::{Denied, LostReason};
 use crate::front::acquire::Patience;
@@ -21,15 +21,23 @@ use crate::time::Time;
 
 impl<T: ResourceType> Resource<T> {
     /// What a hold has. Nothing, once it was lost.
-    pub(in crate::front) fn credit_of(&self, token: Token) -> T::Credit {
+    pub(in crate::front) fn credit_of(&self, claim: Claim) -> T::Credit {
         let turn = self.enter(Clock::Recent);
-        let held = turn.inner.held(token);
+        let held = turn.inner.held(turn.inner.token(claim));
         self.leave(turn);
         held.map_or_else(|_| T::Credit::empty(), |(credit, _)| credit)
     }
 
+    /// The token of a claim's hold, with a slot of its own from here on; `None` where others share it.
+    pub(in crate::front) fn own(&self, claim: Claim) -> Option<Token> {
+        let mut inner = self.lock();
+        let token = inner.adopt(self, claim);
+        self.unlock(inner);
+        token
+    }
+
     /// Whether a hold is shared with others of its group.
-    pub(in crate::front) fn is_shared(&self, token: Token) -> bool {
+    pub(in crate::front) fn is_of_group(&self, token: Token) -> bool {
         self.with_owner(|owner| owner.hold(token).is_some_and(|hold| hold.group().is_some()))
     }
 

@@ -1,7 +1,5 @@
 //! What a resource hears of its neighbours: their messages, and how their sessions are.
 
-use std::sync::Arc;
-
 use super::{Inner, Resource};
 use crate::credit::{Credit as _, Opaque};
 use crate::effect::Effect;
@@ -73,7 +71,7 @@ impl<T: ResourceType> Resource<T> {
     pub(in crate::front) fn on_creditor_up(&self, link: &Link) {
         self.input(|inner, now| {
             if !inner.owner.is_root() && inner.owner.creditor().is_none() {
-                inner.trust = Some(Arc::clone(&link.trust));
+                inner.link = Some(link.clone());
                 inner.owner.on_creditor_up(now, link.peer, &mut inner.fx);
             }
         });
@@ -90,7 +88,7 @@ impl<T: ResourceType> Inner<T> {
     pub(super) fn lose_creditor(&mut self, now: Time, why: LostReason) {
         let had_credit = !self.owner.borrowed().is_empty();
         self.owner.on_creditor_down(now, why, &mut self.fx);
-        self.trust = None;
+        self.link = None;
         if had_credit && self.owner.borrowed().is_empty() {
             self.fx.push(Effect::Leaving);
         }

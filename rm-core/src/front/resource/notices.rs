@@ -1,13 +1,13 @@
 //! What is told of those who wait for a hold, and of credit that leaves.
 
+use core::sync::atomic::{AtomicU32, Ordering};
 use core::task::{Poll, Waker};
 
-use super::{Clock, Resource};
+use super::{Claim, Clock, Resource};
 use crate::effect::Conflict;
 use crate::error::LostReason;
 use crate::front::slots::Watch;
 use crate::front::wanted::{Leaving, Waiter};
-use crate::id::Token;
 use crate::owner::Hold;
 use crate::resource::ResourceType;
 use crate::time::Time;
@@ -16,18 +16,25 @@ impl<T: ResourceType> Resource<T> {
     /// Who began to wait for a hold and was not told of; if nobody, `waker` is woken when somebody does.
     pub(in crate::front) fn poll_wanted(
         &self,
-        token: Token,
+        claim: Claim,
+        told: &AtomicU32,
         watch: &mut Option<Watch>,
         waker: &Waker,
     ) -> Poll<Result<Waiter, LostReason>> {
         let mut turn = self.enter(Clock::Exact);
         let inner = &mut *turn.inner;
-        let notice = inner.slots.take_notice(token);
-        // Whoever it was about may have gone, and nobody else has come.
-        let news = notice.filter(|_| inner.owner.hold(token).is_some_and(Hold::is_wanted));
+        let token = inner.token(claim);
+        // Relaxed: see the field of the hold.
+        let notice = inner.slots.notice(token, told.load(Ordering::Relaxed));
+        let news = notice.and_then(|(number, by)| {
+            told.store(number, Ordering::Relaxed);
+            // Whoever it was about may have gone, and nobody else has come.
+            let is_wanted = inner.owner.hold(token).is_some_and(Hold::is_wanted);
+            is_wanted.then(|| self.waiter(by))
+        });
         let poll = match (inner.why_lost(token), news) {
             (Some(why), _) => Poll::Ready(Err(why)),
-            (None, Some(by)) => Poll::Ready(Ok(self.waiter(&by))),
+            (None, Some(waiter)) => Poll::Ready(Ok(waiter)),
             (None, None) => {
                 *watch = Some(inner.slots.watch(token, *watch, waker));
                 Poll::Pending
@@ -49,8 +56,12 @@ impl<T: ResourceType> Resource<T> {
     }
 
     /// Whether somebody waits for a hold.
-    pub(in crate::front) fn is_wanted(&self, token: Token) -> bool {
-        self.with_owner(|owner| owner.hold(token).is_some_and(Hold::is_wanted))
+    pub(in crate::front) fn is_wanted(&self, claim: Claim) -> bool {
+        let inner = self.lock();
+        let hold = inner.owner.hold(inner.token(claim));
+        let is_wanted = hold.is_some_and(Hold::is_wanted);
+        self.unlock(inner);
+        is_wanted
     }
 
     /// Waits until credit that was cached here leaves: for somebody else, because nobody used it, or because it was

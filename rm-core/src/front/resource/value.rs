@@ -4,16 +4,16 @@
 
 use std::sync::Arc;
 
-use super::{Clock, Resource};
+use super::{Claim, Clock, Resource};
 use crate::error::LostReason;
-use crate::id::Token;
 use crate::resource::ResourceType;
 use crate::value::{Value, WriteError};
 
 impl<T: ResourceType> Resource<T> {
     /// The value, as a holder may rely on it.
-    pub(in crate::front) fn value(&self, token: Token) -> Result<Option<Arc<Value>>, LostReason> {
+    pub(in crate::front) fn value(&self, claim: Claim) -> Result<Option<Arc<Value>>, LostReason> {
         let turn = self.enter(Clock::Recent);
+        let token = turn.inner.token(claim);
         let value = match turn.inner.why_lost(token) {
             Some(why) => Err(why),
             None => Ok(turn.inner.owner.value().cloned()),
@@ -23,8 +23,9 @@ impl<T: ResourceType> Resource<T> {
     }
 
     /// Writes the value for a holder of everything.
-    pub(in crate::front) fn set_value(&self, token: Token, bytes: &[u8]) -> Result<(), WriteError> {
+    pub(in crate::front) fn set_value(&self, claim: Claim, bytes: &[u8]) -> Result<(), WriteError> {
         let mut turn = self.enter(Clock::Recent);
+        let token = turn.inner.token(claim);
         let written = match turn.inner.why_lost(token) {
             Some(why) => Err(why.into()),
             None => turn.inner.owner.write_value(token, bytes),

@@ -1,32 +1,32 @@
 //! What the reclaimer does with a resource that it comes by.
 
-use std::sync::Arc;
-
 use super::{Clock, Inner, Resource};
+use crate::front::domain::Link;
 use crate::front::reclaim::{Age, Found, Use};
-use crate::front::trust::Trust;
 use crate::owner::Owner;
 use crate::resource::ResourceType;
 use crate::sync::Ordering;
 
 impl<T: ResourceType> Resource<T> {
-    /// A resource that rested goes on: what it had borrowed is good for as long as `trust` is.
-    pub(in crate::front) fn go_on(&self, trust: Option<Arc<Trust>>, age: Age) {
+    /// A resource that rested goes on: what it had borrowed is good for as long as `link` is trusted.
+    pub(in crate::front) fn go_on(&self, link: Option<Link>, age: Age) {
         let mut inner = self.inner.lock();
-        inner.trust = trust;
+        inner.link = link;
         inner.age = age;
     }
 
     /// A look of the reclaimer, which is no use.
     pub(in crate::front) fn visit<R>(&self, f: impl FnOnce(Found, &mut Age, &Owner<T>) -> R) -> R {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
+        // It stays closed, so that the next use shows.
+        let was_open = inner.leave_closed();
         let from_cache = inner.cached_acquires != inner.visited_at;
         inner.visited_at = inner.cached_acquires;
         let Inner {
             owner, slots, age, ..
         } = &mut *inner;
         // Relaxed: the mutex is held by whoever sets it.
-        let was_used = self.used.swap(false, Ordering::Relaxed);
+        let was_used = self.used.swap(false, Ordering::Relaxed) || was_open;
         let used = if !slots.is_empty() {
             Use::Now
         } else if was_used {

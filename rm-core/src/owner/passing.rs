@@ -1,0 +1,55 @@
+//! What callers may take and give back by themselves, while there is nothing to decide.
+//!
+//! The async face lets them in and out by a word beside the book ([`gate`](crate::front)), and enters it here
+//! before the owner gets any input: who is inside then, as one hold, and which numbers the others were given. To the owner
+//! it is as if each had come by [`take`](Owner::take) and left by [`put_back`](Owner::put_back) in between.
+//!
+//! **Invariant.** As long as the word is open the owner is [quiet](Owner::is_quiet) and has in its cache what those
+//! inside use. So to enter them in the book always succeeds.
+
+use std::sync::Arc;
+
+use super::Owner;
+use crate::credit::{Credit, Level};
+use crate::id::{Note, Token};
+use crate::resource::ResourceType;
+use crate::time::Time;
+
+impl<T: ResourceType> Owner<T> {
+    /// Whether `ask` can be taken and given back again and again without anything to decide.
+    #[must_use]
+    pub fn lets_pass(&self, ask: &T::Level) -> bool {
+        self.is_quiet()
+            && self.widened(ask).is_none()
+            && ask
+                .draw_all(&self.cached)
+                .is_some_and(|credit| !self.ticks(&credit) || self.numbers_end() > self.fence.now())
+    }
+
+    /// Whoever takes a number by itself finds the clock below this one before.
+    #[must_use]
+    pub fn numbers_end(&self) -> u64 {
+        self.fence.quiet_end()
+    }
+
+    /// Others took and gave back by themselves since the last input. The last of their numbers moved the clock to
+    /// `clock`.
+    pub fn on_passed(&mut self, clock: u64) {
+        debug_assert!(clock <= self.fence.limit() || clock == self.fence.now());
+        self.fence.observe(clock);
+        // Whoever found credit that lies idle here shows that caching pays.
+        self.learned.note_found(!self.is_root() && self.is_unused());
+    }
+
+    /// One or more who came in by themselves are still inside: from here on they have a hold in the book.
+    ///
+    /// # Panics
+    /// If the owner has not let pass `ask` since its last input, or the token names something already.
+    pub fn book(&mut self, since: Time, token: Token, ask: &T::Level, fence: u64) {
+        let credit = ask.draw_all(&self.cached);
+        let credit = credit.expect("what is let pass is cached");
+        self.cached = self.cached.less(&credit);
+        let note: Option<Arc<Note>> = None;
+        self.holds.insert(token, credit, fence, since, note);
+    }
+}
