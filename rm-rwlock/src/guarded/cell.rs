@@ -47,9 +47,8 @@ impl<T> DataCell<T> {
         let is_exclusive = mode == LockMode::Write;
         let borrowed = if is_exclusive {
             // Acquire: pairs with the release of every borrow before, so their reads and writes are done.
-            let swap = (0, EXCLUSIVE, Ordering::Acquire, Ordering::Relaxed);
             self.borrows
-                .compare_exchange(swap.0, swap.1, swap.2, swap.3)
+                .compare_exchange(0, EXCLUSIVE, Ordering::Acquire, Ordering::Relaxed)
         } else {
             // The last number but one is never reached: it would take as many guards.
             let one_more = |count: u64| (count < EXCLUSIVE - 1).then(|| count + 1);
