@@ -85,11 +85,13 @@ impl Trust {
 
     /// It is over, because the session is.
     pub fn end(&self) {
-        self.update(|word| is_deadline(word).then_some(ENDED));
         // Under its lock: else one that begins to listen at this moment might hear of it neither here nor there.
-        if let Some((ended, session)) = &*self.told.lock() {
+        let told = self.told.lock();
+        // First: who sees that it is over must find no gate open on it.
+        if let Some((ended, session)) = &*told {
             ended.end(*session);
         }
+        self.update(|word| is_deadline(word).then_some(ENDED));
     }
 
     /// The deadline; `None` once it is over.
