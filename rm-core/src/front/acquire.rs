@@ -284,6 +284,12 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Acquire<T, R> {
             state: Progress::New,
         }
     }
+
+    /// The resource, until the outcome is there.
+    #[must_use]
+    pub const fn resource(&self) -> Option<&R> {
+        self.resource.as_ref()
+    }
 }
 
 // Nothing in it is pinned.
@@ -417,6 +423,20 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
             claim,
             told: AtomicU32::new(0),
             is_handed_on: false,
+        }
+    }
+
+    /// Passes the gate by that door, if it is open: without a lock, a message or a wait. Else `resource` comes back.
+    ///
+    /// [`Acquire`] begins with it, too.
+    ///
+    /// # Errors
+    /// The handle, to ask by.
+    #[inline(always)]
+    pub fn pass(resource: R, door: Door) -> Result<Self, R> {
+        match resource.pass(door) {
+            Some((pass, fence)) => Ok(Self::new(resource, Claim::Gate(pass), fence)),
+            None => Err(resource),
         }
     }
 
