@@ -385,3 +385,54 @@ fn many_threads_pass_and_each_writer_is_alone() {
     assert_eq!(held(&lock), (RwCredit::empty(), 0));
     assert!(sum.into_inner() > 0);
 }
+
+#[cfg(not(miri))] // Hundreds of thousands of entries.
+#[test]
+fn who_came_by_a_word_of_its_own_still_holds_when_the_gate_has_cooled_down() {
+    const DUE: u64 = 1 << 16;
+    let (domain, desk) = domain(ROOT);
+    let lock = lock(&domain);
+    let hammer = || {
+        for _ in 0..=DUE {
+            drop(read(&lock));
+        }
+    };
+    // Two threads in turn: the gate gets hot, and its threads words of their own.
+    hammer();
+    thread::scope(|scope| scope.spawn(hammer).join().expect("it reads"));
+    let inside = read(&lock);
+    desk.now.store(10_000_000_000, Ordering::Relaxed);
+    // The first finds it cold, and leaves it open with the one word.
+    for _ in 0..2 {
+        assert!(enter(&lock, Door::Sole).is_none(), "a reader is inside");
+    }
+    assert_eq!(held(&lock), (READ, 1));
+    assert!(inside.is_valid());
+    drop(inside);
+    assert!(enter(&lock, Door::Sole).is_some());
+    assert_eq!(held(&lock), (RwCredit::empty(), 0));
+}
+
+#[test]
+fn readers_that_were_lost_are_counted_as_holders_no_more() {
+    let (domain, _) = debtor();
+    let lock = lock(&domain);
+    drop(read(&lock));
+    let readers = [read(&lock), read(&lock)];
+    let own = hold(&lock, UPGRADABLE);
+    let shares = own.share();
+    assert_eq!(domain.totals().holds, 4);
+    domain.on_creditor_down(CREDITOR, LostReason::SessionEnded);
+    assert_eq!(domain.totals().holds, 0);
+    drop((readers, own, shares));
+    assert_eq!(domain.totals().holds, 0);
+}
+
+#[test]
+#[should_panic(expected = "shares with nobody")]
+fn what_passed_alone_is_not_shared() {
+    let lock = lock(&domain(ROOT).0);
+    drop(write(&lock));
+    let writer = write(&lock);
+    let _second = writer.share();
+}

@@ -23,7 +23,8 @@
 //! **Shards.** A word that several threads hammer moves between their caches. After [`DUE`] entries the next one goes to the
 //! lock, which looks how fast that was and who was there: a hot gate opens with words of their own for the
 //! threads, and one that has cooled down with the single word again. A holder remembers its word, since it may leave on
-//! another thread. The words stay until the resource rests.
+//! another thread, and long after the gate has cooled down: so whoever closes the gate looks at all words. They stay until
+//! the resource rests.
 //!
 //! **Fairness.** It has none to give: it is shut from the moment somebody must wait. **Cancellation.** Entering takes no time
 //! that could be cancelled.
@@ -250,7 +251,7 @@ impl Gate {
     /// One more that shares the hold of one inside: also where the gate is closed.
     ///
     /// # Panics
-    /// If more than four million share it.
+    /// If more than sixteen million share it.
     pub(super) fn share(&self, pass: Pass) {
         let Pass::Shared(number) = pass else {
             panic!("who is inside alone shares with nobody");
@@ -273,11 +274,14 @@ impl Gate {
         let former = self.word.fetch_or(CLOSED, Ordering::Acquire);
         let mut shared = former & COUNT;
         let mut entries = (former & ENTRIES) / ENTRY;
-        if former & SHARDED != 0 {
-            for shard in self.shards() {
+        for shard in self.shards() {
+            if former & SHARDED != 0 {
                 let former = shard.fetch_or(CLOSED, Ordering::Acquire);
                 shared |= former & COUNT;
                 entries += (former & ENTRIES) / ENTRY;
+            } else {
+                // It was closed all the time; but who came by it while the gate was hot may be inside still.
+                shared |= shard.load(Ordering::Acquire) & COUNT;
             }
         }
         let alone = former & INSIDE_ALONE != 0;

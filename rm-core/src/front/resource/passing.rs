@@ -86,19 +86,16 @@ impl<T: ResourceType> Resource<T> {
     }
 
     /// One more guard shares what a guard has. It leaves by the claim that is returned.
+    ///
+    /// # Panics
+    /// If that guard came by the gate alone.
     pub(in crate::front) fn share(&self, claim: Claim) -> Claim {
         match claim {
             Claim::Gate(pass @ Pass::Shared(_)) => {
                 self.gate.share(pass);
                 claim
             }
-            Claim::Gate(Pass::Alone) => {
-                let mut inner = self.lock();
-                let token = inner.adopt(self, claim).expect("it is inside alone");
-                inner.slots.share(token);
-                self.unlock(inner);
-                Claim::Slot(token)
-            }
+            Claim::Gate(Pass::Alone) => panic!("who is inside alone shares with nobody"),
             Claim::Slot(token) => {
                 let mut inner = self.lock();
                 inner.slots.share(token);
@@ -281,15 +278,15 @@ impl<T: ResourceType> Inner<T> {
         Some(entered)
     }
 
-    /// How many guards hold: more than holds, where some share one.
+    /// How many guards hold: more than holds, where some share one. Those whose hold was lost hold nothing.
     pub(super) fn holders(&self, gate: &Gate) -> u64 {
-        let holds = self.owner.holds().count() as u64 + self.slots.sharers();
-        match self.passing.booked {
-            Some(Booked {
-                door: Door::Shared, ..
-            }) => holds - 1 + gate.count().max(1),
-            Some(_) | None => holds,
-        }
+        let inside = self.passing.booked;
+        let inside = inside.filter(|booked| booked.door == Door::Shared);
+        let guards = self.owner.holds().map(|(token, _)| match inside {
+            Some(booked) if booked.token == token => gate.count().max(1),
+            Some(_) | None => 1 + self.slots.sharers(token),
+        });
+        guards.sum()
     }
 
     /// The gate was open when the lock was taken; it stays closed, until a request opens it.
