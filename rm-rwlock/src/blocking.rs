@@ -22,8 +22,9 @@ impl Wake for Parker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // Release: the swap of `block_on` acquires what the waker did before.
-        self.is_woken.store(true, Ordering::Release);
+        // Release: the swap of `block_on` acquires what the waker did before. An exchange, since a plain store would hide
+        // what an earlier waker released.
+        self.is_woken.swap(true, Ordering::Release);
         self.thread.unpark();
     }
 }
@@ -48,7 +49,7 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
             waker.wake_by_ref();
             return output;
         }
-        // Acquire: what the waker did is seen by the next poll. It pairs with the store of `wake_by_ref`.
+        // Acquire: what the waker did is seen by the next poll. It pairs with the exchange of `wake_by_ref`.
         while !parker.is_woken.swap(false, Ordering::Acquire) {
             thread::park();
         }
