@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use rm_core::testing::script::Language;
 use rm_core::testing::simulate::{Clients, Sabotage, Simulation, Span, Tree};
 use rm_rwlock::{RwCredit, RwLockType};
 
@@ -106,4 +107,34 @@ fn a_reader_that_is_not_heard_waits_too_long_for_what_nobody_holds() {
     let unheard = world().sabotage(Sabotage::LoseMessage("Want", 4));
     let failure = unheard.run().expect_err("nobody gives it one");
     assert!(failure.what.contains("that nobody holds"), "{failure}");
+}
+
+/// What is known to be weaker: T takes W for served, until A asks again.
+#[test]
+fn a_grant_that_crosses_a_return_of_its_node_costs_a_request_its_place_for_a_round_trip() {
+    let language = Language::of(LOCK).word("read", RwCredit::READ);
+    let language = language.word("write", LOCK.write());
+    language.play(
+        "
+        tree T; A < T; A caches write
+        R at A: read
+        O at T: read                        # T asks A for a share
+        W at A: write                       # waits for R, and nobody above knows of it
+        deliver T -> A                      # A returns a share, and asks for it again, for W
+        P at T: read older than W           # T asks A for another one
+        deliver A -> T; expect O holds
+        deliver A -> T                      # now T knows of W
+        O releases; expect P holds          # and does not need the other share any more
+        deliver T -> A                      # which A returns
+        P releases                          # T gives W what O and P had: all that W lacked
+        deliver A -> T                      # but for the share that comes now
+        Y at T: read
+        expect Y holds, W waits
+        settle
+        Z at T: read; expect Z waits        # W is known again
+        R and Y release; settle
+        expect W holds, Z waits
+        W releases; settle; expect Z holds, granted Y then W then Z
+    ",
+    );
 }
