@@ -1,7 +1,8 @@
 //! How long one waits among others who do not stop: ours beside the two locks on a file that every system has.
 //!
 //! ```text
-//! cargo xtask bench -- fairness
+//! cargo xtask bench -- fairness                                  all of them
+//! cargo run --release -p rm-tests --bin rm-fairness -- readers   those whose name contains "readers"
 //! ```
 //!
 //! Each line is one scenario and one lock. Floods are processes: this program, started again. The one in between is a process
@@ -15,7 +16,7 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,7 @@ use rustix::fs::{FlockOperation, fcntl_lock, flock};
 use tokio::runtime::Runtime;
 
 const TURNS: usize = 100;
-const TIME: Duration = Duration::from_secs(20);
+const TIME: Duration = Duration::from_secs(30);
 const HOLD: Duration = Duration::from_millis(50);
 
 /// Who floods the lock, and who asks in between.
@@ -195,23 +196,27 @@ fn play(args: &[String]) {
     let (mode, pace) = (Mode::of(mode), Pace::of(pace));
     let lock = Lock::open(Kind::of(kind), place);
     let mut random = Random::new(seed.parse().expect("a number"));
-    let mut says = true;
+    println!("{ASKS}");
     loop {
         let (hold, pause) = pace.draw(&mut random);
         let waited = lock.take(mode, hold);
-        if says {
-            println!("{}", waited.as_micros());
-            // Of a flood only the first one, so that one knows that it goes.
-            says = pace == Pace::Between;
-        }
+        // Of a flood all the same: a line for each turn is soon read.
+        println!("{}", waited.as_micros());
         thread::sleep(pause);
+        println!("{ASKS}");
     }
 }
+
+/// What a process says before it asks.
+const ASKS: &str = "asks";
 
 /// A process, killed with its owner.
 struct Process {
     child: Child,
+    /// The waits that have ended.
     waits: mpsc::Receiver<Duration>,
+    /// When it asked for what it waits for, if it waits.
+    asked: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Process {
@@ -223,15 +228,26 @@ impl Process {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("started");
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let (sender, waits) = mpsc::channel();
+        let asked = Arc::new(Mutex::new(None));
+        let last = Arc::clone(&asked);
         thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
+                let asks = (line == ASKS).then(Instant::now);
+                *last.lock().expect("nobody panics with it") = asks;
+                if asks.is_some() {
+                    continue;
+                }
                 let micros = line.parse().expect("a number");
                 if sender.send(Duration::from_micros(micros)).is_err() {
                     return;
                 }
             }
         });
-        Self { child, waits }
+        Self {
+            child,
+            waits,
+            asked,
+        }
     }
 }
 
@@ -261,20 +277,18 @@ fn measure(scenario: &Scenario, kind: Kind, place: &str) -> (Vec<Duration>, bool
     }
     let between = Process::start(kind, scenario.between, Pace::Between, count, place);
     let started = Instant::now();
-    let (mut waits, mut last) = (Vec::new(), started);
+    let mut waits = Vec::new();
     let mut starves = false;
     while waits.len() < TURNS && !starves {
         let left = TIME.saturating_sub(started.elapsed());
         match between.waits.recv_timeout(left) {
-            Ok(wait) => {
-                waits.push(wait);
-                last = Instant::now();
-            }
+            Ok(wait) => waits.push(wait),
             Err(_) => starves = true,
         }
     }
     if starves {
-        waits.push(last.elapsed());
+        let asked = *between.asked.lock().expect("nobody panics with it");
+        waits.extend(asked.map(|at| at.elapsed()));
     }
     waits.sort_unstable();
     (waits, starves)
@@ -283,14 +297,10 @@ fn measure(scenario: &Scenario, kind: Kind, place: &str) -> (Vec<Duration>, bool
 fn line(scenario: &Scenario, kind: Kind, place: &str) {
     let (waits, starves) = measure(scenario, kind, place);
     let at = |percent: usize| {
-        let index = ((waits.len() - 1) * percent).div_ceil(100);
+        let index = (waits.len() * percent).div_ceil(100).saturating_sub(1);
         format!("{:.1}", waits[index].as_secs_f64() * 1_000.0)
     };
-    let note = if starves {
-        "the last had not ended"
-    } else {
-        ""
-    };
+    let note = if starves { "and no more in time" } else { "" };
     println!(
         "{:<42} {:<6} {:>5} {:>9} {:>9} {:>9} {:>9}  {note}",
         scenario.what,
@@ -311,7 +321,8 @@ fn main() {
         return;
     }
     let filter = args.first().map_or("", String::as_str);
-    if !"fairness".contains(filter) {
+    let is_asked = |what: &str| "fairness".contains(filter) || what.contains(filter);
+    if !SCENARIOS.iter().any(|scenario| is_asked(scenario.what)) {
         return;
     }
     println!(
@@ -323,7 +334,7 @@ fn main() {
     let server = Node::builder().listen("127.0.0.1:0").data_dir(dir.path());
     let server = runtime.block_on(server.start()).expect("started");
     let endpoint = server.local_addr().expect("it listens").to_string();
-    for scenario in &SCENARIOS {
+    for scenario in SCENARIOS.iter().filter(|scenario| is_asked(scenario.what)) {
         for kind in KINDS {
             let file = dir.path().join(format!("{}.lock", word(kind)));
             line(scenario, kind, place(kind, &endpoint, &file));
