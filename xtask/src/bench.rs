@@ -5,7 +5,7 @@ use crate::report::Report;
 use crate::workspace::Workspace;
 
 /// The benchmark programs of `rm-tests`.
-const PROGRAMS: [&str; 2] = ["rm-bench", "rm-policies"];
+const PROGRAMS: [&str; 3] = ["rm-bench", "rm-policies", "rm-fairness"];
 
 /// Runs every benchmark, with `args` handed on to each.
 pub(crate) fn run(

@@ -33,7 +33,7 @@ use std::sync::OnceLock;
 
 use crossbeam_utils::CachePadded;
 
-use crate::sync::{AtomicU64, Ordering, thread_number};
+use crate::sync::{AtomicU64, IS_MODELLED, Ordering, thread_number};
 use crate::time::Time;
 
 /// The lock's side has it: nobody enters.
@@ -53,11 +53,7 @@ const FULL: u64 = 1 << 31;
 /// One entry since the gate was opened.
 const ENTRY: u64 = 1 << 32;
 /// So many entries came that the lock should have a look. Whoever passes it goes there, so it is not passed by much.
-const DUE: u64 = if cfg!(rm_loom) {
-    ENTRY << 2
-} else {
-    ENTRY << 16
-};
+const DUE: u64 = if IS_MODELLED { ENTRY << 2 } else { ENTRY << 16 };
 /// All entries, those beyond `DUE` included.
 const ENTRIES: u64 = !(ENTRY - 1);
 /// Entries of which one more goes to the lock.
@@ -72,7 +68,7 @@ const BARS_ALONE: u64 = BARS | COUNT;
 pub(super) const FOR_EVER: u64 = u64::MAX;
 
 /// The most words of one gate.
-const SHARDS_MAX: usize = if cfg!(rm_loom) { 2 } else { 16 };
+const SHARDS_MAX: usize = if IS_MODELLED { 2 } else { 16 };
 
 /// What a holder of the gate has: the way by which it leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -298,11 +294,11 @@ impl Gate {
     }
 
     /// How many shared holders are inside. Of a closed one.
-    pub(super) fn count(&self) -> u64 {
+    pub(super) fn count(&self) -> u32 {
         // Relaxed: for people.
-        let count = |word: &AtomicU64| (word.load(Ordering::Relaxed) & COUNT) / ONE;
+        let count = |word: &AtomicU64| ((word.load(Ordering::Relaxed) & COUNT) / ONE) as u32;
         let shards = self.shards().iter().map(|shard| count(shard));
-        count(&self.word) + shards.sum::<u64>()
+        count(&self.word) + shards.sum::<u32>()
     }
 
     /// Whether all have left. Of a closed one.
@@ -381,7 +377,7 @@ impl Gate {
         self.shards.get_or_init(|| {
             let threads = std::thread::available_parallelism();
             let threads = threads.map_or(SHARDS_MAX, |n| n.get().next_power_of_two());
-            let count = if cfg!(rm_loom) {
+            let count = if IS_MODELLED {
                 SHARDS_MAX
             } else {
                 threads.clamp(2, SHARDS_MAX)
