@@ -434,33 +434,6 @@ fn many_threads_pass_and_each_writer_is_alone() {
     assert!(sum.into_inner() > 0);
 }
 
-#[cfg(not(miri))] // Hundreds of thousands of entries.
-#[test]
-fn who_came_by_a_word_of_its_own_still_holds_when_the_gate_has_cooled_down() {
-    const DUE: u64 = 1 << 16;
-    let (domain, desk) = domain(ROOT);
-    let lock = lock(&domain);
-    let hammer = || {
-        for _ in 0..=DUE {
-            drop(read(&lock));
-        }
-    };
-    // Two threads in turn: the gate gets hot, and its threads words of their own.
-    hammer();
-    thread::scope(|scope| scope.spawn(hammer).join().expect("it reads"));
-    let inside = read(&lock);
-    desk.now.store(10_000_000_000, Ordering::Relaxed);
-    // The first finds it cold, and leaves it open with the one word.
-    for _ in 0..2 {
-        assert!(enter(&lock, Door::Sole).is_none(), "a reader is inside");
-    }
-    assert_eq!(held(&lock), (READ, 1));
-    assert!(inside.is_valid());
-    drop(inside);
-    assert!(enter(&lock, Door::Sole).is_some());
-    assert_eq!(held(&lock), (RwCredit::empty(), 0));
-}
-
 #[test]
 fn readers_that_were_lost_are_counted_as_holders_no_more() {
     let (domain, _) = debtor();
