@@ -12,8 +12,9 @@ use std::thread;
 use desk::*;
 use rm_core::credit::{Credit, Opaque};
 use rm_core::error::LostReason;
-use rm_core::front::{Acquire, AcquireError, Ask, Door, Held, Role, Trust};
-use rm_core::message::{Message, Step, Steps};
+use rm_core::front::{Acquire, AcquireError, Ask, Domain, Door, Held, Role, Trust};
+use rm_core::message::{Message, Step};
+use rm_core::policy::Decision;
 use rm_core::session::packet::Item;
 use rm_rwlock::{RwCredit, RwLockType};
 
@@ -46,6 +47,27 @@ fn held(lock: &Lock) -> (RwCredit, usize) {
         let holds = owner.holds().map(|(_, hold)| &hold.credit);
         (holds.fold(RwCredit::empty(), sum), owner.holds().count())
     })
+}
+
+/// The creditor recalls all that it has lent, for a writer elsewhere; or no longer does.
+fn recall(domain: &Domain, is_wanted: bool) {
+    let step = Step {
+        order: order(),
+        keep: RwCredit::empty(),
+        whole: true,
+        try_only: false,
+        note: None,
+    };
+    let message = Message::Recall {
+        loan: lock(domain).with_owner(|owner| owner.last_loan()),
+        steps: is_wanted.then_some(step).into_iter().collect(),
+    };
+    let Ok(message) = message.try_map(
+        |credit: RwCredit| Ok::<_, Infallible>(Opaque::of(&credit)),
+        |level: RwCredit| Ok(Opaque::of(&level)),
+    );
+    let delivered = domain.deliver(CREDITOR, item(message));
+    delivered.expect("no misbehaviour");
 }
 
 #[test]
@@ -124,28 +146,8 @@ fn a_recall_waits_for_readers_inside_and_not_for_an_open_gate() {
     let lock = lock(&domain);
     drop(read(&lock));
     let reader = read(&lock);
-    let recall = |keep| {
-        let loan = lock.with_owner(|owner| owner.last_loan());
-        let step = Step {
-            order: order(),
-            keep,
-            whole: true,
-            try_only: false,
-            note: None,
-        };
-        let message = Message::Recall {
-            loan,
-            steps: Steps::from_iter([step]),
-        };
-        let Ok(message) = message.try_map(
-            |credit: RwCredit| Ok::<_, Infallible>(Opaque::of(&credit)),
-            |level: RwCredit| Ok(Opaque::of(&level)),
-        );
-        let delivered = domain.deliver(CREDITOR, item(message));
-        delivered.expect("no misbehaviour");
-    };
     desk.said();
-    recall(RwCredit::empty());
+    recall(&domain, true);
     assert!(enter(&lock, Door::Shared).is_none(), "it is recalled");
     assert!(
         desk.said().is_empty(),
@@ -456,4 +458,21 @@ fn what_passed_alone_is_not_shared() {
     drop(write(&lock));
     let writer = write(&lock);
     let _second = writer.share();
+}
+
+#[test]
+fn credit_that_served_those_who_passed_was_not_cached_in_vain() {
+    let (domain, _) = debtor();
+    let lock = lock(&domain);
+    let (own, inside) = (hold(&lock, READ), read(&lock));
+    // A writer elsewhere asks for it and goes away. Whether it is cached in vain is counted from here on.
+    recall(&domain, true);
+    recall(&domain, false);
+    let late = read(&lock);
+    drop((own, inside, late));
+    drop(read(&lock));
+    recall(&domain, true);
+    let decisions = domain.totals().decisions;
+    assert_eq!(decisions.count(Decision::RecalledIdle), 1);
+    assert_eq!(decisions.count(Decision::RecalledUnused), 0);
 }

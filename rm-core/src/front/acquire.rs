@@ -458,7 +458,7 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
     /// As long as several share it, it does not convert, and is not split, merged or kept.
     ///
     /// # Panics
-    /// If it came by [`Door::Sole`]: what one has alone is not shared.
+    /// If it passed by [`Door::Sole`]: what is to be shared is asked for by another door, or none.
     pub fn share(&self) -> Self
     where
         R: Clone,

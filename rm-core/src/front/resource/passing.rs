@@ -180,24 +180,27 @@ impl<T: ResourceType> Inner<T> {
         passing.is_open = false;
         passing.was_open = true;
         passing.entries = inside.entries as u32;
-        if inside.entries > 0 {
-            self.cached_acquires += inside.entries;
-            self.owner.on_passed(inside.clock);
-        }
         let door = match inside {
             Inside { alone: true, .. } => Some(Door::Sole),
             Inside { shared: true, .. } => Some(Door::Shared),
             Inside { .. } => None,
         };
-        match (door, self.passing.booked) {
-            (Some(door), None) => self.book(door, inside.clock, capital),
-            (None, Some(Booked { token, .. })) => {
-                self.passing.booked = None;
-                self.slots.remove(token);
-                let is_back = self.owner.put_back(token);
-                debug_assert!(is_back, "nothing is to be decided at an open gate");
-            }
-            (Some(_), Some(_)) | (None, None) => {}
+        // First: what those used who have left lies idle.
+        if door.is_none()
+            && let Some(Booked { token, .. }) = passing.booked.take()
+        {
+            self.slots.remove(token);
+            let is_back = self.owner.put_back(token);
+            debug_assert!(is_back, "nothing is to be decided at an open gate");
+        }
+        if inside.entries > 0 {
+            self.cached_acquires += inside.entries;
+            self.owner.on_passed(inside.clock);
+        }
+        if let Some(door) = door
+            && self.passing.booked.is_none()
+        {
+            self.book(door, inside.clock, capital);
         }
     }
 
