@@ -476,3 +476,22 @@ fn credit_that_served_those_who_passed_was_not_cached_in_vain() {
     assert_eq!(decisions.count(Decision::RecalledIdle), 1);
     assert_eq!(decisions.count(Decision::RecalledUnused), 0);
 }
+
+#[cfg(not(miri))] // Millions of guards.
+#[test]
+fn a_reader_whom_the_gate_cannot_count_any_more_has_a_hold_of_its_own() {
+    /// So many are let in by one word.
+    const FULL: u64 = 1 << 23;
+    let lock = lock(&domain(ROOT).0);
+    let read = || Held::try_cached(&*lock, &READ, Some(Door::Shared), None).expect("it is cached");
+    let first = read();
+    for _ in 1..FULL {
+        std::mem::forget(first.share());
+    }
+    assert_eq!(held(&lock).1, 1);
+    let more = [read(), read()];
+    assert_eq!(held(&lock).1, 3);
+    drop((first, more));
+    assert_eq!(held(&lock).1, 1, "many are still inside");
+    assert!(enter(&lock, Door::Sole).is_none());
+}

@@ -48,8 +48,10 @@ const SOLE: u64 = 1 << 3;
 const ONE: u64 = 1 << 8;
 /// The count of shared holders inside.
 const COUNT: u64 = FULL | (FULL - ONE);
-/// More than that many are not let in: half of what the count can count.
+/// More than that many are not let in, by the lock's side neither: half of what the count can count.
 const FULL: u64 = 1 << 31;
+/// More than that many do not come by sharing either. The rest is for threads that are about to find that out.
+const SHARERS_MAX: u64 = FULL + FULL / 2;
 /// One entry since the gate was opened.
 const ENTRY: u64 = 1 << 32;
 /// So many entries came that the lock should have a look. Whoever passes it goes there, so it is not passed by much.
@@ -126,6 +128,8 @@ pub(super) struct Opening {
 pub(super) struct Inside {
     pub(super) alone: bool,
     pub(super) shared: bool,
+    /// A word counts so many that nobody else is to be let in.
+    pub(super) is_full: bool,
     /// How often it was entered since it was opened.
     pub(super) entries: u64,
     /// What the sole holders made of the fencing clock.
@@ -247,14 +251,19 @@ impl Gate {
     /// One more that shares the hold of one inside: also where the gate is closed.
     ///
     /// # Panics
-    /// If more than sixteen million share it.
+    /// If more than twelve million share it.
     pub(super) fn share(&self, pass: Pass) {
         let Pass::Shared(number) = pass else {
             panic!("who is inside alone shares with nobody");
         };
+        let word = self.word_of(number);
         // Relaxed: it is inside already, by the one with whom it shares.
-        let former = self.word_of(number).fetch_add(ONE, Ordering::Relaxed);
-        assert!(former & COUNT < COUNT - ONE, "too many guards of one hold");
+        let former = word.fetch_add(ONE, Ordering::Relaxed);
+        if former & COUNT >= SHARERS_MAX {
+            // Not as the last: the one with whom it was to share is inside.
+            word.fetch_sub(ONE, Ordering::Relaxed);
+            panic!("too many guards of one hold");
+        }
     }
 
     /// Whether it is open, and its lease good: then nothing that came by it is lost.
@@ -288,6 +297,7 @@ impl Gate {
             alone,
             // Beside one who is alone, only those are counted who are about to turn back.
             shared: shared != 0 && !alone,
+            is_full: shared & FULL != 0,
             entries,
             clock,
         }

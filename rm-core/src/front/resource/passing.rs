@@ -39,6 +39,8 @@ pub(super) struct Passing {
     opened_at: Time,
     /// Those inside have a hold in the book.
     booked: Option<Booked>,
+    /// There were too many of them to let in more when the gate was closed.
+    is_full: bool,
     heat: Heat,
     /// Entries that were found at the last closing.
     entries: u32,
@@ -179,6 +181,7 @@ impl<T: ResourceType> Inner<T> {
         let passing = &mut self.passing;
         passing.is_open = false;
         passing.was_open = true;
+        passing.is_full = inside.is_full;
         passing.entries = inside.entries as u32;
         let door = match inside {
             Inside { alone: true, .. } => Some(Door::Sole),
@@ -253,10 +256,11 @@ impl<T: ResourceType> Inner<T> {
                 let sole = passes(Door::Sole);
                 (sole || passes(Door::Shared)).then_some(sole)
             }
-            // More may share their hold, unless it was lost.
+            // More may share their hold, unless it was lost or they are too many to count.
             Some(Booked { token, door }) => {
                 let is_held = matches!(self.slots.state(token), Some(State::Held(_)));
-                (door == Door::Shared && is_held && self.owner.is_quiet()).then_some(false)
+                let has_room = door == Door::Shared && !self.passing.is_full;
+                (has_room && is_held && self.owner.is_quiet()).then_some(false)
             }
         }
     }
