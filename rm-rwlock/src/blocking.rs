@@ -16,6 +16,20 @@ struct Parker {
     is_woken: AtomicBool,
 }
 
+impl Parker {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            thread: thread::current(),
+            is_woken: AtomicBool::new(false),
+        })
+    }
+
+    fn of_this_thread() -> Arc<Self> {
+        // A thread that is being torn down has none any more, and a new one will do.
+        PARKER.try_with(Arc::clone).unwrap_or_else(|_| Self::new())
+    }
+}
+
 impl Wake for Parker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
@@ -31,15 +45,12 @@ impl Wake for Parker {
 
 thread_local! {
     /// One for all that the thread blocks on, so that it is known as one who asks: see `nesting`.
-    static PARKER: Arc<Parker> = Arc::new(Parker {
-        thread: thread::current(),
-        is_woken: AtomicBool::new(false),
-    });
+    static PARKER: Arc<Parker> = Parker::new();
 }
 
 /// Parks this thread until `future` is ready.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
-    let parker = PARKER.with(Arc::clone);
+    let parker = Parker::of_this_thread();
     let waker = Waker::from(Arc::clone(&parker));
     let mut cx = Context::from_waker(&waker);
     let mut future = pin!(future);
