@@ -9,6 +9,8 @@ pub use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex as Inner, MutexGuard as InnerGuard};
 
 #[cfg(rm_loom)]
+pub use loom::cell::UnsafeCell;
+#[cfg(rm_loom)]
 pub use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 #[cfg(rm_loom)]
 use loom::sync::{Mutex as Inner, MutexGuard as InnerGuard};
@@ -63,5 +65,30 @@ impl<T> Mutex<T> {
             Ok(guard) => guard,
             Err(poisoned) => poisoned.into_inner(),
         }
+    }
+}
+
+/// A cell whose users keep their own rules of who may look and who may change; loom sees each access.
+#[cfg(not(rm_loom))]
+#[derive(Debug, Default)]
+pub struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+#[cfg(not(rm_loom))]
+impl<T> UnsafeCell<T> {
+    /// A cell around `value`.
+    pub const fn new(value: T) -> Self {
+        Self(std::cell::UnsafeCell::new(value))
+    }
+
+    /// Hands `f` the place of the value, to look at it.
+    #[inline]
+    pub fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
+        f(self.0.get())
+    }
+
+    /// Hands `f` the place of the value, to change it.
+    #[inline]
+    pub fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+        f(self.0.get())
     }
 }

@@ -1,124 +1,19 @@
 //! What becomes of holds while they last: they convert, shrink, are split and merged, or stay with the node.
 
+mod desk;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::Ordering;
+use std::task::Poll;
 
+use desk::*;
 use rm_core::credit::{Credit, Opaque};
 use rm_core::error::LostReason;
-use rm_core::front::{
-    Acquire, AcquireError, Ask, Domain, DomainSettings, Handle, Held, Host, Role, Trust,
-};
-use rm_core::id::{Class, GroupId, LoanId, Order, Party, PeerId, ResourceKey, Stamp, Version};
-use rm_core::message::{Grant, Message, Steps, Want};
-use rm_core::owner::Settings;
-use rm_core::resource::ResourceType;
-use rm_core::session::packet::Item;
-use rm_core::time::Time;
-use rm_rwlock::{RwCredit, RwLockType};
-
-const CREDITOR: PeerId = PeerId(1);
-const DEBTOR: PeerId = PeerId(2);
-const LEASE: Time = Time::from_nanos(100);
-const READ: RwCredit = RwCredit::READ;
-const UPGRADABLE: RwCredit = RwCredit::UPGRADABLE;
-const ROOT: Role = Role::Root {
-    epoch: 1,
-    grace: false,
-};
-
-type Lock = Handle<RwLockType>;
-type Hold = Held<RwLockType, Lock>;
-
-/// A clock that is set by hand.
-#[derive(Default)]
-struct Desk {
-    now: AtomicU64,
-}
-
-impl Host for Desk {
-    fn now(&self) -> Time {
-        Time::from_nanos(self.now.load(Ordering::Relaxed))
-    }
-
-    fn stamp_now(&self) -> Time {
-        self.now()
-    }
-
-    fn queue(&self, _: PeerId, _: Item) {}
-
-    fn flush(&self, _: PeerId) {}
-
-    fn rearm(&self) {}
-}
-
-fn domain(role: Role) -> (Domain, Arc<Desk>) {
-    let desk = Arc::new(Desk::default());
-    let settings = DomainSettings::new("here", Settings::default());
-    let host = Arc::clone(&desk) as Arc<dyn Host>;
-    let domain = Domain::new(settings, role, host).with_type(RwLockType::default());
-    (domain, desk)
-}
-
-fn lock(domain: &Domain) -> Lock {
-    let key = ResourceKey::new(b"x").expect("a name");
-    domain.resource(&key).expect("room")
-}
-
-fn hold(lock: &Lock, credit: RwCredit) -> Hold {
-    Held::try_cached(lock.clone(), &credit, None, None).expect("it is cached")
-}
-
-fn is_free(lock: &Lock, credit: RwCredit) -> bool {
-    Held::try_cached(lock.clone(), &credit, None, None).is_some()
-}
-
-fn order() -> Order {
-    Order {
-        class: Class::New,
-        stamp: Stamp(0),
-        party: Party::default(),
-        seq: 0,
-    }
-}
-
-fn item(message: Message<Opaque>) -> Item {
-    Item {
-        type_id: RwLockType::ID,
-        key: ResourceKey::new(b"x").expect("a name"),
-        message,
-    }
-}
-
-/// A debtor to which the whole of its lock was lent, until its lease runs out.
-fn debtor() -> (Domain, Arc<Desk>) {
-    let (domain, desk) = domain(Role::Debtor);
-    domain.on_creditor_up(CREDITOR, Arc::new(Trust::until(LEASE)));
-    let grant = Message::Grant(Grant {
-        loan: LoanId {
-            epoch: 1,
-            counter: 1,
-        },
-        order: order(),
-        version: Version(1),
-        delta: Opaque::of(lock(&domain).capital()),
-        steps: Steps::new(),
-        fence: 2,
-        limit: 100,
-        value: None,
-        colour: None,
-    });
-    domain
-        .deliver(CREDITOR, item(grant))
-        .expect("no misbehaviour");
-    (domain, desk)
-}
-
-fn cx() -> Context<'static> {
-    Context::from_waker(Waker::noop())
-}
+use rm_core::front::{Acquire, AcquireError, Ask};
+use rm_core::id::{GroupId, ResourceKey, Version};
+use rm_core::message::{Message, Want};
+use rm_rwlock::RwCredit;
 
 #[test]
 fn a_holder_that_asks_for_more_gets_it_when_others_let_go_with_a_new_token() {

@@ -8,7 +8,7 @@ use rm_core::id::BadName;
 use rm_core::inspect::{Answer, Query};
 use rm_core::owner::Settings;
 use rm_core::resource::ResourceType;
-use rm_rwlock::RwLock;
+use rm_rwlock::{RwLock, all};
 use rm_types::{ByteRange, IdRange, Semaphore, Sequence};
 use tokio::sync::watch;
 
@@ -82,6 +82,18 @@ impl Client {
     #[must_use]
     pub fn rw_lock(&self, name: impl AsRef<[u8]>) -> RwLock {
         RwLock::new(&self.domain, name)
+    }
+
+    /// Asks for several locks: all of them or none, sorted by name, each once. See [`rm_rwlock::all`].
+    #[track_caller]
+    pub fn lock_all(&self, names: impl IntoIterator<Item = all::Named>) -> all::LockAll {
+        all::lock_all(&self.domain, names)
+    }
+
+    /// As [`lock_all`](Self::lock_all), if all can be had without waiting for holders or older requests.
+    #[track_caller]
+    pub fn try_lock_all(&self, names: impl IntoIterator<Item = all::Named>) -> all::LockAll {
+        all::try_lock_all(&self.domain, names)
     }
 
     /// The semaphore called `name` with so many units. A bad name shows at the first request.

@@ -14,7 +14,7 @@ use rm_core::owner::Settings;
 use rm_core::resource::ResourceType;
 use rm_core::session::lease::{LEASE_DEFAULT, LEASE_MAX, LEASE_MIN};
 use rm_core::session::{CreditorConfig, LeaseTerms, Window};
-use rm_rwlock::RwLock;
+use rm_rwlock::{RwLock, all};
 use rm_types::{ByteRange, IdRange, Semaphore, Sequence};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -134,6 +134,18 @@ impl Node {
     #[must_use]
     pub fn rw_lock(&self, name: impl AsRef<[u8]>) -> RwLock {
         RwLock::new(&self.domain, name)
+    }
+
+    /// Asks for several locks: all of them or none, sorted by name, each once. See [`rm_rwlock::all`].
+    #[track_caller]
+    pub fn lock_all(&self, names: impl IntoIterator<Item = all::Named>) -> all::LockAll {
+        all::lock_all(&self.domain, names)
+    }
+
+    /// As [`lock_all`](Self::lock_all), if all can be had without waiting for holders or older requests.
+    #[track_caller]
+    pub fn try_lock_all(&self, names: impl IntoIterator<Item = all::Named>) -> all::LockAll {
+        all::try_lock_all(&self.domain, names)
     }
 
     /// The semaphore called `name` with so many units. A bad name shows at the first request.

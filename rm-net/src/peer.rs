@@ -492,7 +492,9 @@ impl Peer {
                 match self.stream.readable().await.and_then(|()| self.read(input)) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     Ok(0) | Err(_) => return,
-                    Ok(_) => {}
+                    // A peer that talks on keeps the socket readable, so that nothing here ever waits: the timeout would
+                    // not be looked at, and this thread of the runtime would do nothing else.
+                    Ok(_) => tokio::task::yield_now().await,
                 }
             }
         };

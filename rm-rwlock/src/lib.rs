@@ -27,25 +27,48 @@
 //! # }).unwrap();
 //! ```
 //!
+//! **Modes.** [`RwLock::read`] shares, [`RwLock::write`] is alone. [`RwLock::upgradable_read`] shares with readers and can
+//! become a writer without letting go ([`Guard::upgrade`]), since there is one of its kind at a
+//! time; a plain reader cannot. A guard that holds more than it needs gives up the rest at once, and nobody writes
+//! in between (`downgrade`). [`all::lock_all`] takes several locks, all or none.
+//!
+//! **Requests** are builders: set a [`timeout`](Request::timeout), a [`deadline`](Request::deadline) or a
+//! [`label`](Request::label), then await them, or [park a thread](Request::blocking). Dropping the future withdraws the
+//! request; one that asks again has a new place in the order. Each future says what becomes of it when dropped.
+//!
 //! **Guards** are `Send`. Dropping one is synchronous, cannot fail and needs no runtime. A guard over a
 //! network can be *lost*, when the lease of its node's session runs out: [`Guard::is_valid`] tells, and
 //! [`Guard::lost`] waits for it. What is lost stays lost. Give [`Guard::fence`] to the store that you
 //! write to, and let it refuse smaller numbers: that holds even where a process slept past its lease.
 //!
 //! **A value** of a few bytes may go with a lock: a writer sets it ([`Guard::set_value`]), whoever holds reads it
-//! ([`Guard::value`]) without a message.
+//! ([`Guard::value`]) without a message. **Data** of this process that a lock is to guard goes into a
+//! [`guarded::Guarded`].
 //!
 //! [`Domain`]: rm_core::front::Domain
 
+pub mod all;
+mod blocking;
 pub mod credit;
 #[doc(hidden)]
 pub mod doc;
 mod guard;
+pub mod guarded;
 mod lock;
+mod mode;
+mod nesting;
+mod request;
+mod upgrade;
 
 pub use self::credit::{RwCredit, RwLockType};
-pub use self::guard::{Guard, OwnedReadGuard, OwnedWriteGuard, ReadGuard, WriteGuard};
-pub use self::lock::{Acquiring, Mode, Read, Request, RwLock, Write};
+pub use self::guard::{
+    Guard, OwnedReadGuard, OwnedUpgradableGuard, OwnedWriteGuard, ReadGuard, UpgradableGuard,
+    WriteGuard,
+};
+pub use self::lock::RwLock;
+pub use self::mode::{LockMode, Mode, Read, SharedMode, Upgradable, Write};
+pub use self::request::{Acquiring, Request};
+pub use self::upgrade::{Upgrade, UpgradeError, Upgrading};
 pub use rm_core::error::LostReason;
 pub use rm_core::front::{AcquireError, Holder};
 pub use rm_core::value::{Value, ValueState, WriteError};

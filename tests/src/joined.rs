@@ -2,7 +2,7 @@
 //! in the hands of the test.
 //!
 //! Futures are polled by hand ([`Asking`]). Nothing moves but in [`Joined::settle`], and no time passes but in
-//! [`Joined::pass`]. Leases do not run out by themselves; [`Joined::part`] ends a session.
+//! [`Joined::pass`]. Leases do not run out by themselves; [`Joined::part`] ends a session, [`Joined::meet`] begins the next.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -147,6 +147,13 @@ impl Joined {
         let domain = self.domain(debtor);
         domain.on_creditor_down(PeerId(0), LostReason::SessionEnded);
         self.domain(0).on_debtor_down(PeerId(debtor as u64));
+        self.settle();
+    }
+
+    /// A debtor whose session has ended begins another.
+    pub fn meet(&self, debtor: usize) {
+        let trust = Arc::new(Trust::until(Time::MAX));
+        self.domain(debtor).on_creditor_up(PeerId(0), trust);
         self.settle();
     }
 

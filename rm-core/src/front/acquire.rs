@@ -284,6 +284,12 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Acquire<T, R> {
             state: Progress::New,
         }
     }
+
+    /// The resource, until the outcome is there.
+    #[must_use]
+    pub const fn resource(&self) -> Option<&R> {
+        self.resource.as_ref()
+    }
 }
 
 // Nothing in it is pinned.

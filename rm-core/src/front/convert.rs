@@ -4,10 +4,12 @@
 //! go before new requests. Of two that wait for each other the younger is denied at once, and holds what it held.
 //!
 //! **Cancellation.** Dropping a [`Convert`] withdraws the conversion, and the hold is what it was before; what was
-//! granted and not seen goes back.
+//! granted and not seen goes back. One that has the hold itself then releases it.
 
+use core::borrow::{Borrow, BorrowMut};
 use core::fmt;
 use core::future::Future;
+use core::marker::PhantomData;
 use core::ops::Deref;
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -41,13 +43,17 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
     /// the other, [`AcquireError::Refused`] for more than there is, [`AcquireError::BadRequest`] where it shares its hold.
     /// After these it holds what it held.
     /// [`AcquireError::SessionLost`] where the hold was lost.
-    pub const fn convert(&mut self, to: T::Level) -> Convert<'_, T, R> {
-        Convert {
-            held: self,
-            to,
-            patience: Patience::Forever,
-            state: Progress::New,
-        }
+    pub const fn convert(&mut self, to: T::Level) -> Convert<T, R, &mut Self> {
+        Convert::new(self, to)
+    }
+
+    /// As [`convert`](Self::convert), in a future that has the hold: [`Convert::into_held`] gives it back. Dropping the
+    /// future releases the hold.
+    ///
+    /// # Errors
+    /// As [`convert`](Self::convert), from the awaited future.
+    pub const fn into_convert(self, to: T::Level) -> Convert<T, R, Self> {
+        Convert::new(self, to)
     }
 
     /// Becomes what it has in common with `keep`; the rest is free at once. Its fencing token may rise.
@@ -143,20 +149,60 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
     }
 }
 
-/// The future of [`Held::convert`].
+/// The future of [`Held::convert`] and [`Held::into_convert`]; `H` is how it has the hold.
 #[must_use = "futures do nothing unless polled"]
-pub struct Convert<'a, T: ResourceType, R: Deref<Target = Resource<T>>> {
-    held: &'a mut Held<T, R>,
+pub struct Convert<T, R, H>
+where
+    T: ResourceType,
+    R: Deref<Target = Resource<T>>,
+    H: BorrowMut<Held<T, R>>,
+{
+    /// There until it is taken back.
+    held: Option<H>,
     to: T::Level,
     patience: Patience,
     state: Progress<T::Credit>,
+    refers: PhantomData<fn() -> R>,
 }
 
-impl<T: ResourceType, R: Deref<Target = Resource<T>>> Convert<'_, T, R> {
+impl<T, R, H> Convert<T, R, H>
+where
+    T: ResourceType,
+    R: Deref<Target = Resource<T>>,
+    H: BorrowMut<Held<T, R>>,
+{
+    const fn new(held: H, to: T::Level) -> Self {
+        Self {
+            held: Some(held),
+            to,
+            patience: Patience::Forever,
+            state: Progress::New,
+            refers: PhantomData,
+        }
+    }
+
     /// Waits no longer than that; then the hold is what it was.
     pub const fn patience(mut self, patience: Patience) -> Self {
         self.patience = patience;
         self
+    }
+
+    /// The hold, as it is now: a conversion that still waits is withdrawn.
+    pub fn into_held(mut self) -> H {
+        self.withdraw();
+        self.held.take().expect("only this takes it")
+    }
+
+    fn withdraw(&mut self) {
+        if let Progress::Waiting(token, from, _) = &self.state
+            && let Some(held) = &mut self.held
+        {
+            let held = held.borrow_mut();
+            if let Some(fence) = held.resource.withdraw(*token, from) {
+                held.fence = fence;
+            }
+        }
+        self.state = Progress::Done;
     }
 }
 
@@ -168,29 +214,37 @@ enum Progress<C> {
 }
 
 // Nothing in it is pinned.
-impl<T: ResourceType, R: Deref<Target = Resource<T>>> Unpin for Convert<'_, T, R> {}
+impl<T, R, H> Unpin for Convert<T, R, H>
+where
+    T: ResourceType,
+    R: Deref<Target = Resource<T>>,
+    H: BorrowMut<Held<T, R>>,
+{
+}
 
-impl<T: ResourceType, R: Deref<Target = Resource<T>>> Future for Convert<'_, T, R> {
+impl<T, R, H> Future for Convert<T, R, H>
+where
+    T: ResourceType,
+    R: Deref<Target = Resource<T>>,
+    H: BorrowMut<Held<T, R>>,
+{
     type Output = Result<(), AcquireError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self {
-            held,
-            to,
-            patience,
-            state,
-        } = &mut *self;
-        let (poll, waited) = match state {
+        let this = &mut *self;
+        let held = this.held.as_mut().expect("only `into_held` takes it");
+        let held = held.borrow_mut();
+        let (poll, waited) = match &this.state {
             Progress::Done => panic!("a finished future is not polled again"),
             Progress::New => {
                 let Some(token) = held.own() else {
-                    *state = Progress::Done;
+                    this.state = Progress::Done;
                     return Poll::Ready(Err(AcquireError::BadRequest { why: SHARED }));
                 };
                 let resource = &*held.resource;
                 let from = resource.credit_of(held.claim);
-                let poll = resource.convert(token, to, *patience, cx.waker());
-                *state = Progress::Waiting(token, from, resource.shared().host.now());
+                let poll = resource.convert(token, &this.to, this.patience, cx.waker());
+                this.state = Progress::Waiting(token, from, resource.shared().host.now());
                 (poll, Duration::ZERO)
             }
             Progress::Waiting(token, _, since) => {
@@ -202,27 +256,32 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Future for Convert<'_, T, 
         let Poll::Ready(outcome) = poll else {
             return Poll::Pending;
         };
-        *state = Progress::Done;
+        this.state = Progress::Done;
         let outcome = outcome.map_err(|why| explain(&held.resource, why, waited));
         Poll::Ready(outcome.map(|fence| held.fence = fence))
     }
 }
 
-impl<T: ResourceType, R: Deref<Target = Resource<T>>> Drop for Convert<'_, T, R> {
+impl<T, R, H> Drop for Convert<T, R, H>
+where
+    T: ResourceType,
+    R: Deref<Target = Resource<T>>,
+    H: BorrowMut<Held<T, R>>,
+{
     fn drop(&mut self) {
-        let Self { held, state, .. } = self;
-        if let Progress::Waiting(token, from, _) = state
-            && let Some(fence) = held.resource.withdraw(*token, from)
-        {
-            held.fence = fence;
-        }
+        self.withdraw();
     }
 }
 
-impl<T: ResourceType, R: Deref<Target = Resource<T>>> fmt::Debug for Convert<'_, T, R> {
+impl<T, R, H> fmt::Debug for Convert<T, R, H>
+where
+    T: ResourceType,
+    R: Deref<Target = Resource<T>>,
+    H: BorrowMut<Held<T, R>>,
+{
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Convert")
-            .field("held", &self.held)
+            .field("held", &self.held.as_ref().map(Borrow::borrow))
             .field("to", &self.to)
             .finish_non_exhaustive()
     }

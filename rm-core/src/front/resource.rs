@@ -215,10 +215,9 @@ impl<T: ResourceType> Resource<T> {
         let mut inner = self.lock();
         let Inner { owner, slots, .. } = &mut *inner;
         let is_shared = slots.unshare(token);
-        let is_back = !is_shared && owner.is_quiet() && slots.remove_unwatched(token);
+        let is_back = !is_shared && slots.is_unwatched(token) && owner.put_back(token);
         if is_back {
-            let is_back = owner.put_back(token);
-            debug_assert!(is_back, "a quiet owner takes back what a holder has");
+            slots.remove_unwatched(token);
         }
         self.unlock(inner);
         is_shared || is_back

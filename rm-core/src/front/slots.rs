@@ -18,14 +18,35 @@ use crate::id::Token;
 struct Slot {
     generation: u32,
     state: State,
-    /// To be woken at the next change: the caller, and who watches its hold.
-    waker: Option<Waker>,
-    watchers: Vec<(Watch, Waker)>,
     /// How many guards share it, beside the first.
     sharers: u32,
+    /// The caller, to be woken at the next change.
+    waker: Option<Waker>,
+    /// What few holds need.
+    audience: Option<Box<Audience>>,
+}
+
+/// Who watches a hold, and what they are told.
+#[derive(Debug, Default)]
+struct Audience {
+    /// To be woken at the next change.
+    watchers: Vec<(Watch, Waker)>,
     /// How often somebody began to wait for what it holds, and who did last.
     notices: u32,
-    notice: Option<Box<Conflict>>,
+    notice: Option<Conflict>,
+}
+
+impl Slot {
+    fn watchers(&mut self) -> impl Iterator<Item = Waker> {
+        let audience = self.audience.as_mut();
+        let watchers = audience.map(|audience| audience.watchers.drain(..));
+        watchers.into_iter().flatten().map(|(_, waker)| waker)
+    }
+
+    fn is_watched(&self) -> bool {
+        let audience = self.audience.as_ref();
+        audience.is_some_and(|audience| !audience.watchers.is_empty())
+    }
 }
 
 /// Who is to be told when credit leaves.
@@ -83,11 +104,9 @@ impl Slots {
         self.slab.insert(Slot {
             generation: token.generation,
             state,
-            waker: None,
-            watchers: Vec::new(),
             sharers: 0,
-            notices: 0,
-            notice: None,
+            waker: None,
+            audience: None,
         });
         self.generation = self.generation.wrapping_add(1);
         token
@@ -104,7 +123,7 @@ impl Slots {
         if let Some(slot) = self.slot_mut(token) {
             slot.state = state;
             wake.extend(slot.waker.take());
-            wake.extend(slot.watchers.drain(..).map(|(_, waker)| waker));
+            wake.extend(slot.watchers());
         }
         wake
     }
@@ -114,17 +133,20 @@ impl Slots {
     pub(super) fn notify(&mut self, token: Token, by: Conflict) -> SmallVec<[Waker; 1]> {
         let mut wake = SmallVec::new();
         if let Some(slot) = self.slot_mut(token) {
-            slot.notices = slot.notices.wrapping_add(1);
-            slot.notice = Some(Box::new(by));
-            wake.extend(slot.watchers.drain(..).map(|(_, waker)| waker));
+            let audience = slot.audience.get_or_insert_default();
+            audience.notices = audience.notices.wrapping_add(1);
+            audience.notice = Some(by);
+            wake.extend(slot.watchers());
         }
         wake
     }
 
     /// The last notice and its number, if that is not `told`.
     pub(super) fn notice(&self, token: Token, told: u32) -> Option<(u32, &Conflict)> {
-        let slot = self.slot(token).filter(|slot| slot.notices != told)?;
-        slot.notice.as_deref().map(|by| (slot.notices, by))
+        let audience = self.slot(token)?.audience.as_deref()?;
+        let news = audience.notice.as_ref();
+        news.filter(|_| audience.notices != told)
+            .map(|by| (audience.notices, by))
     }
 
     /// One more guard shares the hold.
@@ -220,21 +242,21 @@ impl Slots {
         let watch = watch.unwrap_or(Watch(self.watches));
         self.watches += 1;
         if let Some(slot) = self.slot_mut(token) {
-            slot.watchers.push((watch, waker.clone()));
+            let audience = slot.audience.get_or_insert_default();
+            audience.watchers.push((watch, waker.clone()));
         }
         watch
     }
 
     /// No longer asks to be woken.
     pub(super) fn unwatch(&mut self, token: Token, watch: Option<Watch>) {
-        if let Some(slot) = self.slot_mut(token)
-            && let Some(index) = slot
-                .watchers
-                .iter()
-                .position(|(one, _)| Some(*one) == watch)
-        {
-            let (_, waker) = slot.watchers.swap_remove(index);
-            self.spent.push(waker);
+        let slot = self.slot_mut(token);
+        if let Some(audience) = slot.and_then(|slot| slot.audience.as_mut()) {
+            let mut watchers = audience.watchers.iter();
+            if let Some(index) = watchers.position(|(one, _)| Some(*one) == watch) {
+                let (_, waker) = audience.watchers.swap_remove(index);
+                self.spent.push(waker);
+            }
         }
     }
 
@@ -250,12 +272,12 @@ impl Slots {
         }
     }
 
+    /// Frees a slot. Returns what became of the request.
     pub(super) fn remove(&mut self, token: Token) -> Option<State> {
         self.slot(token)?;
-        let slot = self.slab.remove(token.index as usize);
+        let mut slot = self.slab.remove(token.index as usize);
+        self.spent.extend(slot.watchers());
         self.spent.extend(slot.waker);
-        self.spent
-            .extend(slot.watchers.into_iter().map(|(_, waker)| waker));
         Some(slot.state)
     }
 
@@ -265,17 +287,18 @@ impl Slots {
         core::mem::take(&mut self.spent)
     }
 
-    /// Frees the slot of a holder that nobody is to be woken for. Returns whether it was one.
-    pub(super) fn remove_unwatched(&mut self, token: Token) -> bool {
-        let is_unwatched = |slot: &Slot| {
-            let is_alone = slot.waker.is_none() && slot.watchers.is_empty();
+    /// Whether a token's slot is a holder's that nobody is to be woken for.
+    pub(super) fn is_unwatched(&self, token: Token) -> bool {
+        self.slot(token).is_some_and(|slot| {
+            let is_alone = slot.waker.is_none() && !slot.is_watched();
             is_alone && matches!(slot.state, State::Held(_))
-        };
-        let found = self.slot(token).is_some_and(is_unwatched);
-        if found {
-            self.slab.remove(token.index as usize);
-        }
-        found
+        })
+    }
+
+    /// Frees the slot of a holder that nobody is to be woken for.
+    pub(super) fn remove_unwatched(&mut self, token: Token) {
+        debug_assert!(self.is_unwatched(token));
+        self.slab.remove(token.index as usize);
     }
 
     /// A hold waits to become something else.

@@ -65,11 +65,7 @@ impl<T: ResourceType> Owner<T> {
     ///
     /// It does exactly what [`release`](Self::release) would do then.
     pub fn put_back(&mut self, token: Token) -> bool {
-        if !self.is_quiet() || self.holds.get(token).is_none() {
-            return false;
-        }
-        self.end_hold(token);
-        true
+        self.is_quiet() && self.end_hold(token)
     }
 
     /// Asks for credit. Ends in exactly one [`Effect::Grant`], [`Effect::Deny`], [`Effect::Lost`] after a

@@ -63,26 +63,27 @@ impl<T: ResourceType> Owner<T> {
         back
     }
 
-    /// Ends a hold. Its credit is cached again, but for what its group still needs.
-    pub(super) fn end_hold(&mut self, token: Token) {
+    /// Ends a hold. Its credit is cached again, but for what its group still needs. Returns whether there was one.
+    pub(super) fn end_hold(&mut self, token: Token) -> bool {
         let Some(hold) = self.holds.remove(token) else {
-            return;
+            return false;
         };
-        let group = hold.group();
-        let heir = group.and_then(|group| {
-            let mut others = self.holds.iter();
-            others.find(|(_, other)| other.group() == Some(group))
-        });
-        let heir = heir.map(|(heir, _)| heir);
-        let heir = heir.and_then(|heir| self.holds.get_mut(heir));
-        let back = match (group, heir) {
-            (Some(group), Some(heir)) => {
-                heir.credit = sum(&heir.credit, &hold.credit);
-                self.share_out(group)
-            }
-            _ => hold.credit,
+        let back = match hold.group() {
+            None => hold.credit,
+            Some(group) => self.leave_group(group, hold.credit),
         };
         self.take_back(&back);
+        true
+    }
+
+    /// A member of a group is gone, and left this. Returns what the others do not need.
+    fn leave_group(&mut self, group: GroupId, left: T::Credit) -> T::Credit {
+        let is_member = |(_, other): &(Token, &mut Hold<T::Credit>)| other.group() == Some(group);
+        match self.holds.iter_mut().find(is_member) {
+            Some((_, heir)) => heir.credit = sum(&heir.credit, &left),
+            None => return left,
+        }
+        self.share_out(group)
     }
 
     /// A member that came to hold something moves those who wait for more in front of new requests. Returns whether

@@ -185,7 +185,12 @@ impl<C> Holds<C> {
     /// Gives a hold the name `token`.
     pub(super) fn put(&mut self, token: Token, hold: Hold<C>) {
         let index = token.index as usize;
-        if self.slots.len() <= index {
+        // Nearly always the next one.
+        if self.slots.len() == index {
+            self.slots.push(Some(hold));
+            return;
+        }
+        if self.slots.len() < index {
             self.slots.resize_with(index + 1, || None);
         }
         assert!(self.slots[index].is_none(), "a token is granted once");
@@ -193,12 +198,12 @@ impl<C> Holds<C> {
     }
 
     pub(super) fn remove(&mut self, token: Token) -> Option<Hold<C>> {
-        self.get(token)?;
-        let hold = self.slots[token.index as usize].take();
-        while matches!(self.slots.last(), Some(None)) {
+        let slot = self.slots.get_mut(token.index as usize)?;
+        let hold = slot.take_if(|hold| hold.generation == token.generation)?;
+        while let Some(None) = self.slots.last() {
             self.slots.pop();
         }
-        hold
+        Some(hold)
     }
 
     pub(super) fn take_all(&mut self) -> Vec<(Token, Hold<C>)> {

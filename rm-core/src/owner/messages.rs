@@ -14,7 +14,7 @@ use super::{
 use crate::credit::{Colour, Credit, Level};
 use crate::effect::{Effect, Effects};
 use crate::error::{LostReason, PeerMisbehaved};
-use crate::fence::{ROOM_MAX, ROOM_MIN};
+use crate::fence::ROOM_MAX;
 use crate::id::{LoanId, Order, PeerId, Version};
 use crate::message::{BLOCKERS_MAX, Blockers, Grant, Message, Refusal, Steps, Want};
 use crate::resource::{Lending, ResourceType};
@@ -131,10 +131,11 @@ impl<T: ResourceType> Owner<T> {
         self.colour = None;
         // A debtor's loan came out of what is lost: what it returns now is dropped by its loan's name.
         // Its limit ends with it: what this owner borrows next may have a lower one.
+        let room = self.settings.fence_room;
         for debtor in self.debtors.values_mut() {
             *debtor = Debtor {
                 silent: debtor.silent,
-                ..Debtor::new()
+                ..Debtor::new(room)
             };
         }
         self.unlent = self.debtors.len() as u32;
@@ -212,7 +213,7 @@ impl<T: ResourceType> Owner<T> {
             self.cached == self.capital,
             "only an untouched root can be in its grace"
         );
-        let mut debtor = Debtor::new();
+        let mut debtor = Debtor::new(self.settings.fence_room);
         debtor.loan = self.capital.clone();
         debtor.id = Some(self.open_loan());
         debtor.limit = self.fence.now();
@@ -271,7 +272,7 @@ impl<T: ResourceType> Owner<T> {
         }
         self.debtors.entry(from).or_insert_with(|| {
             self.unlent += 1;
-            Debtor::new()
+            Debtor::new(self.settings.fence_room)
         });
         self.note_use(&level);
         let asker = Asker::Debtor(from, version);
@@ -361,6 +362,8 @@ impl<T: ResourceType> Owner<T> {
         self.recalling += u32::from(!debtor.sent.is_empty());
         if debtor.loan.is_empty() {
             debtor.id = None;
+            // It was asked for under this loan; under the next one the debtor asks anew.
+            debtor.limit_owed = false;
             if self.waiting.iter().any(|w| w.asker.debtor() == Some(from)) {
                 self.unlent += 1;
             } else {
@@ -453,8 +456,13 @@ impl<T: ResourceType> Owner<T> {
         check_size(value.as_ref(), VALUE_BYTES_MAX)?;
         self.check_arriving(&delta, colour)?;
         self.learn_colour(&delta, colour);
-        if let Upstream::Debtor { loan, .. } = &mut self.upstream {
-            *loan = id;
+        if let Upstream::Debtor { loan, .. } = &mut self.upstream
+            && core::mem::replace(loan, id) != id
+            && is_loan
+        {
+            // It was the former loan's. The creditor goes by this loan's alone: past that it would jump if we died, and
+            // to a question asked under the former loan there may be no answer.
+            self.fence.forget_limit();
         }
         self.borrowed = borrowed;
         self.cached = sum(&self.cached, &delta);
@@ -539,7 +547,7 @@ impl<T: ResourceType> Owner<T> {
         debtor.room = if asked_again {
             (debtor.room * 2).min(ROOM_MAX)
         } else {
-            ROOM_MIN
+            self.settings.fence_room.max(1)
         };
         debtor.asked_at = Some(now);
         debtor.limit_owed = true;

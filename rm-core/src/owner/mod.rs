@@ -92,6 +92,9 @@ pub struct Settings {
     /// The most bytes of a value, written here or by a debtor: the same at all nodes, 1,024 by default. No more count
     /// than [`VALUE_BYTES_MAX`](crate::value::VALUE_BYTES_MAX).
     pub value_bytes_max: usize,
+    /// How many exclusive holds a fresh loan allows before its owner has to ask for a higher limit of the fence. 4,096
+    /// by default; 0 counts as 1. With the least of it, a simulation soon reaches every limit.
+    pub fence_room: u64,
 }
 
 impl Default for Settings {
@@ -103,6 +106,7 @@ impl Default for Settings {
             try_limit: Duration::from_secs(1),
             wants_per_debtor_max: 4096,
             value_bytes_max: 1024,
+            fence_room: ROOM_MIN,
         }
     }
 }
@@ -212,12 +216,13 @@ struct Debtor<C> {
 }
 
 impl<C: Credit> Debtor<C> {
-    fn new() -> Self {
+    /// One to whom nothing is lent. The first limit will allow `room` exclusive holds.
+    fn new(room: u64) -> Self {
         Self {
             loan: C::empty(),
             id: None,
             limit: 0,
-            room: ROOM_MIN,
+            room: room.max(1),
             asked_at: None,
             silent: false,
             limit_owed: false,

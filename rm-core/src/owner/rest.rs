@@ -249,7 +249,8 @@ impl<T: ResourceType> Owner<T> {
                 owner
             }
         };
-        let debtor = |loan: &RestingLoan<T::Credit>| (loan.peer, Debtor::woken(loan));
+        let room = owner.settings.fence_room;
+        let debtor = |loan: &RestingLoan<T::Credit>| (loan.peer, Debtor::woken(loan, room));
         owner.debtors = rest.loans.iter().map(debtor).collect::<BTreeMap<_, _>>();
         owner.lent = rest.lent();
         owner.cached = owner.borrowed.less(&owner.lent);
@@ -282,8 +283,8 @@ impl<C: Credit> Debtor<C> {
         })
     }
 
-    fn woken(loan: &RestingLoan<C>) -> Self {
-        let mut debtor = Self::new();
+    fn woken(loan: &RestingLoan<C>, room: u64) -> Self {
+        let mut debtor = Self::new(room);
         debtor.loan = loan.credit.clone();
         debtor.id = Some(loan.id);
         debtor.limit = loan.limit;

@@ -63,9 +63,8 @@ async fn hold(
     output: Output,
 ) -> Result<Exit, Failure> {
     let mut closed = stdin::closed();
-    let locks = take::locks(client, names);
-    let taken: Taken<'_> = tokio::select! {
-        taken = take::take(&locks, &args.wanted) => taken?,
+    let taken: Taken = tokio::select! {
+        taken = take::take(client, names, &args.wanted) => taken?,
         signal = until_ending(signals) => return Ok(Exit::signalled(signal.as_raw())),
         _ = &mut closed => {
             let error = "standard input ended before the locks were had";
@@ -89,7 +88,7 @@ async fn hold(
     Ok(Exit::OK)
 }
 
-fn held(taken: &Taken<'_>) -> Event {
+fn held(taken: &Taken) -> Event {
     let locks = taken.fences().map(|(name, fence)| HeldLock {
         name: readable(name),
         name_hex: hex(name),

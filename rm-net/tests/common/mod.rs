@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use rm_core::credit::Opaque;
+use rm_core::front::Domain;
 use rm_core::id::{Boot, Class, LoanId, NodeId, Order, Party, ResourceKey, Stamp, TypeId, Version};
 use rm_core::message::{Grant, Message, Steps, Want};
 use rm_core::session::packet::{Body, Hello, Item, Packet, RefuseCode, WIRE_VERSION, Welcome};
@@ -24,7 +25,7 @@ use rm_core::time::Time;
 use rm_net::clock::{BootClock, stamp_now};
 use rm_net::frame::PacketCodec;
 use rm_net::{Client, Node, NodeBuilder};
-use rm_rwlock::RwCredit;
+use rm_rwlock::{RwCredit, RwLock};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -186,14 +187,17 @@ pub(crate) struct Bystanders {
     turns: Arc<AtomicU64>,
     is_over: Arc<AtomicBool>,
     tasks: Vec<JoinHandle<()>>,
+    clients: Vec<Client>,
+    server: Node,
 }
 
 impl Bystanders {
     pub(crate) async fn of(cluster: &Cluster) -> Self {
         let (turns, is_over) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
-        let mut tasks = Vec::new();
+        let (mut tasks, mut clients) = (Vec::new(), Vec::new());
         for name in ["good-1", "good-2"] {
             let client = cluster.client(name).await;
+            clients.push(client.clone());
             let (turns, is_over) = (Arc::clone(&turns), Arc::clone(&is_over));
             tasks.push(tokio::spawn(async move {
                 let lock = client.rw_lock("undisturbed");
@@ -211,6 +215,8 @@ impl Bystanders {
             turns,
             is_over,
             tasks,
+            clients,
+            server: cluster.server.clone(),
         };
         bystanders.assert_progress().await;
         bystanders
@@ -219,18 +225,46 @@ impl Bystanders {
     /// They still take turns.
     pub(crate) async fn assert_progress(&self) {
         let before = self.turns.load(Ordering::SeqCst);
-        until("the good clients take turns", || {
-            self.turns.load(Ordering::SeqCst) >= before + 20
-        })
-        .await;
+        let enough = async {
+            while self.turns.load(Ordering::SeqCst) < before + 20 {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, enough).await.is_err() {
+            let turns = self.turns.load(Ordering::SeqCst);
+            panic!(
+                "never: the good clients take turns (they took {turns}, of which {before} before)\n{}",
+                self.state()
+            );
+        }
+    }
+
+    /// Who is connected, and what everybody's book says: for whoever must find out why they stand still.
+    fn state(&self) -> String {
+        let book = |domain: &Domain| {
+            let lock = RwLock::new(domain, "undisturbed");
+            let resource = lock.resource().expect("a name");
+            resource.with_owner(|owner| format!("{owner:#?}"))
+        };
+        let mut state = format!("server: {:#?}\n", self.server.status());
+        state += &book(self.server.domain());
+        for client in &self.clients {
+            let (name, is_connected) = (client.name(), client.is_connected());
+            state += &format!("\n{name}, connected: {is_connected}\n");
+            state += &book(client.domain());
+        }
+        state
     }
 
     /// They took turns to the end, and say goodbye.
-    pub(crate) async fn end(self) {
+    pub(crate) async fn end(mut self) {
         self.assert_progress().await;
         self.is_over.store(true, Ordering::SeqCst);
-        for task in self.tasks {
-            within("a good client ends", task).await.expect("no panic");
+        for task in &mut self.tasks {
+            match tokio::time::timeout(PATIENCE, task).await {
+                Ok(ended) => ended.expect("no panic"),
+                Err(_) => panic!("never: a good client ends\n{}", self.state()),
+            }
         }
     }
 }

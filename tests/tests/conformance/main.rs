@@ -10,6 +10,7 @@
 mod cinder;
 mod file_lock;
 mod groups;
+mod guards;
 mod handles;
 mod life;
 mod local;

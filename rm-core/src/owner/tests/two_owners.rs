@@ -257,6 +257,100 @@ fn a_debtor_that_writes_on_and_on_gets_a_higher_limit_before_it_runs_out() {
     assert!((2..=10).contains(&messages), "{messages} messages");
 }
 
+/// A debtor that wrote on and on under one loan, was given ever more room for it, and sent everything
+/// home before it used that.
+fn with_room_from_a_former_loan() -> (UnitsOwner, UnitsOwner) {
+    let (mut top, mut leaf) = lent(Policy::Exact, ALL);
+    leaf.release(NOW, token(1), &mut Fx::new());
+    for _ in 0..12_000 {
+        write((&mut top, DEBTOR), &mut leaf);
+    }
+    let mut up = Fx::new();
+    leaf.return_spare(NOW, &mut up);
+    run((&mut top, DEBTOR), &mut leaf, up, Fx::new());
+    assert_eq!(top.lent(), &Units(0));
+    (top, leaf)
+}
+
+/// One write, and its token.
+fn write(top: (&mut UnitsOwner, PeerId), leaf: &mut UnitsOwner) -> u64 {
+    let mut up = Fx::new();
+    leaf.acquire(NOW, request(1, ALL), &mut up);
+    run(top, leaf, up, Fx::new());
+    let token_number = leaf.hold(token(1)).expect("held").fence;
+    leaf.release(NOW, token(1), &mut Fx::new());
+    token_number
+}
+
+#[test]
+fn the_limit_of_a_loan_that_ended_is_none_of_the_next_loan() {
+    let (mut top, mut leaf) = with_room_from_a_former_loan();
+    write((&mut top, DEBTOR), &mut leaf);
+    let limit = leaf.fence().limit();
+    top.on_debtor_down(NOW, DEBTOR, &mut Fx::new());
+    assert!(
+        top.fence().now() >= limit,
+        "the dead debtor may have given out tokens above those of the next holder"
+    );
+}
+
+#[test]
+fn a_debtor_with_room_from_a_former_loan_writes_on_and_on_in_the_next() {
+    let (mut top, mut leaf) = with_room_from_a_former_loan();
+    let mut last = 0;
+    for _ in 0..30_000 {
+        let token = write((&mut top, DEBTOR), &mut leaf);
+        assert!(token > last);
+        last = token;
+    }
+}
+
+#[test]
+fn a_limit_that_was_owed_under_a_loan_that_ended_is_asked_for_no_more() {
+    let mut middle = debtor(Policy::Exact);
+    let mut hear = |from, message| {
+        let mut fx = Fx::new();
+        middle
+            .on_message(NOW, from, message, &mut fx)
+            .expect("of a correct peer");
+        sent(&fx)
+    };
+    let asks = |sent: &[Message<Units>]| {
+        let is_asked = |message| matches!(message, &Message::AskLimit { .. });
+        sent.iter().any(is_asked)
+    };
+    let own = LoanId {
+        epoch: 1,
+        counter: 1,
+    };
+    let Message::Grant(some) = grant(own, 1, 4) else {
+        unreachable!("a grant")
+    };
+    hear(DEBTOR, want(1, 4));
+    // Too few numbers for more than one debtor.
+    let lent = hear(CREDITOR, Message::Grant(Grant { limit: 100, ..some }));
+    let [Message::Grant(lent)] = &*lent else {
+        panic!("lent on: {lent:?}")
+    };
+    let loan = lent.loan;
+    assert!(asks(&hear(DEBTOR, Message::AskLimit { loan })));
+    // It gives back what it had, and waits for more than there is here.
+    hear(DEBTOR, want(2, ALL));
+    let back = Message::Return {
+        loan,
+        delta: Units(4),
+        fence: 2,
+        value: None,
+        colour: None,
+    };
+    hear(DEBTOR, back);
+    let limit = Message::Limit {
+        loan: own,
+        limit: 200,
+    };
+    assert!(!asks(&hear(CREDITOR, limit)));
+}
+
 #[test]
 fn what_nobody_uses_can_be_sent_back() {
     let (mut top, mut leaf) = lent(Policy::Max, 1);

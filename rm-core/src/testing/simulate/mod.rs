@@ -179,6 +179,8 @@ impl<T: ResourceType> Simulation<T> {
         let settings = Settings {
             // A client waits for its outcome before it asks again, so their number is the bound.
             wants_per_debtor_max: usize::MAX,
+            // So limits of the fence are reached, asked for and raised all the time.
+            fence_room: 4,
             ..Settings::default()
         };
         Self {

@@ -20,7 +20,7 @@ use crate::cli::signals::Signals;
 
 /// Runs the command of `args` while `taken` is held under a lease of that length, to its end.
 pub(super) async fn run(
-    taken: &Taken<'_>,
+    taken: &Taken,
     lease: Duration,
     args: &LockArgs,
     signals: &mut Signals,
@@ -69,7 +69,7 @@ pub(super) async fn run(
 
 /// Does to the command what the state of the locks demands.
 struct Guard<'a> {
-    taken: &'a Taken<'a>,
+    taken: &'a Taken,
     watch: Watch,
     group: Pid,
     output: Output,
@@ -77,7 +77,7 @@ struct Guard<'a> {
 }
 
 impl<'a> Guard<'a> {
-    const fn new(taken: &'a Taken<'a>, watch: Watch, group: Pid, output: Output) -> Self {
+    const fn new(taken: &'a Taken, watch: Watch, group: Pid, output: Output) -> Self {
         Self {
             taken,
             watch,
@@ -115,7 +115,7 @@ impl<'a> Guard<'a> {
 }
 
 /// Starts the command in a process group of its own. Only the main thread may call it: see [`exec`].
-fn start(taken: &Taken<'_>, args: &LockArgs, output: Output) -> Result<Child, Failure> {
+fn start(taken: &Taken, args: &LockArgs, output: Output) -> Result<Child, Failure> {
     let program = &args.command[0];
     let mut command = exec::tied(&args.command, output)
         .map_err(|error| Failure::system("cannot find this program's own file", &error))?;
@@ -128,7 +128,7 @@ fn start(taken: &Taken<'_>, args: &LockArgs, output: Output) -> Result<Child, Fa
 }
 
 /// What the command is told: the names, the mode and the fencing tokens.
-fn environment(taken: &Taken<'_>) -> [(&'static str, std::ffi::OsString); 3] {
+fn environment(taken: &Taken) -> [(&'static str, std::ffi::OsString); 3] {
     use std::os::unix::ffi::OsStringExt as _;
 
     let (names, fences): (Vec<_>, Vec<_>) = taken

@@ -55,9 +55,8 @@ async fn run_over(
     signals: &mut Signals,
     output: Output,
 ) -> Result<Exit, Failure> {
-    let locks = take::locks(client, names);
-    let taken: Taken<'_> = tokio::select! {
-        taken = take::take(&locks, &args.wanted) => taken?,
+    let taken: Taken = tokio::select! {
+        taken = take::take(client, names, &args.wanted) => taken?,
         signal = until_ending(signals) => return Ok(Exit::signalled(signal.as_raw())),
     };
     // Where the connection just broke, what is left of the lease is all that is known of it.

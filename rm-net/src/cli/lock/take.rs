@@ -1,36 +1,25 @@
 //! Takes several locks, all or none, under one deadline.
 //!
-//! The names are sorted first, so that two commands which want the same locks cannot wait for each other in a
-//! circle; whoever takes locks one by one elsewhere must keep the same order. On failure the guards
-//! taken so far are dropped, so nothing is held.
+//! The order of their names, and that nothing is held after a failure, comes with [`Client::lock_all`]; whoever takes
+//! locks one by one elsewhere must keep the same order.
 
 use std::time::Duration;
 
 use rm_core::error::LostReason;
 use rm_core::id::ResourceKey;
-use rm_core::time::Time;
-use rm_rwlock::{AcquireError, Mode, ReadGuard, Request, RwLock, WriteGuard};
+use rm_rwlock::LockMode;
+use rm_rwlock::all::{AllGuards, LOCKS_MAX, LockAllError, Named};
 
 use crate::Client;
 use crate::cli::args::Wanted;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output;
-use crate::clock::BootClock;
-
-/// The most locks one command takes.
-const LOCKS_MAX: usize = 1_024;
 
 /// Locks that are held, in the order of their names.
 #[derive(Debug)]
-pub(crate) struct Taken<'a> {
-    guards: Vec<(&'a [u8], AnyGuard<'a>)>,
-    mode: &'static str,
-}
-
-#[derive(Debug)]
-enum AnyGuard<'a> {
-    Read(ReadGuard<'a>),
-    Write(WriteGuard<'a>),
+pub(crate) struct Taken {
+    guards: AllGuards,
+    mode: LockMode,
 }
 
 /// The names sorted, each once.
@@ -54,128 +43,61 @@ pub(crate) fn in_order(names: &[ResourceKey]) -> Result<Vec<ResourceKey>, Failur
     Ok(names)
 }
 
-/// Their handles.
-pub(crate) fn locks(client: &Client, names: &[ResourceKey]) -> Vec<RwLock> {
-    let names = names.iter();
-    names.map(|name| client.rw_lock(name.as_bytes())).collect()
-}
-
-/// Takes them, in the order given. Cancel safe: nothing is held after it was dropped.
-pub(crate) async fn take<'a>(locks: &'a [RwLock], wanted: &Wanted) -> Result<Taken<'a>, Failure> {
-    let clock = BootClock::new();
-    let deadline = wanted.wait.map(|wait| clock.now().after(wait));
-    let mut guards = Vec::with_capacity(locks.len());
-    for lock in locks {
-        let name = lock.name().unwrap_or_default();
-        let patience = Patience::new(wanted.nonblock, deadline, clock.now());
-        let guard = take_one(lock, wanted, patience).await;
-        let conflict = Exit(wanted.conflict_exit_code);
-        let guard =
-            guard.map_err(|error| Failure::acquire(&output::readable(name), &error, conflict))?;
-        guards.push((name, guard));
+/// Takes them. Cancel safe: nothing is held after it was dropped.
+pub(crate) async fn take(
+    client: &Client,
+    names: &[ResourceKey],
+    wanted: &Wanted,
+) -> Result<Taken, Failure> {
+    let mode = if wanted.shared {
+        LockMode::Read
+    } else {
+        LockMode::Write
+    };
+    let names = names.iter().map(|name| Named::new(name.as_bytes(), mode));
+    // Like flock: a wait of 0 is a try.
+    let is_try = wanted.nonblock || wanted.wait == Some(Duration::ZERO);
+    let mut request = if is_try {
+        client.try_lock_all(names)
+    } else {
+        client.lock_all(names)
+    };
+    if let Some(wait) = wanted.wait {
+        request = request.timeout(wait);
     }
-    let mode = if wanted.shared { "read" } else { "write" };
+    if let Some(label) = &wanted.label {
+        request = request.label(label);
+    }
+    let conflict = Exit(wanted.conflict_exit_code);
+    let guards = request.await.map_err(|error| match &error {
+        LockAllError::Lock { name, why } => {
+            Failure::acquire(&output::readable(name), why, conflict)
+        }
+        _ => Failure::new(Exit::USAGE, error),
+    })?;
     Ok(Taken { guards, mode })
 }
 
-async fn take_one<'a>(
-    lock: &'a RwLock,
-    wanted: &Wanted,
-    patience: Patience,
-) -> Result<AnyGuard<'a>, AcquireError> {
-    let label = wanted.label.as_deref();
-    let is_try = patience == Patience::Try;
-    if wanted.shared {
-        let request = if is_try { lock.try_read() } else { lock.read() };
-        set(request, patience, label).await.map(AnyGuard::Read)
-    } else {
-        let request = if is_try {
-            lock.try_write()
-        } else {
-            lock.write()
-        };
-        set(request, patience, label).await.map(AnyGuard::Write)
-    }
-}
-
-fn set<M: Mode, R>(
-    mut request: Request<M, R>,
-    patience: Patience,
-    label: Option<&str>,
-) -> Request<M, R>
-where
-    R: std::ops::Deref<Target = rm_core::front::Resource<rm_rwlock::RwLockType>>,
-{
-    if let Patience::AtMost(timeout) = patience {
-        request = request.timeout(timeout);
-    }
-    match label {
-        Some(label) => request.label(label),
-        None => request,
-    }
-}
-
-/// How long to wait for the next lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Patience {
-    AtMost(Duration),
-    Forever,
-    Try,
-}
-
-impl Patience {
-    fn new(nonblock: bool, deadline: Option<Time>, now: Time) -> Self {
-        match deadline {
-            _ if nonblock => Self::Try,
-            None => Self::Forever,
-            // Like flock: a wait of 0 is a try.
-            Some(deadline) if deadline <= now => Self::Try,
-            Some(deadline) => Self::AtMost(deadline.since(now)),
-        }
-    }
-}
-
-impl Taken<'_> {
+impl Taken {
     /// The mode, as the lock's type calls it.
     pub(crate) const fn mode(&self) -> &'static str {
-        self.mode
+        self.mode.name()
     }
 
     /// Each name with its fencing token.
     pub(crate) fn fences(&self) -> impl Iterator<Item = (&[u8], u64)> {
         let guards = self.guards.iter();
-        guards.map(|(name, guard)| (*name, guard.fence()))
+        guards.map(|(name, guard)| (name, guard.fence()))
     }
 
     /// How long all of them may still be used; `None` where no lease bounds them.
     pub(crate) fn valid_for(&self) -> Option<Duration> {
-        let guards = self.guards.iter();
-        guards.filter_map(|(_, guard)| guard.valid_for()).min()
+        self.guards.valid_for()
     }
 
-    /// Waits until they are lost. All come over one session, so they are lost together.
+    /// Waits until one of them is lost.
     pub(crate) async fn lost(&self) -> LostReason {
-        match self.guards.first() {
-            Some((_, AnyGuard::Read(guard))) => guard.lost().await,
-            Some((_, AnyGuard::Write(guard))) => guard.lost().await,
-            None => std::future::pending().await,
-        }
-    }
-}
-
-impl AnyGuard<'_> {
-    fn fence(&self) -> u64 {
-        match self {
-            Self::Read(guard) => guard.fence(),
-            Self::Write(guard) => guard.fence(),
-        }
-    }
-
-    fn valid_for(&self) -> Option<Duration> {
-        match self {
-            Self::Read(guard) => guard.valid_for(),
-            Self::Write(guard) => guard.valid_for(),
-        }
+        self.guards.lost().await.why
     }
 }
 
@@ -201,15 +123,5 @@ mod tests {
         assert!(in_order(&keys(&["a\nb"])).is_ok());
         let failure = in_order(&keys(&["a\nb", "c"])).unwrap_err();
         assert_eq!(failure.exit, Exit::USAGE);
-    }
-
-    #[test]
-    fn one_deadline_is_for_all_locks_together() {
-        let at = |secs| Time::ZERO.after(Duration::from_secs(secs));
-        let patience = |now| Patience::new(false, Some(at(10)), at(now));
-        assert_eq!(patience(4), Patience::AtMost(Duration::from_secs(6)));
-        assert_eq!(patience(10), Patience::Try);
-        assert_eq!(Patience::new(false, None, at(0)), Patience::Forever);
-        assert_eq!(Patience::new(true, None, at(0)), Patience::Try);
     }
 }
