@@ -94,6 +94,8 @@ impl Ours {
 }
 
 impl Subject for Ours {
+    const UPGRADES: bool = true;
+
     async fn read(&self) {
         drop(self.0.read().await.expect("granted"));
     }
@@ -107,6 +109,11 @@ impl Subject for Ours {
         let resource = self.0.resource().expect("it has a name");
         let ask = Ask::new(RwCredit::READ);
         drop(Acquire::new(&**resource, ask).await.expect("granted"));
+    }
+
+    async fn upgrade(&self) {
+        let reader = self.0.upgradable_read().await.expect("granted");
+        drop(reader.upgrade().await.expect("nobody is in the way"));
     }
 }
 
