@@ -352,6 +352,31 @@ fn a_writers_numbers_end_where_more_must_be_asked_for() {
 }
 
 #[test]
+fn a_hot_gate_has_words_for_its_threads_and_keeps_nobody_inside() {
+    // So many that it is found hot, if the machine is not very slow; nothing here depends on it.
+    const ROUNDS: u64 = if cfg!(miri) { 100 } else { 400_000 };
+    let lock = lock(&domain(ROOT).0);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..ROUNDS {
+                    let outer = read(&lock);
+                    drop(read(&lock));
+                    drop(outer);
+                }
+            });
+        }
+    });
+    let inside = read(&lock);
+    let mut writing = pin!(asks_to_write(&lock));
+    assert!(writing.as_mut().poll(&mut cx()).is_pending());
+    assert_eq!(held(&lock), (READ, 1));
+    drop(inside);
+    assert!(writing.poll(&mut cx()).is_ready());
+    assert_eq!(held(&lock), (RwCredit::empty(), 0));
+}
+
+#[test]
 fn many_threads_pass_and_each_writer_is_alone() {
     const ROUNDS: u64 = if cfg!(miri) { 50 } else { 20_000 };
     let (domain, _) = domain(ROOT);

@@ -15,7 +15,7 @@ use core::task::{Context, Poll};
 use core::time::Duration;
 use std::time::Instant;
 
-use rm_core::front::{Acquire, AcquireError, Ask, Options, Patience, Resource};
+use rm_core::front::{Acquire, AcquireError, Ask, Held, Options, Patience, Resource};
 use rm_core::id::GroupId;
 
 use crate::blocking::block_on;
@@ -199,19 +199,33 @@ impl<M: Mode, R: Deref<Target = Resource<RwLockType>>> Request<M, R> {
         self.options.get_or_insert_default()
     }
 
-    /// The request to the lock; made at the first poll, since then its time begins to run.
-    #[inline]
-    fn into_acquire(self) -> Result<Acquire<RwLockType, R>, Box<AcquireError>> {
-        let resource = self.resource?;
-        let level = M::ask(resource.capital());
+    /// What is cached and nobody waits for is had at once; else the request to the lock. It is made at the first poll,
+    /// since then its time begins to run.
+    #[inline(always)]
+    fn pass_or_ask(self) -> Result<Held<RwLockType, R>, Asked<R>> {
+        let mut resource = self.resource.map_err(Asked::Refused)?;
+        if self.options.is_none()
+            && let Some(door) = M::DOOR
+        {
+            match Held::pass(resource, door) {
+                Ok(held) => return Ok(held),
+                Err(back) => resource = back,
+            }
+        }
         let ask = Ask {
-            level,
+            level: M::ask(resource.capital()),
             patience: self.wait.patience(),
             options: self.options,
             door: M::DOOR,
         };
-        Ok(Acquire::new(resource, ask))
+        Err(Asked::Lock(Acquire::new(resource, ask)))
     }
+}
+
+/// What becomes of a request that is not served at once.
+enum Asked<R: Deref<Target = Resource<RwLockType>>> {
+    Lock(Acquire<RwLockType, R>),
+    Refused(Box<AcquireError>),
 }
 
 impl<M: Mode, R: Deref<Target = Resource<RwLockType>>> IntoFuture for Request<M, R> {
@@ -245,14 +259,26 @@ enum State<M: Mode, R: Deref<Target = Resource<RwLockType>>> {
 
 impl<M: Mode, R: Deref<Target = Resource<RwLockType>>> Acquiring<M, R> {
     /// The first poll: what is cached is had without the request ever being stored.
-    #[inline]
+    #[inline(always)]
     fn start(&mut self, cx: &mut Context<'_>) -> Poll<Result<Guard<M, R>, AcquireError>> {
         let State::New(request) = mem::replace(&mut self.state, State::Done) else {
             panic!("a finished future is not polled again");
         };
-        let mut acquire = match request.into_acquire() {
-            Ok(acquire) => acquire,
-            Err(error) => return Poll::Ready(Err(*error)),
+        match request.pass_or_ask() {
+            Ok(held) => Poll::Ready(Ok(self.site.granted(held, cx))),
+            Err(asked) => self.ask(asked, cx),
+        }
+    }
+
+    #[inline(never)]
+    fn ask(
+        &mut self,
+        asked: Asked<R>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Guard<M, R>, AcquireError>> {
+        let mut acquire = match asked {
+            Asked::Lock(acquire) => acquire,
+            Asked::Refused(error) => return Poll::Ready(Err(*error)),
         };
         match Pin::new(&mut acquire).poll(cx) {
             Poll::Ready(outcome) => Poll::Ready(outcome.map(|held| self.site.granted(held, cx))),

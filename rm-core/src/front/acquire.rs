@@ -426,6 +426,20 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
         }
     }
 
+    /// Passes the gate by that door, if it is open: without a lock, a message or a wait. Else `resource` comes back.
+    ///
+    /// [`Acquire`] begins with it, too.
+    ///
+    /// # Errors
+    /// The handle, to ask by.
+    #[inline(always)]
+    pub fn pass(resource: R, door: Door) -> Result<Self, R> {
+        match resource.pass(door) {
+            Some((pass, fence)) => Ok(Self::new(resource, Claim::Gate(pass), fence)),
+            None => Err(resource),
+        }
+    }
+
     /// Takes `ask` if it is cached here and nobody waits for it; by that door, if it may. Sends nothing, never waits.
     #[inline]
     pub fn try_cached(

@@ -101,12 +101,6 @@ pub(super) enum Refused {
     Last,
 }
 
-impl Refused {
-    pub(super) const fn is_last(self) -> bool {
-        matches!(self, Self::Last)
-    }
-}
-
 /// What bounds an entry under a lease.
 pub(super) trait Lease {
     /// The lease's clock.

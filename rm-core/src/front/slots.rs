@@ -92,6 +92,7 @@ pub(super) struct Slots {
 
 impl Slots {
     /// The token that the next [`insert`](Self::insert) gives.
+    #[inline]
     pub(super) fn vacant(&self) -> Token {
         Token {
             index: self.slab.vacant_key() as u32,
@@ -99,6 +100,7 @@ impl Slots {
         }
     }
 
+    #[inline]
     pub(super) fn insert(&mut self, state: State) -> Token {
         let token = self.vacant();
         self.slab.insert(Slot {
@@ -112,6 +114,7 @@ impl Slots {
         token
     }
 
+    #[inline]
     pub(super) fn state(&self, token: Token) -> Option<&State> {
         self.slot(token).map(|slot| &slot.state)
     }
@@ -165,11 +168,13 @@ impl Slots {
     }
 
     /// Whether several guards share the hold.
+    #[inline]
     pub(super) fn is_shared(&self, token: Token) -> bool {
         self.slot(token).is_some_and(|slot| slot.sharers > 0)
     }
 
     /// One of several guards that share a hold is dropped. Returns whether there are others.
+    #[inline]
     pub(super) fn unshare(&mut self, token: Token) -> bool {
         let shared = self.slot_mut(token).filter(|slot| slot.sharers > 0);
         shared.map(|slot| slot.sharers -= 1).is_some()
@@ -288,6 +293,7 @@ impl Slots {
     }
 
     /// Whether a token's slot is a holder's that nobody is to be woken for.
+    #[inline]
     pub(super) fn is_unwatched(&self, token: Token) -> bool {
         self.slot(token).is_some_and(|slot| {
             let is_alone = slot.waker.is_none() && !slot.is_watched();
@@ -296,6 +302,7 @@ impl Slots {
     }
 
     /// Frees the slot of a holder that nobody is to be woken for.
+    #[inline]
     pub(super) fn remove_unwatched(&mut self, token: Token) {
         debug_assert!(self.is_unwatched(token));
         self.slab.remove(token.index as usize);
@@ -313,11 +320,13 @@ impl Slots {
         self.slab.is_empty()
     }
 
+    #[inline]
     fn slot_mut(&mut self, token: Token) -> Option<&mut Slot> {
         let slot = self.slab.get_mut(token.index as usize);
         slot.filter(|slot| slot.generation == token.generation)
     }
 
+    #[inline]
     fn slot(&self, token: Token) -> Option<&Slot> {
         self.slab
             .get(token.index as usize)

@@ -198,12 +198,17 @@ impl<C> Holds<C> {
     }
 
     pub(super) fn remove(&mut self, token: Token) -> Option<Hold<C>> {
-        let slot = self.slots.get_mut(token.index as usize)?;
-        let hold = slot.take_if(|hold| hold.generation == token.generation)?;
+        self.get(token)?;
+        let index = token.index as usize;
+        if index + 1 < self.slots.len() {
+            return self.slots[index].take();
+        }
+        // Nearly always the last one.
+        let hold = self.slots.pop()?;
         while let Some(None) = self.slots.last() {
             self.slots.pop();
         }
-        Some(hold)
+        hold
     }
 
     pub(super) fn take_all(&mut self) -> Vec<(Token, Hold<C>)> {

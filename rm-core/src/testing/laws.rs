@@ -17,11 +17,11 @@ mod tests;
 
 use core::fmt;
 
-use proptest::strategy::Strategy;
+use proptest::strategy::{Just, Strategy};
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
 
 pub use self::level::check_level;
-use crate::credit::{Credit, Malformed};
+use crate::credit::{Credit, Level, Malformed};
 use crate::resource::{Lending, ResourceType};
 use crate::testing::fresh_seed;
 
@@ -171,6 +171,24 @@ pub fn check_type<T: ResourceType>(
         &samples,
         settings,
         |(a, b, _)| !(a.covers(b) && T::ticks(b, capital)) || T::may_tick(a, capital),
+    )?;
+    let doors = (Just(T::shared(capital)), Just(T::sole(capital)));
+    check(
+        "what is shared is loaned, and conflicts with none of its kind; what one has alone is everything",
+        &doors,
+        settings,
+        |(shared, sole)| {
+            let drawn = |level: &T::Level| level.draw_all(capital);
+            let is_shared = |held: &T::Credit| !held.is_empty() && !T::ticks(held, capital);
+            let is_loaned = T::LENDING == Lending::Loaned || (shared.is_none() && sole.is_none());
+            is_loaned
+                && shared
+                    .iter()
+                    .all(|level| drawn(level).is_some_and(|held| is_shared(&held)))
+                && sole
+                    .iter()
+                    .all(|level| drawn(level).as_ref() == Some(capital))
+        },
     )?;
     let epochs = (1..=EPOCHS, 1..=EPOCHS);
     check(

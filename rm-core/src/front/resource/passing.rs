@@ -9,7 +9,7 @@
 //! the last of them has left: nobody else shares their hold.
 
 use crate::front::domain::Shared;
-use crate::front::gate::{Door, FOR_EVER, Gate, Heat, Inside, Lease, Opening, Pass};
+use crate::front::gate::{Door, FOR_EVER, Gate, Heat, Inside, Lease, Opening, Pass, Refused};
 use crate::front::slots::State;
 use crate::id::Token;
 use crate::owner::Owner;
@@ -65,14 +65,13 @@ impl Lease for Shared {
 
 impl<T: ResourceType> Resource<T> {
     /// Enters by the gate, if it is open. Takes no lock.
-    #[inline]
+    #[inline(always)]
     pub(in crate::front) fn pass(&self, door: Door) -> Option<(Pass, u64)> {
         match self.gate.enter(door, &*self.shared) {
             Ok(entered) => Some(entered),
-            Err(refused) => {
-                if refused.is_last() {
-                    self.settle();
-                }
+            Err(Refused::Shut) => None,
+            Err(Refused::Last) => {
+                self.settle();
                 None
             }
         }
