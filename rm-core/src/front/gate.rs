@@ -294,11 +294,11 @@ impl Gate {
     }
 
     /// How many shared holders are inside. Of a closed one.
-    pub(super) fn count(&self) -> u64 {
+    pub(super) fn count(&self) -> u32 {
         // Relaxed: for people.
-        let count = |word: &AtomicU64| (word.load(Ordering::Relaxed) & COUNT) / ONE;
+        let count = |word: &AtomicU64| ((word.load(Ordering::Relaxed) & COUNT) / ONE) as u32;
         let shards = self.shards().iter().map(|shard| count(shard));
-        count(&self.word) + shards.sum::<u64>()
+        count(&self.word) + shards.sum::<u32>()
     }
 
     /// Whether all have left. Of a closed one.

@@ -283,12 +283,17 @@ impl<T: ResourceType> Inner<T> {
 
     /// How many guards hold: more than holds, where some share one.
     pub(super) fn holders(&self, gate: &Gate) -> u64 {
-        let holds = self.owner.holds().count() as u64 + self.slots.sharers();
+        let holds = self.owner.holds();
+        holds
+            .map(|(token, _)| u64::from(self.guards(token, gate)))
+            .sum()
+    }
+
+    /// How many guards share a hold.
+    fn guards(&self, token: Token, gate: &Gate) -> u32 {
         match self.passing.booked {
-            Some(Booked {
-                door: Door::Shared, ..
-            }) => holds - 1 + gate.count().max(1),
-            Some(_) | None => holds,
+            Some(booked) if booked.token == token => gate.count().max(1),
+            Some(_) | None => 1 + self.slots.sharers(token),
         }
     }
 
@@ -320,8 +325,16 @@ fn level_of<T: ResourceType>(door: Door, capital: &T::Credit) -> Option<T::Level
 impl<T: ResourceType> Resource<T> {
     /// Runs `f` on the owner as it is, for people and tests.
     pub fn with_owner<R>(&self, f: impl FnOnce(&Owner<T>) -> R) -> R {
+        self.with_holders(|owner, _| f(owner))
+    }
+
+    /// The same, with how many guards share a hold.
+    pub(in crate::front) fn with_holders<R>(
+        &self,
+        f: impl FnOnce(&Owner<T>, &dyn Fn(Token) -> u32) -> R,
+    ) -> R {
         let inner = self.lock();
-        let result = f(&inner.owner);
+        let result = f(&inner.owner, &|token| inner.guards(token, &self.gate));
         self.unlock(inner);
         result
     }
