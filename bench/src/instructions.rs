@@ -31,14 +31,14 @@ const CEILINGS: [(Workload, Cost); 2] = [
     (
         Workload::Read,
         Cost {
-            instructions: 150.0,
+            instructions: 240.0,
             exchanges: 2.0,
         },
     ),
     (
         Workload::Write,
         Cost {
-            instructions: 150.0,
+            instructions: 240.0,
             exchanges: 2.0,
         },
     ),

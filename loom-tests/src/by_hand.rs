@@ -21,7 +21,7 @@ impl Wake for Count {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // Relaxed: loom runs one thread at a time.
+        // Relaxed: the engine runs one thread at a time.
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -46,7 +46,7 @@ impl<F: Future> ByHand<F> {
 
     /// Polls it once.
     pub fn poll(&mut self) -> Poll<F::Output> {
-        // Relaxed: loom runs one thread at a time.
+        // Relaxed: the engine runs one thread at a time.
         self.seen = Some(self.wakes.0.load(Ordering::Relaxed));
         let waker = Waker::from(Arc::clone(&self.wakes));
         self.future.as_mut().poll(&mut Context::from_waker(&waker))

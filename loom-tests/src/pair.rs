@@ -9,13 +9,13 @@ use std::sync::Arc;
 use rm_core::error::LostReason;
 use rm_core::front::Trust;
 use rm_core::id::PeerId;
-use rm_core::owner::Owner;
 use rm_core::time::Time;
-use rm_rwlock::RwLockType;
 
 use crate::by_hand::ByHand;
-use crate::node::Node;
-use crate::rw::{RwAcquire, RwHeld, RwMode, ask};
+use crate::local::Local;
+use crate::lock::{MESSAGES_MAX, ModelPair, settle};
+use crate::node::{AcquireOf, HeldOf, Node};
+use crate::subject::Subject;
 
 /// The root, as the debtor's session calls it.
 pub const ROOT: PeerId = PeerId(1);
@@ -24,21 +24,18 @@ pub const DEBTOR: PeerId = PeerId(2);
 /// When the debtor's lease runs out, unless it is extended.
 pub const LEASE_END: Time = Time::from_nanos(1_000);
 
-/// More messages than any model has: beyond it, two nodes talk for ever.
-const MESSAGES_MAX: usize = 64;
-
 /// A root and a debtor with a session. Clones are handles to it.
 #[derive(Clone, Debug)]
-pub struct Pair {
+pub struct Pair<S: Subject> {
     /// The creditor.
-    pub root: Node,
+    pub root: Node<S>,
     /// The one that borrows.
-    pub debtor: Node,
+    pub debtor: Node<S>,
     /// The debtor's view of its lease.
     pub trust: Arc<Trust>,
 }
 
-impl Default for Pair {
+impl<S: Subject> Default for Pair<S> {
     fn default() -> Self {
         let pair = Self::apart();
         pair.join();
@@ -46,7 +43,7 @@ impl Default for Pair {
     }
 }
 
-impl Pair {
+impl<S: Subject> Pair<S> {
     /// A root and a debtor without a session.
     #[must_use]
     pub fn apart() -> Self {
@@ -63,17 +60,17 @@ impl Pair {
         self.debtor.domain().on_creditor_up(ROOT, trust);
     }
 
-    /// The debtor asks for the lock `x`.
+    /// The debtor asks for the resource.
     #[must_use]
-    pub fn debtor_asks(&self, mode: RwMode) -> ByHand<RwAcquire> {
-        ask(&self.debtor.lock(), mode)
+    pub fn debtor_asks(&self, mode: S::Mode) -> ByHand<AcquireOf<S>> {
+        self.debtor.ask(mode)
     }
 
-    /// The debtor gets the lock `x`.
+    /// The debtor gets the resource.
     ///
     /// # Panics
     /// If it cannot be had.
-    pub fn debtor_holds(&self, mode: RwMode) -> RwHeld {
+    pub fn debtor_holds(&self, mode: S::Mode) -> HeldOf<S> {
         let mut asking = self.debtor_asks(mode);
         let outcome = match asking.poll() {
             Poll::Ready(cached) => cached,
@@ -85,13 +82,13 @@ impl Pair {
         outcome.expect("nobody else holds it")
     }
 
-    /// The root reads the lock `x` beside whoever reads it.
+    /// The root takes the resource beside whoever else has it.
     ///
     /// # Panics
     /// If it cannot.
-    pub fn root_reads(&self) -> RwHeld {
-        let asking = ask(&self.root.lock(), RwMode::Read);
-        asking.expect_ready().expect("there are shares left")
+    pub fn root_holds(&self, mode: S::Mode) -> HeldOf<S> {
+        let asking = self.root.ask(mode);
+        asking.expect_ready().expect("there is enough for both")
     }
 
     /// Carries what the debtor has sent. Returns how many messages.
@@ -115,12 +112,7 @@ impl Pair {
     /// # Panics
     /// If that does not come about.
     pub fn settle(&self) {
-        for _ in 0..MESSAGES_MAX {
-            if self.carry_up() + self.carry_down() == 0 {
-                return;
-            }
-        }
-        panic!("two nodes talk for ever");
+        settle(|| self.carry_up() + self.carry_down());
     }
 
     /// The debtor hears that the session is over. The root waits for the lease.
@@ -138,26 +130,63 @@ impl Pair {
             let totals = node.domain().totals();
             assert_eq!((totals.holds, totals.waiting), (0, 0), "{node:?}");
         }
-        let lent = with_owner(&self.root, |owner| *owner.lent());
-        let borrowed = with_owner(&self.debtor, |owner| *owner.borrowed());
+        let lent = self.root.with_owner(|owner| owner.lent().clone());
+        let borrowed = self.debtor.with_owner(|owner| owner.borrowed().clone());
         assert_eq!(lent, borrowed, "one has lent what the other has borrowed");
     }
 }
 
-/// Looks at a node's book for the lock `x`, after checking it.
-///
-/// # Panics
-/// If the book breaks an invariant.
-pub fn with_owner<R>(node: &Node, f: impl FnOnce(&Owner<RwLockType>) -> R) -> R {
-    let lock = node.lock();
-    let resource = lock.resource().expect("x is a name");
-    resource.with_owner(|owner| {
-        owner.check();
-        f(owner)
-    })
+/// A pair whose resource is in use on both nodes, so that it neither rests nor vanishes: what the
+/// [scenarios](crate::scenarios) for pairs need. Clones are handles to it.
+#[derive(Clone, Debug)]
+pub struct Joined<S: Subject> {
+    pair: Pair<S>,
+    root: Local<S>,
+    debtor: Local<S>,
 }
 
-fn carry(from: &Node, to: PeerId, receiver: &Node, as_peer: PeerId) -> usize {
+impl<S: Subject> ModelPair for Joined<S> {
+    type Lock = Local<S>;
+
+    fn new() -> Self {
+        let pair = Pair::default();
+        Self {
+            root: Local::on(pair.root.clone()),
+            debtor: Local::on(pair.debtor.clone()),
+            pair,
+        }
+    }
+
+    fn root(&self) -> &Local<S> {
+        &self.root
+    }
+
+    fn debtor(&self) -> &Local<S> {
+        &self.debtor
+    }
+
+    fn take_cached(&self, mode: S::Mode) -> Option<HeldOf<S>> {
+        self.debtor.take_cached(mode)
+    }
+
+    fn return_spare(&self) {
+        self.debtor.handle().return_spare();
+    }
+
+    fn carry_up(&self) -> usize {
+        self.pair.carry_up()
+    }
+
+    fn carry_down(&self) -> usize {
+        self.pair.carry_down()
+    }
+
+    fn assert_idle(&self) {
+        self.pair.assert_idle();
+    }
+}
+
+fn carry<S: Subject>(from: &Node<S>, to: PeerId, receiver: &Node<S>, as_peer: PeerId) -> usize {
     let mut count = 0;
     while let Some(item) = from.next_sent(to) {
         let delivered = receiver.domain().deliver(as_peer, item);

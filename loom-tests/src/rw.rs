@@ -1,108 +1,96 @@
-//! The RW lock, as the scenarios see it.
+//! The RW lock as a subject of models.
 
-use core::future::Future;
-
-use rm_core::front::{Acquire, AcquireError, Ask, Handle, Held, Patience};
+use rm_core::front::Door;
 use rm_rwlock::{Mode, Read, RwCredit, RwLock, RwLockType, Write};
 
-use crate::by_hand::ByHand;
-use crate::lock::ModelLock;
-use crate::node::Node;
-use crate::pair::with_owner;
+use crate::local::Local;
+use crate::node::{HeldOf, Node};
+use crate::pair::Pair;
+use crate::subject::Subject;
 
-/// An RW lock at its root.
-#[derive(Clone, Debug)]
-pub struct RwModel {
-    node: Node,
-    lock: RwLock,
-}
+/// How many shares the locks have: few, so that traces read well.
+const SHARES: u64 = 4;
 
-/// How it can be taken.
+/// RW locks.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a name for a subject")]
+pub struct Rw;
+
+/// How a lock can be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "the modes of an RW lock")]
 pub enum RwMode {
     /// Shared.
     Read,
+    /// Shared, and to be converted to exclusive.
+    Upgradable,
     /// Exclusive.
     Write,
 }
 
-impl RwMode {
-    fn ask(self, capital: &RwCredit) -> RwCredit {
-        match self {
-            Self::Read => Read::ask(capital),
-            Self::Write => Write::ask(capital),
-        }
-    }
-}
-
-/// How what is asked for here refers to its lock.
-pub type RwHandle = Handle<RwLockType>;
-
-/// What the guards of both modes are underneath.
-pub type RwHeld = Held<RwLockType, RwHandle>;
-
-impl RwModel {
-    /// The lock.
-    #[must_use]
-    pub const fn lock(&self) -> &RwLock {
-        &self.lock
-    }
-}
-
-/// A request of either mode.
-pub type RwAcquire = Acquire<RwLockType, RwHandle>;
-
-/// Asks for `lock`, and waits as long as it takes.
-#[must_use]
-pub fn ask(lock: &RwLock, mode: RwMode) -> ByHand<RwAcquire> {
-    ByHand::new(acquire(lock, mode, Patience::Forever))
-}
-
-fn acquire(lock: &RwLock, mode: RwMode, patience: Patience) -> RwAcquire {
-    let resource = lock.resource().expect("x is a name").clone();
-    let ask = Ask {
-        patience,
-        ..Ask::new(mode.ask(resource.capital()))
-    };
-    Acquire::new(resource, ask)
-}
-
-impl ModelLock for RwModel {
+impl Subject for Rw {
+    type Type = RwLockType;
     type Mode = RwMode;
-    type Guard = RwHeld;
 
-    fn new() -> Self {
-        let node = Node::root();
-        let lock = node.lock();
-        Self { node, lock }
+    const MODES: &'static [RwMode] = &[RwMode::Read, RwMode::Upgradable, RwMode::Write];
+
+    fn resource_type() -> RwLockType {
+        RwLockType::with_shares(SHARES)
     }
 
-    fn acquire(&self, mode: RwMode) -> impl Future<Output = RwHeld> + Send + 'static {
-        let asking = acquire(&self.lock, mode, Patience::Forever);
-        async move { asking.await.expect("a root refuses nobody who waits") }
-    }
-
-    fn try_acquire(&self, mode: RwMode) -> impl Future<Output = Option<RwHeld>> + Send + 'static {
-        let asking = acquire(&self.lock, mode, Patience::Try);
-        async move {
-            match asking.await {
-                Ok(held) => Some(held),
-                Err(AcquireError::Busy { .. }) => None,
-                Err(error) => panic!("a root says yes or busy, not: {error}"),
-            }
+    fn level(mode: RwMode, capital: &RwCredit) -> RwCredit {
+        match mode {
+            RwMode::Read => Read::ask(capital),
+            RwMode::Upgradable => RwCredit::UPGRADABLE,
+            RwMode::Write => Write::ask(capital),
         }
     }
+}
 
-    fn conflict(a: RwMode, b: RwMode) -> bool {
-        a == RwMode::Write || b == RwMode::Write
+/// RW locks whose readers and writers pass the gate, as those of programs do.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a name for a subject")]
+pub struct Gated;
+
+impl Subject for Gated {
+    type Type = RwLockType;
+    type Mode = RwMode;
+
+    const MODES: &'static [RwMode] = Rw::MODES;
+
+    fn resource_type() -> RwLockType {
+        Rw::resource_type()
     }
 
-    fn assert_idle(&self) {
-        let totals = self.node.domain().totals();
-        assert_eq!((totals.holds, totals.waiting), (0, 0));
-        with_owner(&self.node, |owner| {
-            assert_eq!(owner.cached(), owner.capital(), "all credit is cached");
-        });
-        assert!(self.lock.try_write_cached().is_some(), "it can be taken");
+    fn level(mode: RwMode, capital: &RwCredit) -> RwCredit {
+        Rw::level(mode, capital)
+    }
+
+    fn door(mode: RwMode) -> Option<Door> {
+        match mode {
+            RwMode::Read => Some(Door::Shared),
+            RwMode::Upgradable => None,
+            RwMode::Write => Some(Door::Sole),
+        }
+    }
+}
+
+/// A node with RW locks.
+pub type RwNode = Node<Rw>;
+
+/// Two nodes with RW locks.
+pub type RwPair = Pair<Rw>;
+
+/// What requests for an RW lock end in.
+pub type RwHeld = HeldOf<Rw>;
+
+/// An RW lock at its root.
+pub type RwLocal = Local<Rw>;
+
+impl Node<Rw> {
+    /// The lock that most models are about, as programs have it.
+    #[must_use]
+    pub fn lock(&self) -> RwLock {
+        RwLock::new(self.domain(), Rw::KEY)
     }
 }

@@ -1,39 +1,38 @@
 //! Watches critical sections.
 //!
-//! Two things are checked. *Exclusion*: no two holders whose modes conflict are inside at once; who is inside is
-//! kept where loom does not see it. *Order*: a holder sees what every conflicting holder before it wrote. For
-//! that there is one value behind relaxed atomics, which loom lets be stale wherever no synchronisation
-//! says otherwise.
+//! Two things are checked. *Exclusion*: all who are inside at once may be; who is inside is kept where the engine does
+//! not see it. *Order*: a holder sees what every conflicting holder before it did. For that each visit leaves a trace
+//! in a cell of loom, which fails the model where a later access is not ordered after an earlier one. Shuttle orders
+//! everything, so there the traces say nothing.
 
-use std::sync::Mutex;
+use core::fmt;
+use std::sync::{Mutex, MutexGuard};
 
-use loom::sync::atomic::{AtomicU64, Ordering};
+use rm_core::sync::{AtomicU64, Ordering};
 
 use crate::lock::ModelLock;
 
 /// The witness of one lock.
 #[derive(Debug)]
 pub struct Witness<L: ModelLock> {
-    inside: Mutex<Inside<L::Mode>>,
-    value: AtomicU64,
+    visits: Mutex<Vec<Visit<L::Mode>>>,
+    /// A step in each critical section, at which another thread may come: without one, two could never be seen in
+    /// it at once.
+    steps: AtomicU64,
 }
 
 #[derive(Debug)]
-struct Inside<M> {
-    modes: Vec<M>,
-    /// How often the value was raised.
-    raised: u64,
+struct Visit<M> {
+    mode: M,
+    is_over: bool,
+    trace: Trace,
 }
 
 impl<L: ModelLock> Default for Witness<L> {
     fn default() -> Self {
-        let inside = Inside {
-            modes: Vec::new(),
-            raised: 0,
-        };
         Self {
-            inside: Mutex::new(inside),
-            value: AtomicU64::new(0),
+            visits: Mutex::default(),
+            steps: AtomicU64::new(0),
         }
     }
 }
@@ -42,48 +41,74 @@ impl<L: ModelLock> Witness<L> {
     /// What a holder in `mode` does between getting its guard and dropping it.
     ///
     /// # Panics
-    /// If somebody is inside who should not be, or a write of an earlier holder is not to be seen.
+    /// If somebody is inside who should not be, or what an earlier holder did is not to be seen.
     pub fn visit(&self, mode: L::Mode) {
-        let before = self.enter(mode);
+        let index = self.enter(mode);
         // Relaxed: the lock under test is what orders these.
-        let value = self.value.load(Ordering::Relaxed);
-        if L::conflict(mode, mode) {
-            assert_eq!(value, before, "a write of an earlier holder was missed");
-            self.value.store(value + 1, Ordering::Relaxed);
-            self.inside().raised += 1;
-        } else {
-            assert!(value >= before, "a write of an earlier holder was missed");
-        }
-        self.leave(mode);
+        self.steps.fetch_add(1, Ordering::Relaxed);
+        self.visits()[index].is_over = true;
     }
 
-    /// How many exclusive visits there were.
-    pub fn raised(&self) -> u64 {
-        self.inside().raised
+    /// How many visits there were.
+    pub fn visited(&self) -> usize {
+        self.visits().len()
     }
 
-    /// Returns how often the value was raised so far.
-    fn enter(&self, mode: L::Mode) -> u64 {
-        let mut inside = self.inside();
-        let conflicting = inside.modes.iter().find(|&&m| L::conflict(m, mode));
+    fn enter(&self, mode: L::Mode) -> usize {
+        let mut visits = self.visits();
+        let inside = visits.iter().filter(|visit| !visit.is_over);
+        let mut inside: Vec<_> = inside.map(|visit| visit.mode).collect();
+        inside.push(mode);
         assert!(
-            conflicting.is_none(),
-            "{mode:?} entered beside {conflicting:?}"
+            L::fit(&inside),
+            "together in the critical section: {inside:?}"
         );
-        inside.modes.push(mode);
-        inside.raised
+        let before = visits.iter().filter(|visit| L::conflict(visit.mode, mode));
+        before.for_each(|visit| visit.trace.read());
+        let trace = Trace::default();
+        trace.write();
+        visits.push(Visit {
+            mode,
+            is_over: false,
+            trace,
+        });
+        visits.len() - 1
     }
 
-    /// Any visitor of the same mode will do: they are alike.
-    fn leave(&self, mode: L::Mode) {
-        let mut inside = self.inside();
-        let index = inside.modes.iter().position(|&m| m == mode);
-        inside.modes.swap_remove(index.expect("it entered"));
-    }
-
-    fn inside(&self) -> std::sync::MutexGuard<'_, Inside<L::Mode>> {
-        self.inside
+    fn visits(&self) -> MutexGuard<'_, Vec<Visit<L::Mode>>> {
+        self.visits
             .lock()
             .expect("an execution ends with its first panic")
+    }
+}
+
+/// A place in memory that one visit writes and later ones read, without anything that orders the two.
+#[derive(Default)]
+struct Trace {
+    #[cfg(rm_loom)]
+    cell: loom::cell::UnsafeCell<()>,
+}
+
+#[cfg(rm_loom)]
+impl Trace {
+    fn read(&self) {
+        self.cell.with(|_| ());
+    }
+
+    fn write(&self) {
+        self.cell.with_mut(|_| ());
+    }
+}
+
+#[cfg(not(rm_loom))]
+impl Trace {
+    const fn read(&self) {}
+
+    const fn write(&self) {}
+}
+
+impl fmt::Debug for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Trace")
     }
 }

@@ -1,29 +1,25 @@
 //! Holds that convert, and holders that are told of others: no word gets lost, and nothing stays with who gave up.
 
-#![cfg(rm_loom)]
+#![cfg(any(rm_loom, rm_shuttle))]
 
 use std::sync::Arc;
 
-use loom::future::block_on;
-use loom::thread;
 use rm_loom::by_hand::ByHand;
 use rm_loom::check::{Bound, check};
+use rm_loom::engine::{block_on, join, thread};
 use rm_loom::lock::ModelLock;
-use rm_loom::node::Node;
-use rm_loom::pair::Pair;
 use rm_loom::rw::RwMode::{Read, Write};
-use rm_loom::rw::{RwHeld, RwModel, ask};
-use rm_loom::scenarios::join;
+use rm_loom::rw::{RwHeld, RwLocal, RwNode, RwPair};
 use rm_rwlock::RwCredit;
 
-fn read(model: &RwModel) -> RwHeld {
-    ask(model.lock(), Read).expect_ready().expect("free")
+fn read(model: &RwLocal) -> RwHeld {
+    model.ask(Read).expect_ready().expect("free")
 }
 
 #[test]
 fn a_conversion_hears_of_its_grant() {
     check("a_conversion_hears_of_its_grant", Bound::Full, || {
-        let model = RwModel::new();
+        let model = RwLocal::new();
         let (mut first, second) = (read(&model), read(&model));
         let thread = thread::spawn(move || drop(second));
         let all = *first.resource().capital();
@@ -38,7 +34,7 @@ fn a_conversion_hears_of_its_grant() {
 #[test]
 fn a_conversion_given_up_races_its_grant() {
     check("a_conversion_given_up_races_its_grant", Bound::Full, || {
-        let model = RwModel::new();
+        let model = RwLocal::new();
         let (mut first, second) = (read(&model), read(&model));
         let all = *first.resource().capital();
         let converting = ByHand::new(first.convert(all)).expect_waiting();
@@ -58,9 +54,9 @@ fn a_conversion_races_the_end_of_its_session() {
         "a_conversion_races_the_end_of_its_session",
         Bound::Full,
         || {
-            let pair = Pair::default();
+            let pair = RwPair::default();
             let mut held = pair.debtor_holds(Read);
-            let other = pair.root_reads();
+            let other = pair.root_holds(Read);
             let ending = pair.clone();
             let thread = thread::spawn(move || ending.creditor_down());
             let all = *held.resource().capital();
@@ -76,7 +72,7 @@ fn a_conversion_races_the_end_of_its_session() {
 #[test]
 fn a_holder_hears_of_who_waits() {
     check("a_holder_hears_of_who_waits", Bound::Full, || {
-        let model = RwModel::new();
+        let model = RwLocal::new();
         let held = read(&model);
         let other = model.clone();
         let thread = thread::spawn(move || drop(block_on(other.acquire(Write))));
@@ -94,12 +90,12 @@ fn a_notice_that_another_took_is_waited_for_no_longer_than_the_loss() {
         "a_notice_that_another_took_is_waited_for_no_longer_than_the_loss",
         Bound::Full,
         || {
-            let node = Node::root();
-            let held = Arc::new(ask(&node.lock(), Read).expect_ready().expect("free"));
+            let node = RwNode::root();
+            let held = Arc::new(node.ask(Read).expect_ready().expect("free"));
             let told = Arc::clone(&held);
             let thread = thread::spawn(move || drop(block_on(told.wanted())));
             let mut here = ByHand::new(held.wanted());
-            let writing = ask(&node.lock(), Write).expect_waiting();
+            let writing = node.ask(Write).expect_waiting();
             // It may take the one notice there is. The loss is told to both.
             drop(here.poll());
             node.domain().shut_down();
@@ -112,7 +108,7 @@ fn a_notice_that_another_took_is_waited_for_no_longer_than_the_loss() {
 #[test]
 fn a_notice_races_the_release() {
     check("a_notice_races_the_release", Bound::Full, || {
-        let model = RwModel::new();
+        let model = RwLocal::new();
         let held = read(&model);
         let watching = held.wanted();
         let mut watching = ByHand::new(watching);
@@ -130,9 +126,9 @@ fn a_notice_races_the_release() {
 #[test]
 fn a_node_hears_of_credit_that_leaves() {
     check("a_node_hears_of_credit_that_leaves", Bound::Full, || {
-        let pair = Pair::default();
+        let pair = RwPair::default();
         drop(pair.debtor_holds(Read));
-        let writing = ask(&pair.root.lock(), Write).expect_waiting();
+        let writing = pair.root.ask(Write).expect_waiting();
         let lock = pair.debtor.lock();
         let resource = lock.resource().expect("x is a name");
         let leaving = resource.leaving();
@@ -149,7 +145,7 @@ fn a_node_hears_of_credit_that_leaves() {
 #[test]
 fn a_node_hears_of_credit_that_is_lost() {
     check("a_node_hears_of_credit_that_is_lost", Bound::Full, || {
-        let pair = Pair::default();
+        let pair = RwPair::default();
         drop(pair.debtor_holds(Read));
         let lock = pair.debtor.lock();
         let resource = lock.resource().expect("x is a name");

@@ -1,23 +1,21 @@
 //! A root and a debtor: credit that is asked back while it is taken, held, granted or no longer wanted.
 
-#![cfg(rm_loom)]
+#![cfg(any(rm_loom, rm_shuttle))]
 
 use core::task::Poll;
 use std::sync::Arc;
 
-use loom::thread;
 use rm_loom::check::{Bound, check};
-use rm_loom::pair::Pair;
+use rm_loom::engine::{join, thread};
 use rm_loom::rw::RwMode::{Read, Write};
-use rm_loom::rw::{RwModel, ask};
-use rm_loom::scenarios::join;
+use rm_loom::rw::{RwLocal, RwPair};
 use rm_loom::witness::Witness;
 
-type RwWitness = Arc<Witness<RwModel>>;
+type RwWitness = Arc<Witness<RwLocal>>;
 
 /// The root's writer gets through, while `debtor` does what it does with its credit on another thread.
-fn root_writes_while(pair: &Pair, witness: &RwWitness, debtor: impl FnOnce() + 'static) {
-    let mut writing = ask(&pair.root.lock(), Write).expect_waiting();
+fn root_writes_while(pair: &RwPair, witness: &RwWitness, debtor: impl FnOnce() + Send + 'static) {
+    let mut writing = pair.root.ask(Write).expect_waiting();
     let thread = thread::spawn(debtor);
     pair.carry_down();
     pair.carry_up();
@@ -47,7 +45,7 @@ fn root_writes_while(pair: &Pair, witness: &RwWitness, debtor: impl FnOnce() + '
 #[test]
 fn a_recall_races_a_cached_take() {
     check("a_recall_races_a_cached_take", Bound::Full, || {
-        let (pair, witness) = (Pair::default(), RwWitness::default());
+        let (pair, witness) = (RwPair::default(), RwWitness::default());
         drop(pair.debtor_holds(Read));
         let (debtor, reader) = (pair.debtor.clone(), Arc::clone(&witness));
         root_writes_while(&pair, &witness, move || {
@@ -63,7 +61,7 @@ fn a_recall_races_a_cached_take() {
 #[test]
 fn a_recall_races_a_release() {
     check("a_recall_races_a_release", Bound::Full, || {
-        let (pair, witness) = (Pair::default(), RwWitness::default());
+        let (pair, witness) = (RwPair::default(), RwWitness::default());
         let held = pair.debtor_holds(Read);
         let reader = Arc::clone(&witness);
         root_writes_while(&pair, &witness, move || {
@@ -76,7 +74,7 @@ fn a_recall_races_a_release() {
 #[test]
 fn a_grant_races_the_loss_of_interest() {
     check("a_grant_races_the_loss_of_interest", Bound::Full, || {
-        let pair = Pair::default();
+        let pair = RwPair::default();
         let asking = pair.debtor_asks(Write).expect_waiting();
         pair.carry_up();
         let thread = thread::spawn(move || drop(asking));
@@ -94,7 +92,7 @@ fn the_way_back_of_spare_credit_races_a_cached_take() {
         "the_way_back_of_spare_credit_races_a_cached_take",
         Bound::Full,
         || {
-            let pair = Pair::default();
+            let pair = RwPair::default();
             drop(pair.debtor_holds(Read));
             let debtor = pair.debtor.clone();
             let thread = thread::spawn(move || {

@@ -2,23 +2,21 @@
 //!
 //! In each model the debtor has credit of the lock `x`, and nobody uses it at the moment.
 
-#![cfg(rm_loom)]
+#![cfg(any(rm_loom, rm_shuttle))]
 
 use core::task::Poll;
 use std::sync::Arc;
 
-use loom::thread;
 use rm_core::front::Trust;
 use rm_loom::check::{Bound, check};
-use rm_loom::node::Node;
-use rm_loom::pair::{DEBTOR, LEASE_END, Pair, ROOT, with_owner};
+use rm_loom::engine::{join, thread};
+use rm_loom::pair::{DEBTOR, LEASE_END, ROOT};
 use rm_loom::rw::RwMode::Write;
-use rm_loom::rw::ask;
-use rm_loom::scenarios::join;
+use rm_loom::rw::{RwNode, RwPair};
 
 /// A pair whose debtor caches everything, and lets it rest at the next sweep.
-fn drowsy() -> Pair {
-    let pair = Pair::default();
+fn drowsy() -> RwPair {
+    let pair = RwPair::default();
     drop(pair.debtor_holds(Write));
     for node in [&pair.root, &pair.debtor] {
         node.domain().sweep();
@@ -27,7 +25,7 @@ fn drowsy() -> Pair {
 }
 
 /// A pair where all of it rests.
-fn resting() -> Pair {
+fn resting() -> RwPair {
     let pair = drowsy();
     for node in [&pair.root, &pair.debtor] {
         node.domain().sweep();
@@ -36,7 +34,11 @@ fn resting() -> Pair {
 }
 
 /// Runs `change` on another thread, and waits for it after `here`.
-fn race<R>(pair: &Pair, change: impl FnOnce(&Pair) + 'static, here: impl FnOnce() -> R) -> R {
+fn race<R>(
+    pair: &RwPair,
+    change: impl FnOnce(&RwPair) + Send + 'static,
+    here: impl FnOnce() -> R,
+) -> R {
     let other = pair.clone();
     let thread = thread::spawn(move || change(&other));
     let result = here();
@@ -44,7 +46,7 @@ fn race<R>(pair: &Pair, change: impl FnOnce(&Pair) + 'static, here: impl FnOnce(
     result
 }
 
-fn sweep(node: &Node) {
+fn sweep(node: &RwNode) {
     node.domain().sweep();
 }
 
@@ -76,8 +78,8 @@ fn two_who_wake_a_resource_meet_in_it() {
     check("two_who_wake_a_resource_meet_in_it", Bound::Full, || {
         let pair = resting();
         let there = pair.clone();
-        let thread = thread::spawn(move || ask(&there.debtor.lock(), Write).poll());
-        let mut asking = ask(&pair.debtor.lock(), Write);
+        let thread = thread::spawn(move || there.debtor.ask(Write).poll());
+        let mut asking = pair.debtor.ask(Write);
         let here = asking.poll();
         let there = join(thread);
         assert!(
@@ -91,8 +93,8 @@ fn two_who_wake_a_resource_meet_in_it() {
 fn a_recall_races_a_sweep() {
     check("a_recall_races_a_sweep", Bound::Full, || {
         let pair = drowsy();
-        let writing = ask(&pair.root.lock(), Write).expect_waiting();
-        let sweeping = |pair: &Pair| sweep(&pair.debtor);
+        let writing = pair.root.ask(Write).expect_waiting();
+        let sweeping = |pair: &RwPair| sweep(&pair.debtor);
         race(&pair, sweeping, || pair.carry_down());
         pair.settle();
         drop(writing.expect_woken().expect("it was asked back"));
@@ -104,12 +106,12 @@ fn a_recall_races_a_sweep() {
 fn a_want_races_a_sweep() {
     check("a_want_races_a_sweep", Bound::Full, || {
         let pair = drowsy();
-        let writing = ask(&pair.root.lock(), Write).expect_waiting();
+        let writing = pair.root.ask(Write).expect_waiting();
         pair.settle();
         drop(writing.expect_woken().expect("it was asked back"));
         sweep(&pair.root);
         let asking = pair.debtor_asks(Write).expect_waiting();
-        let sweeping = |pair: &Pair| sweep(&pair.root);
+        let sweeping = |pair: &RwPair| sweep(&pair.root);
         race(&pair, sweeping, || pair.carry_up());
         pair.settle();
         drop(asking.expect_woken().expect("nobody else wants it"));
@@ -124,7 +126,7 @@ fn nothing_that_rested_is_valid_after_its_session() {
         Bound::Full,
         || {
             let pair = resting();
-            race(&pair, Pair::creditor_down, || {
+            race(&pair, RwPair::creditor_down, || {
                 let lock = pair.debtor.lock();
                 let guard = lock.try_write_cached();
                 // In this sequence: it may end in between.
@@ -132,7 +134,7 @@ fn nothing_that_rested_is_valid_after_its_session() {
                 let is_valid = guard.is_some_and(|guard| guard.is_valid());
                 assert!(!(is_over && is_valid), "valid after its session");
             });
-            with_owner(&pair.debtor, |owner| {
+            pair.debtor.with_owner(|owner| {
                 assert!(owner.borrowed() == &Default::default());
                 assert_eq!(owner.creditor(), None);
             });
@@ -146,8 +148,8 @@ fn a_sweep_that_began_before_a_session_takes_nothing_of_it() {
         "a_sweep_that_began_before_a_session_takes_nothing_of_it",
         Bound::Given,
         || {
-            let pair = Pair::apart();
-            let sweeping = |pair: &Pair| sweep(&pair.debtor);
+            let pair = RwPair::apart();
+            let sweeping = |pair: &RwPair| sweep(&pair.debtor);
             race(&pair, sweeping, || {
                 pair.join();
                 drop(pair.debtor_holds(Write));
@@ -166,9 +168,9 @@ fn a_loan_that_rests_is_taken_back_with_its_session() {
         Bound::Full,
         || {
             let pair = resting();
-            let down = |pair: &Pair| pair.root.domain().on_debtor_down(DEBTOR);
+            let down = |pair: &RwPair| pair.root.domain().on_debtor_down(DEBTOR);
             let (early, asking) = race(&pair, down, || {
-                let mut asking = ask(&pair.root.lock(), Write);
+                let mut asking = pair.root.ask(Write);
                 (asking.poll(), asking)
             });
             let held = match early {
@@ -176,9 +178,8 @@ fn a_loan_that_rests_is_taken_back_with_its_session() {
                 Poll::Pending => asking.expect_woken(),
             };
             drop(held.expect("the debtor is gone"));
-            with_owner(&pair.root, |owner| {
-                assert_eq!(owner.cached(), owner.capital())
-            });
+            pair.root
+                .with_owner(|owner| assert_eq!(owner.cached(), owner.capital()));
         },
     );
 }
@@ -190,7 +191,7 @@ fn nothing_that_rested_is_granted_after_a_shutdown() {
         Bound::Full,
         || {
             let pair = resting();
-            let stop = |pair: &Pair| pair.debtor.domain().shut_down();
+            let stop = |pair: &RwPair| pair.debtor.domain().shut_down();
             race(&pair, stop, || {
                 drop(pair.debtor.lock().try_write_cached());
             });
@@ -208,7 +209,7 @@ fn what_rested_in_a_session_does_not_wake_in_the_next() {
         Bound::Full,
         || {
             let pair = drowsy();
-            let ended = |pair: &Pair| {
+            let ended = |pair: &RwPair| {
                 pair.creditor_down();
                 pair.root.domain().on_debtor_down(DEBTOR);
             };

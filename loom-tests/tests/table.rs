@@ -2,19 +2,17 @@
 //!
 //! Each model lets the first use of a lock race one call of the session's driver or of the sweeper.
 
-#![cfg(rm_loom)]
+#![cfg(any(rm_loom, rm_shuttle))]
 
-use loom::thread;
 use rm_core::front::Role;
 use rm_loom::check::{Bound, check};
-use rm_loom::node::Node;
-use rm_loom::pair::{Pair, ROOT, with_owner};
+use rm_loom::engine::{join, thread};
+use rm_loom::pair::ROOT;
 use rm_loom::rw::RwMode::Write;
-use rm_loom::rw::ask;
-use rm_loom::scenarios::join;
+use rm_loom::rw::{RwNode, RwPair};
 
 /// First use of the lock `x` of `node`, racing `change` to it. Returns once both are done.
-fn first_use_races(node: &Node, change: impl FnOnce(&Node) + 'static) {
+fn first_use_races(node: &RwNode, change: impl FnOnce(&RwNode) + Send + 'static) {
     let other = node.clone();
     let thread = thread::spawn(move || change(&other));
     drop(node.lock());
@@ -24,10 +22,10 @@ fn first_use_races(node: &Node, change: impl FnOnce(&Node) + 'static) {
 #[test]
 fn a_new_resource_hears_of_the_creditor() {
     check("a_new_resource_hears_of_the_creditor", Bound::Full, || {
-        let pair = Pair::apart();
+        let pair = RwPair::apart();
         let joining = pair.clone();
         first_use_races(&pair.debtor, move |_| joining.join());
-        let creditor = with_owner(&pair.debtor, |owner| owner.creditor());
+        let creditor = pair.debtor.with_owner(|owner| owner.creditor());
         assert_eq!(creditor, Some(ROOT));
     });
 }
@@ -38,10 +36,10 @@ fn a_new_resource_hears_of_the_end_of_the_session() {
         "a_new_resource_hears_of_the_end_of_the_session",
         Bound::Full,
         || {
-            let pair = Pair::default();
+            let pair = RwPair::default();
             let ending = pair.clone();
             first_use_races(&pair.debtor, move |_| ending.creditor_down());
-            let creditor = with_owner(&pair.debtor, |owner| owner.creditor());
+            let creditor = pair.debtor.with_owner(|owner| owner.creditor());
             assert_eq!(creditor, None);
         },
     );
@@ -53,7 +51,7 @@ fn a_first_request_reaches_a_creditor_that_comes_up() {
         "a_first_request_reaches_a_creditor_that_comes_up",
         Bound::Full,
         || {
-            let pair = Pair::apart();
+            let pair = RwPair::apart();
             let joining = pair.clone();
             let thread = thread::spawn(move || joining.join());
             let asking = pair.debtor_asks(Write).expect_waiting();
@@ -75,9 +73,9 @@ fn a_new_resource_hears_of_the_end_of_the_grace_period() {
                 epoch: 1,
                 grace: true,
             };
-            let node = Node::new("root", role);
+            let node = RwNode::new("root", role);
             first_use_races(&node, |node| node.domain().end_grace());
-            with_owner(&node, |owner| assert_eq!(owner.cached(), owner.capital()));
+            node.with_owner(|owner| assert_eq!(owner.cached(), owner.capital()));
         },
     );
 }
@@ -85,9 +83,9 @@ fn a_new_resource_hears_of_the_end_of_the_grace_period() {
 #[test]
 fn a_new_resource_hears_of_a_new_epoch() {
     check("a_new_resource_hears_of_a_new_epoch", Bound::Full, || {
-        let node = Node::root();
+        let node = RwNode::root();
         first_use_races(&node, |node| node.domain().on_epoch(2));
-        let epoch = with_owner(&node, |owner| owner.last_loan().epoch);
+        let epoch = node.with_owner(|owner| owner.last_loan().epoch);
         assert_eq!(epoch, 2);
     });
 }
@@ -95,7 +93,7 @@ fn a_new_resource_hears_of_a_new_epoch() {
 #[test]
 fn two_first_uses_make_one_resource() {
     check("two_first_uses_make_one_resource", Bound::Full, || {
-        let node = Node::root();
+        let node = RwNode::root();
         let other = node.clone();
         let thread = thread::spawn(move || other.lock());
         let here = node.lock();
@@ -113,13 +111,13 @@ fn a_sweep_takes_nothing_that_is_used_and_forgets_no_number() {
         "a_sweep_takes_nothing_that_is_used_and_forgets_no_number",
         Bound::Full,
         || {
-            let node = Node::root();
-            let first = ask(&node.lock(), Write).expect_ready().expect("free");
+            let node = RwNode::root();
+            let first = node.ask(Write).expect_ready().expect("free");
             let fence = first.fence();
             drop(first);
             let sweeping = node.clone();
             let thread = thread::spawn(move || sweeping.domain().sweep());
-            let second = ask(&node.lock(), Write).expect_ready().expect("free");
+            let second = node.ask(Write).expect_ready().expect("free");
             join(thread);
             assert!(second.fence() > fence, "tokens rise over a sweep");
             node.domain().sweep();
@@ -133,7 +131,7 @@ fn a_sweep_takes_nothing_that_is_used_and_forgets_no_number() {
 #[test]
 fn a_sweep_loses_no_want_on_its_way_in() {
     check("a_sweep_loses_no_want_on_its_way_in", Bound::Full, || {
-        let pair = Pair::default();
+        let pair = RwPair::default();
         // It exists and is idle.
         drop(pair.root.lock());
         let asking = pair.debtor_asks(Write).expect_waiting();

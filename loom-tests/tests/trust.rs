@@ -1,14 +1,13 @@
 //! The word that says until when a lease is good: extended by the session, asked by every use.
 
-#![cfg(rm_loom)]
+#![cfg(any(rm_loom, rm_shuttle))]
 
 use std::sync::Arc;
 
-use loom::thread;
 use rm_core::front::Trust;
 use rm_core::time::Time;
 use rm_loom::check::{Bound, check};
-use rm_loom::scenarios::join;
+use rm_loom::engine::{join, thread};
 
 const fn at(nanos: u64) -> Time {
     Time::from_nanos(nanos)

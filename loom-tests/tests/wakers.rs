@@ -2,7 +2,7 @@
 //!
 //! And a future that moves to another task while it waits is woken there.
 
-#![cfg(rm_loom)]
+#![cfg(any(rm_loom, rm_shuttle))]
 
 use core::future::Future;
 use core::task::{Context, Waker};
@@ -10,20 +10,18 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Wake;
 
-use loom::future::block_on;
-use loom::thread;
 use rm_loom::check::{Bound, check};
+use rm_loom::engine::{block_on, join, thread};
 use rm_loom::lock::ModelLock;
 use rm_loom::rw::RwMode::{Read, Write};
-use rm_loom::rw::{RwHeld, RwModel, ask};
-use rm_loom::scenarios::join;
+use rm_loom::rw::{RwHeld, RwLocal};
 
 /// A task that uses the lock at once when it is woken.
-struct Eager(RwModel);
+struct Eager(RwLocal);
 
 impl Wake for Eager {
     fn wake(self: Arc<Self>) {
-        drop(self.0.lock().try_read_cached());
+        drop(self.0.take_cached(Read));
     }
 }
 
@@ -34,8 +32,8 @@ impl Wake for Holder {
     fn wake(self: Arc<Self>) {}
 }
 
-fn read(model: &RwModel) -> RwHeld {
-    ask(model.lock(), Read).expect_ready().expect("free")
+fn read(model: &RwLocal) -> RwHeld {
+    model.ask(Read).expect_ready().expect("free")
 }
 
 #[test]
@@ -44,14 +42,14 @@ fn a_waker_may_use_the_lock_when_it_is_woken() {
         "a_waker_may_use_the_lock_when_it_is_woken",
         Bound::Full,
         || {
-            let model = RwModel::new();
+            let model = RwLocal::new();
             let held = read(&model);
             let waker = Waker::from(Arc::new(Eager(model.clone())));
-            let mut writing = pin!(ask(model.lock(), Write).into_future());
+            let mut writing = pin!(model.ask(Write).into_future());
             let mut cx = Context::from_waker(&waker);
             assert!(writing.as_mut().poll(&mut cx).is_pending());
             let other = model.clone();
-            let thread = thread::spawn(move || drop(other.lock().try_read_cached()));
+            let thread = thread::spawn(move || drop(other.take_cached(Read)));
             drop(held);
             join(thread);
             assert!(writing.as_mut().poll(&mut cx).is_ready());
@@ -65,7 +63,7 @@ fn a_waker_may_use_the_lock_when_its_slot_is_freed() {
         "a_waker_may_use_the_lock_when_its_slot_is_freed",
         Bound::Full,
         || {
-            let model = RwModel::new();
+            let model = RwLocal::new();
             let (first, second) = (read(&model), read(&model));
             let waker = Waker::from(Arc::new(Holder(second)));
             {
@@ -90,9 +88,9 @@ fn a_waker_may_use_the_lock_when_another_takes_its_place() {
         "a_waker_may_use_the_lock_when_another_takes_its_place",
         Bound::Full,
         || {
-            let model = RwModel::new();
+            let model = RwLocal::new();
             let (first, second) = (read(&model), read(&model));
-            let mut writing = pin!(ask(model.lock(), Write).into_future());
+            let mut writing = pin!(model.ask(Write).into_future());
             let waker = Waker::from(Arc::new(Holder(second)));
             let mut cx = Context::from_waker(&waker);
             assert!(writing.as_mut().poll(&mut cx).is_pending());
@@ -111,9 +109,9 @@ fn a_future_that_moves_while_it_waits_is_woken_where_it_is() {
         "a_future_that_moves_while_it_waits_is_woken_where_it_is",
         Bound::Full,
         || {
-            let model = RwModel::new();
+            let model = RwLocal::new();
             let held = read(&model);
-            let writing = ask(model.lock(), Write).expect_waiting();
+            let writing = model.ask(Write).expect_waiting();
             let thread = thread::spawn(move || {
                 drop(block_on(writing.into_future()).expect("granted"));
             });

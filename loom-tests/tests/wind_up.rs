@@ -1,34 +1,30 @@
 //! Winding up against those who ask, rest and let go: when it is complete, nothing is held, and nothing will be.
 
-#![cfg(rm_loom)]
+#![cfg(any(rm_loom, rm_shuttle))]
 
 use core::task::Poll;
 use core::time::Duration;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use loom::future::block_on;
-use loom::thread;
 use rm_core::front::{Scope, WindUp};
 use rm_loom::by_hand::ByHand;
 use rm_loom::check::{Bound, check};
-use rm_loom::node::Node;
-use rm_loom::pair::{Pair, with_owner};
+use rm_loom::engine::{block_on, join, thread};
 use rm_loom::rw::RwMode::Write;
-use rm_loom::rw::ask;
-use rm_loom::scenarios::join;
+use rm_loom::rw::{RwNode, RwPair};
 use rm_rwlock::AcquireError;
 
-fn wind_up(node: &Node) -> WindUp {
+fn wind_up(node: &RwNode) -> WindUp {
     let domain = node.domain();
     domain.wind_up(Scope::Everything, Duration::from_secs(1))
 }
 
 /// Winds up `node` while another thread asks for its lock. The witnesses are std's: they only check.
-fn asks_while_it_winds_up(node: &Node) {
+fn asks_while_it_winds_up(node: &RwNode) {
     let is_complete = Arc::new(AtomicBool::new(false));
     let (other, is_over) = (node.clone(), Arc::clone(&is_complete));
-    let thread = thread::spawn(move || match ask(&other.lock(), Write).poll() {
+    let thread = thread::spawn(move || match other.ask(Write).poll() {
         Poll::Ready(Ok(held)) => {
             assert!(!is_over.load(Ordering::Relaxed), "granted after the end");
             drop(held);
@@ -45,8 +41,8 @@ fn asks_while_it_winds_up(node: &Node) {
 #[test]
 fn a_wind_up_races_a_request() {
     check("a_wind_up_races_a_request", Bound::Full, || {
-        let node = Node::root();
-        drop(ask(&node.lock(), Write).expect_ready());
+        let node = RwNode::root();
+        drop(node.ask(Write).expect_ready());
         asks_while_it_winds_up(&node);
     });
 }
@@ -54,7 +50,7 @@ fn a_wind_up_races_a_request() {
 #[test]
 fn a_wind_up_races_a_first_use() {
     check("a_wind_up_races_a_first_use", Bound::Full, || {
-        asks_while_it_winds_up(&Node::root());
+        asks_while_it_winds_up(&RwNode::root());
     });
 }
 
@@ -64,8 +60,8 @@ fn a_wind_up_waits_for_a_holder_and_hears_of_the_release() {
         "a_wind_up_waits_for_a_holder_and_hears_of_the_release",
         Bound::Full,
         || {
-            let node = Node::root();
-            let held = ask(&node.lock(), Write).expect_ready().expect("free");
+            let node = RwNode::root();
+            let held = node.ask(Write).expect_ready().expect("free");
             let thread = thread::spawn(move || drop(held));
             assert!(block_on(wind_up(&node)).is_complete);
             assert_eq!(node.domain().totals().holds, 0);
@@ -77,7 +73,7 @@ fn a_wind_up_waits_for_a_holder_and_hears_of_the_release() {
 #[test]
 fn a_wind_up_finds_what_rests() {
     check("a_wind_up_finds_what_rests", Bound::Full, || {
-        let pair = Pair::default();
+        let pair = RwPair::default();
         drop(pair.debtor_holds(Write));
         pair.debtor.domain().sweep();
         let sweeping = pair.debtor.clone();
@@ -87,7 +83,7 @@ fn a_wind_up_finds_what_rests() {
         join(thread);
         pair.settle();
         pair.assert_idle();
-        with_owner(&pair.root, |owner| {
+        pair.root.with_owner(|owner| {
             assert_eq!(owner.cached(), owner.capital(), "all of it is home");
         });
     });
@@ -96,8 +92,8 @@ fn a_wind_up_finds_what_rests() {
 #[test]
 fn a_wind_up_races_its_time() {
     check("a_wind_up_races_its_time", Bound::Full, || {
-        let node = Node::root();
-        let held = ask(&node.lock(), Write).expect_ready().expect("free");
+        let node = RwNode::root();
+        let held = node.ask(Write).expect_ready().expect("free");
         let end = wind_up(&node);
         let now = node.domain().next_deadline().expect("it has a time");
         let timer = node.clone();

@@ -1,11 +1,18 @@
-//! The synchronisation that the async face is built on: std, or loom's under `--cfg rm_loom`.
+//! The synchronisation that the async face is built on: std's, loom's under `--cfg rm_loom`, or shuttle's under
+//! `--cfg rm_shuttle`.
 //!
 //! Public so that lock types and the model library share it, and outside of semver: its shape follows
-//! loom's. Why an own flag: `--cfg loom` switches parts of tokio off in the whole dependency graph.
+//! loom's. Why own flags: `--cfg loom` switches parts of tokio off in the whole dependency graph.
+//!
+//! Shuttle takes every atomic operation for a sequentially consistent one, whatever its `Ordering` says. It is for
+//! finding faults of logic among many threads; orderings are loom's to judge.
 
-#[cfg(not(rm_loom))]
+#[cfg(all(rm_loom, rm_shuttle))]
+compile_error!("rm_loom and rm_shuttle exclude each other: set one of them");
+
+#[cfg(not(any(rm_loom, rm_shuttle)))]
 pub use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-#[cfg(not(rm_loom))]
+#[cfg(not(any(rm_loom, rm_shuttle)))]
 use std::sync::{Mutex as Inner, MutexGuard as InnerGuard};
 
 #[cfg(rm_loom)]
@@ -15,10 +22,18 @@ pub use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 #[cfg(rm_loom)]
 use loom::sync::{Mutex as Inner, MutexGuard as InnerGuard};
 
+#[cfg(all(rm_shuttle, not(rm_loom)))]
+pub use shuttle::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+#[cfg(all(rm_shuttle, not(rm_loom)))]
+use shuttle::sync::{Mutex as Inner, MutexGuard as InnerGuard};
+
+/// Whether this build is for models, which keep fixed numbers of things small: each takes part in every execution.
+pub const IS_MODELLED: bool = cfg!(any(rm_loom, rm_shuttle));
+
 /// A number of the calling thread: the first that asks is 0, the next 1.
 ///
 /// Threads that come and go use up numbers, so take it modulo what is to be shared among them.
-#[cfg(not(rm_loom))]
+#[cfg(not(any(rm_loom, rm_shuttle)))]
 #[must_use]
 pub fn thread_number() -> usize {
     use std::sync::atomic::AtomicUsize;
@@ -33,13 +48,18 @@ pub fn thread_number() -> usize {
 }
 
 /// A number of the calling thread: the first that asks in an execution is 0, the next 1.
-#[cfg(rm_loom)]
+#[cfg(any(rm_loom, rm_shuttle))]
 #[must_use]
 pub fn thread_number() -> usize {
-    loom::lazy_static! {
+    #[cfg(rm_loom)]
+    use loom as engine;
+    #[cfg(all(rm_shuttle, not(rm_loom)))]
+    use shuttle as engine;
+
+    engine::lazy_static! {
         static ref NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
     }
-    loom::thread_local! {
+    engine::thread_local! {
         static OWN: usize = NEXT.fetch_add(1, Ordering::Relaxed);
     }
     OWN.with(|own| *own)

@@ -377,6 +377,29 @@ fn a_hot_gate_has_words_for_its_threads_and_keeps_nobody_inside() {
 }
 
 #[test]
+fn who_came_by_a_word_of_a_hot_gate_is_inside_when_it_has_cooled_down() {
+    let (domain, desk) = domain(ROOT);
+    let lock = lock(&domain);
+    let hammer = || (0..200_000).for_each(|_| drop(read(&lock)));
+    hammer();
+    thread::scope(|scope| scope.spawn(hammer).join().expect("it reads"));
+    let inside = read(&lock);
+    let closes_it = || {
+        let mut writing = pin!(asks_to_write(&lock));
+        assert!(writing.as_mut().poll(&mut cx()).is_pending());
+    };
+    closes_it();
+    desk.now.store(10_000_000_000, Ordering::Relaxed);
+    let opens_it = read(&lock);
+    assert_eq!(held(&lock), (READ, 1));
+    drop(opens_it);
+    assert_eq!(held(&lock), (READ, 1), "one is still inside");
+    closes_it();
+    drop(inside);
+    assert_eq!(held(&lock), (RwCredit::empty(), 0));
+}
+
+#[test]
 fn many_threads_pass_and_each_writer_is_alone() {
     const ROUNDS: u64 = if cfg!(miri) { 50 } else { 20_000 };
     let (domain, _) = domain(ROOT);

@@ -21,6 +21,8 @@ pub(crate) enum Part {
     Network,
     /// What each grant policy costs on each workload
     Policies,
+    /// How long readers and writers wait under a flood of the others, in one process and over several
+    Fairness,
 }
 
 impl Part {
@@ -35,6 +37,7 @@ impl Part {
             Self::Footprint => program(workspace, "rm-bench", "rm-footprint", &[]),
             Self::Network => program(workspace, "rm-tests", "rm-network", &[]),
             Self::Policies => program(workspace, "rm-tests", "rm-policies", &[]),
+            Self::Fairness => program(workspace, "rm-tests", "rm-fairness", &[]),
         }
         .run(report)
     }

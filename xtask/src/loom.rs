@@ -1,7 +1,8 @@
-//! `cargo xtask loom`: the models of `rm-loom`, each run through every interleaving up to a bound of preemptions.
+//! `cargo xtask loom` and `cargo xtask shuttle`: the models of `rm-loom`, each run through every interleaving up to a
+//! bound of preemptions, or under schedules drawn at random.
 //!
-//! The switch is `--cfg rm_loom`, ours alone: the plain `--cfg loom` would also reach into tokio and take half of
-//! it away. The profile keeps `debug_assert!`, so that `check()` runs inside the models.
+//! The switches are `--cfg rm_loom` and `--cfg rm_shuttle`, ours alone: the plain `--cfg loom` would also reach into
+//! tokio and take half of it away. The profile keeps `debug_assert!`, so that `check()` runs inside the models.
 
 use crate::cargo::Cargo;
 use crate::report::Report;
@@ -33,11 +34,64 @@ impl Default for Options {
     }
 }
 
+/// What to run under schedules drawn at random.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RandomOptions {
+    /// Draw N schedules for each case of each model
+    #[arg(long, value_name = "N", default_value_t = SCHEDULES)]
+    schedules: u32,
+    /// Run the models whose name contains this
+    filter: Option<String>,
+}
+
+/// Schedules of each case in CI: all of it takes half a minute.
+const SCHEDULES: u32 = 1_000;
+
+impl Default for RandomOptions {
+    fn default() -> Self {
+        Self {
+            schedules: SCHEDULES,
+            filter: None,
+        }
+    }
+}
+
 pub(crate) fn run(
     workspace: &Workspace,
     options: &Options,
     report: &mut Report,
 ) -> Result<(), String> {
+    let cargo = models(
+        workspace,
+        "loom",
+        options.no_run.then_some("--no-run"),
+        options.filter.as_deref(),
+    )
+    .env("LOOM_MAX_PREEMPTIONS", options.bound.to_string());
+    if options.no_run {
+        cargo.run(report)
+    } else {
+        cargo.run_tests(report)
+    }
+}
+
+pub(crate) fn run_random(
+    workspace: &Workspace,
+    options: &RandomOptions,
+    report: &mut Report,
+) -> Result<(), String> {
+    models(workspace, "shuttle", None, options.filter.as_deref())
+        .env("RM_SHUTTLE_SCHEDULES", options.schedules.to_string())
+        .run_tests(report)
+}
+
+/// The command that runs the models by an engine, in a build folder of the engine's own.
+fn models(
+    workspace: &Workspace,
+    engine: &str,
+    no_run: Option<&str>,
+    filter: Option<&str>,
+) -> Cargo {
     let mut args = vec![
         "test",
         "--profile",
@@ -46,15 +100,8 @@ pub(crate) fn run(
         "rm-loom",
         "--no-fail-fast",
     ];
-    args.extend(options.no_run.then_some("--no-run"));
-    args.extend(options.filter.as_deref());
+    args.extend(no_run);
+    args.extend(filter);
     args.extend(["--", "--show-output"]);
-    let cargo = Cargo::new(workspace, args)
-        .flags("--cfg rm_loom", &workspace.target("loom"))
-        .env("LOOM_MAX_PREEMPTIONS", options.bound.to_string());
-    if options.no_run {
-        cargo.run(report)
-    } else {
-        cargo.run_tests(report)
-    }
+    Cargo::new(workspace, args).flags(&format!("--cfg rm_{engine}"), &workspace.target(engine))
 }

@@ -62,6 +62,8 @@ enum Task {
     },
     /// Check the concurrent parts under loom: every interleaving up to a bound of preemptions
     Loom(loom::Options),
+    /// Check the concurrent parts under shuttle: schedules drawn at random, and more threads
+    Shuttle(loom::RandomOptions),
     /// Explore small clusters exhaustively and print how many states each had
     Explore(explore::Options),
     /// Break the code on purpose, one seeded mutant at a time: a test must catch each
@@ -109,6 +111,7 @@ fn run(task: Task) -> Result<ExitCode, String> {
         // Its summary has the last word, so it tells of failures itself.
         Task::Test { only, skip, .. } => return suite::run(&workspace, &only, &skip),
         Task::Loom(options) => loom::run(&workspace, &options, &mut report)?,
+        Task::Shuttle(options) => loom::run_random(&workspace, &options, &mut report)?,
         Task::Explore(options) => explore::run(&workspace, &options, &mut report)?,
         Task::Mutants { names, check: true } => mutants::check(&workspace, &names)?,
         Task::Mutants { names, .. } => mutants::run(&workspace, &names)?,

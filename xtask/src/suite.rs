@@ -39,6 +39,8 @@ pub(crate) enum Step {
     Explore,
     /// The loom models pass, up to a bound of preemptions
     Loom,
+    /// The models pass under shuttle, for schedules drawn at random
+    Shuttle,
     /// A cached read and a cached write take no more instructions than they may; needs valgrind
     Instructions,
 }
@@ -68,6 +70,7 @@ impl Step {
             Self::Tests => tests(workspace, report),
             Self::Explore => explore::run(workspace, &explore::Options::default(), report),
             Self::Loom => loom::run(workspace, &loom::Options::default(), report),
+            Self::Shuttle => loom::run_random(workspace, &loom::RandomOptions::default(), report),
             Self::Instructions => bench::check_instructions(workspace, report),
         }
     }

@@ -32,7 +32,7 @@ use std::sync::OnceLock;
 
 use crossbeam_utils::CachePadded;
 
-use crate::sync::{AtomicU64, Ordering, thread_number};
+use crate::sync::{AtomicU64, IS_MODELLED, Ordering, thread_number};
 use crate::time::Time;
 
 /// The lock's side has it: nobody enters.
@@ -52,11 +52,7 @@ const FULL: u64 = 1 << 31;
 /// One entry since the gate was opened.
 const ENTRY: u64 = 1 << 32;
 /// So many entries came that the lock should have a look. Whoever passes it goes there, so it is not passed by much.
-const DUE: u64 = if cfg!(rm_loom) {
-    ENTRY << 2
-} else {
-    ENTRY << 16
-};
+const DUE: u64 = if IS_MODELLED { ENTRY << 2 } else { ENTRY << 16 };
 /// All entries, those beyond `DUE` included.
 const ENTRIES: u64 = !(ENTRY - 1);
 /// Entries of which one more goes to the lock.
@@ -71,7 +67,7 @@ const BARS_ALONE: u64 = BARS | COUNT;
 pub(super) const FOR_EVER: u64 = u64::MAX;
 
 /// The most words of one gate.
-const SHARDS_MAX: usize = if cfg!(rm_loom) { 2 } else { 16 };
+const SHARDS_MAX: usize = if IS_MODELLED { 2 } else { 16 };
 
 /// What a holder of the gate has: the way by which it leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -273,12 +269,15 @@ impl Gate {
         let former = self.word.fetch_or(CLOSED, Ordering::Acquire);
         let mut shared = former & COUNT;
         let mut entries = (former & ENTRIES) / ENTRY;
-        if former & SHARDED != 0 {
-            for shard in self.shards() {
-                let former = shard.fetch_or(CLOSED, Ordering::Acquire);
-                shared |= former & COUNT;
-                entries += (former & ENTRIES) / ENTRY;
+        // Also those that are closed: who entered by them while it was hot may still be inside.
+        for shard in self.shards() {
+            if former & SHARDED == 0 {
+                shared |= shard.load(Ordering::Acquire) & COUNT;
+                continue;
             }
+            let former = shard.fetch_or(CLOSED, Ordering::Acquire);
+            shared |= former & COUNT;
+            entries += (former & ENTRIES) / ENTRY;
         }
         let alone = former & INSIDE_ALONE != 0;
         // Who is inside alone has taken the next number. If it is about to leave, it may have moved the clock already, and
@@ -377,7 +376,7 @@ impl Gate {
         self.shards.get_or_init(|| {
             let threads = std::thread::available_parallelism();
             let threads = threads.map_or(SHARDS_MAX, |n| n.get().next_power_of_two());
-            let count = if cfg!(rm_loom) {
+            let count = if IS_MODELLED {
                 SHARDS_MAX
             } else {
                 threads.clamp(2, SHARDS_MAX)

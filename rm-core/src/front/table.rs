@@ -26,10 +26,10 @@ use crate::owner::Owner;
 use crate::policy::Policy;
 use crate::resource::ResourceType;
 use crate::session::packet::Item;
-use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicU64, IS_MODELLED, Mutex, Ordering};
 
 /// Few enough to walk, many enough that two threads seldom meet.
-const SHARDS: usize = if cfg!(rm_loom) { 1 } else { 64 };
+const SHARDS: usize = if IS_MODELLED { 1 } else { 64 };
 
 /// The most bytes of values that are sent home at once, and what each counts beside its own: more might not fit into
 /// the session's window either.
