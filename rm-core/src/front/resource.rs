@@ -202,9 +202,9 @@ impl<T: ResourceType> Resource<T> {
         };
         // Relaxed: a hint for the reclaimer.
         self.used.store(true, Ordering::Relaxed);
-        let taken = now.and_then(|now| inner.take(self, now, ask, door, None));
-        self.unlock(inner);
-        taken
+        // Without a door it closes the gate: the next who comes by one opens it.
+        inner.leave_closed();
+        now.and_then(|now| inner.take(self, now, ask, door, None))
     }
 
     /// Gives back what is held where that has no effect on anybody else. Returns whether it did.
@@ -219,7 +219,7 @@ impl<T: ResourceType> Resource<T> {
         if is_back {
             slots.remove_unwatched(token);
         }
-        self.unlock(inner);
+        inner.leave_closed();
         is_shared || is_back
     }
 
