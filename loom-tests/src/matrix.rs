@@ -33,12 +33,23 @@ pub fn barriers<L: ModelLock>() -> Vec<[L::Mode; 3]> {
     barriers
 }
 
+/// `[held, other, to]`: the first fits beside the second, and must wait for it to convert to the third.
+#[must_use]
+pub fn upgrades<L: Converts>() -> Vec<[L::Mode; 3]> {
+    let mut upgrades = Vec::new();
+    for [held, to] in ordered::<L>(L::has_conversion) {
+        let others = L::MODES.iter().copied();
+        let others = others.filter(|&other| L::fit(&[held, other]) && !L::fit(&[to, other]));
+        upgrades.extend(others.map(|other| [held, other, to]));
+    }
+    upgrades
+}
+
 /// `[held, to]`: two can hold the first, and neither can convert to the second beside the other.
 #[must_use]
-pub fn upgrades<L: Converts>() -> Vec<[L::Mode; 2]> {
-    ordered::<L>(|held, to| {
-        L::has_conversion(held, to) && L::fit(&[held, held]) && !L::fit(&[held, to])
-    })
+pub fn rivals<L: Converts>() -> Vec<[L::Mode; 2]> {
+    let is_rival = |[held, other, to]: [L::Mode; 3]| (held == other).then_some([held, to]);
+    upgrades::<L>().into_iter().filter_map(is_rival).collect()
 }
 
 /// `[held, to, waiting]`: who waits for the first fits beside the second, which excludes nothing else.
@@ -58,20 +69,17 @@ pub fn downgrades<L: Converts>() -> Vec<[L::Mode; 3]> {
     downgrades
 }
 
-/// For three threads: the strongest mode against two of the weakest, the strongest against itself, and three that fit
-/// two by two but not together, if there are any.
+/// Three in the mode that excludes most, and three that fit two by two but not together, if there are any.
 #[must_use]
-pub fn triples<L: ModelLock>() -> Vec<[L::Mode; 3]> {
-    let (strongest, weakest) = extremes::<L>();
-    let mut triples = vec![[strongest, weakest, weakest]];
-    if strongest != weakest {
-        triples.push([strongest; 3]);
-    }
-    let crowded = L::MODES
-        .iter()
-        .find(|&&mode| L::fit(&[mode, mode]) && !L::fit(&[mode; 3]));
-    triples.extend(crowded.map(|&mode| [mode; 3]));
-    triples
+pub fn three_alike<L: ModelLock>() -> Vec<[L::Mode; 3]> {
+    let (strongest, _) = extremes::<L>();
+    let is_crowded = |&mode: &L::Mode| L::fit(&[mode, mode]) && !L::fit(&[mode; 3]);
+    let crowded = L::MODES.iter().copied().find(is_crowded);
+    [Some(strongest), crowded]
+        .into_iter()
+        .flatten()
+        .map(|mode| [mode; 3])
+        .collect()
 }
 
 /// The mode that excludes most of the others and the one that excludes fewest: the first of each in the type's list.

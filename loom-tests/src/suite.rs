@@ -23,6 +23,8 @@ use crate::scenarios::{conversion, lock, pair, shut_down};
 /// rm_loom::models! { mod handle for lock MyLock, converts MyLock, shuts_down MyLock, pair MyPair }
 /// ```
 ///
+/// `three_threads MyLock` adds the models that cost a hundred times as much.
+///
 /// The crate that invokes it compiles it only under `#![cfg(any(rm_loom, rm_shuttle))]`.
 #[macro_export]
 macro_rules! models {
@@ -30,6 +32,7 @@ macro_rules! models {
         $crate::models! {
             mod $name for
             lock $crate::local::Local<$subject>,
+            three_threads $crate::local::Local<$subject>,
             converts $crate::local::Local<$subject>,
             shuts_down $crate::local::Local<$subject>,
             pair $crate::pair::Joined<$subject>
@@ -50,11 +53,13 @@ macro_rules! models {
 macro_rules! __models {
     (lock $lock:ty) => {
         $crate::__tests! { $lock:
-            exclusion_of_two, exclusion_of_three, hand_over, hand_over_to_two, cancel_while_queued,
-            cancel_races_grant, ask_and_give_up, guard_dropped_elsewhere, try_never_waits,
+            exclusion_of_two, hand_over, cancel_while_queued, cancel_races_grant, ask_and_give_up, guard_dropped_elsewhere, try_never_waits,
             late_comer_waits
         }
         $crate::__crowds! { $lock: crowd_on_one_node }
+    };
+    (three_threads $lock:ty) => {
+        $crate::__tests! { $lock: exclusion_of_three, exclusion_of_three_alike, hand_over_to_two }
     };
     (converts $lock:ty) => {
         $crate::__tests! { $lock:
@@ -123,9 +128,17 @@ pub fn exclusion_of_two<L: ModelLock>(name: &str) {
     });
 }
 
-/// Three threads with the extremes.
+/// The mode that excludes most, and two of the one that excludes fewest.
 pub fn exclusion_of_three<L: ModelLock>(name: &str) {
-    check_each(name, Given, &matrix::triples::<L>(), |modes| {
+    let (strongest, weakest) = matrix::extremes::<L>();
+    check_each(name, Given, &[[strongest, weakest, weakest]], |modes| {
+        lock::exclusion::<L>(&modes);
+    });
+}
+
+/// Three of one mode.
+pub fn exclusion_of_three_alike<L: ModelLock>(name: &str) {
+    check_each(name, Given, &matrix::three_alike::<L>(), |modes| {
         lock::exclusion::<L>(&modes);
     });
 }
@@ -203,21 +216,21 @@ pub fn late_comer_waits<L: ModelLock>(name: &str) {
 
 /// A conversion hears of the release that it waits for.
 pub fn upgrade_races_release<L: Converts>(name: &str) {
-    check_each(name, Full, &matrix::upgrades::<L>(), |[held, to]| {
-        conversion::upgrade_races_release::<L>(held, to);
+    check_each(name, Full, &matrix::upgrades::<L>(), |[held, other, to]| {
+        conversion::upgrade_races_release::<L>(held, other, to);
     });
 }
 
 /// A conversion is dropped while it is granted.
 pub fn upgrade_given_up_races_grant<L: Converts>(name: &str) {
-    check_each(name, Full, &matrix::upgrades::<L>(), |[held, to]| {
-        conversion::upgrade_given_up_races_grant::<L>(held, to);
+    check_each(name, Full, &matrix::upgrades::<L>(), |[held, other, to]| {
+        conversion::upgrade_given_up_races_grant::<L>(held, other, to);
     });
 }
 
 /// Two conversions wait for each other.
 pub fn rival_upgrades_end<L: Converts>(name: &str) {
-    check_each(name, Full, &matrix::upgrades::<L>(), |[held, to]| {
+    check_each(name, Full, &matrix::rivals::<L>(), |[held, to]| {
         conversion::rival_upgrades_end::<L>(held, to);
     });
 }

@@ -5,10 +5,9 @@
 //! in a cell of loom, which fails the model where a later access is not ordered after an earlier one. Shuttle orders
 //! everything, so there the traces say nothing.
 
-use core::fmt;
 use std::sync::{Mutex, MutexGuard};
 
-use rm_core::sync::{AtomicU64, Ordering};
+use rm_core::sync::{AtomicU64, Ordering, UnsafeCell};
 
 use crate::lock::ModelLock;
 
@@ -25,7 +24,8 @@ pub struct Witness<L: ModelLock> {
 struct Visit<M> {
     mode: M,
     is_over: bool,
-    trace: Trace,
+    /// Written by this visit and read by later ones, without anything that orders the two.
+    trace: UnsafeCell<()>,
 }
 
 impl<L: ModelLock> Default for Witness<L> {
@@ -64,9 +64,9 @@ impl<L: ModelLock> Witness<L> {
             "together in the critical section: {inside:?}"
         );
         let before = visits.iter().filter(|visit| L::conflict(visit.mode, mode));
-        before.for_each(|visit| visit.trace.read());
-        let trace = Trace::default();
-        trace.write();
+        before.for_each(|visit| visit.trace.with(|_| ()));
+        let trace = UnsafeCell::new(());
+        trace.with_mut(|_| ());
         visits.push(Visit {
             mode,
             is_over: false,
@@ -79,36 +79,5 @@ impl<L: ModelLock> Witness<L> {
         self.visits
             .lock()
             .expect("an execution ends with its first panic")
-    }
-}
-
-/// A place in memory that one visit writes and later ones read, without anything that orders the two.
-#[derive(Default)]
-struct Trace {
-    #[cfg(rm_loom)]
-    cell: loom::cell::UnsafeCell<()>,
-}
-
-#[cfg(rm_loom)]
-impl Trace {
-    fn read(&self) {
-        self.cell.with(|_| ());
-    }
-
-    fn write(&self) {
-        self.cell.with_mut(|_| ());
-    }
-}
-
-#[cfg(not(rm_loom))]
-impl Trace {
-    const fn read(&self) {}
-
-    const fn write(&self) {}
-}
-
-impl fmt::Debug for Trace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Trace")
     }
 }

@@ -1,12 +1,11 @@
 //! The data beside a lock: who borrows it, where the lock itself no longer keeps anybody out, as after a lost lease.
 
-#![cfg(rm_loom)]
+#![cfg(any(rm_loom, rm_shuttle))]
 
 use std::sync::Arc;
 
-use loom::thread;
 use rm_loom::check::{Bound, check};
-use rm_loom::scenarios::join;
+use rm_loom::engine::{join, thread};
 use rm_rwlock::LockMode;
 use rm_rwlock::guarded::cell::DataCell;
 

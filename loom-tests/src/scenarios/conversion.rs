@@ -7,18 +7,18 @@ use crate::engine::{block_on, join, thread};
 use crate::lock::Converts;
 use crate::witness::Witness;
 
-/// Two hold, and one converts to what the other excludes, while the other lets go: it hears of it.
+/// Two hold, and the first converts to what the other excludes, while the other lets go: it hears of it.
 ///
 /// # Panics
 /// If that is not so, as all panics here.
-pub fn upgrade_races_release<L: Converts>(held: L::Mode, to: L::Mode) {
+pub fn upgrade_races_release<L: Converts>(held: L::Mode, other: L::Mode, to: L::Mode) {
     let lock = L::new();
     let witness = Arc::new(Witness::<L>::default());
-    let (mut first, second) = two(&lock, held);
+    let (mut first, second) = two(&lock, held, other);
     let thread = {
         let witness = Arc::clone(&witness);
         thread::spawn(move || {
-            witness.visit(held);
+            witness.visit(other);
             drop(second);
         })
     };
@@ -29,18 +29,18 @@ pub fn upgrade_races_release<L: Converts>(held: L::Mode, to: L::Mode) {
     lock.assert_idle();
 }
 
-/// The same, and the conversion is given up: the hold is what it was, and others fit beside it as before.
+/// The same, and the conversion is given up: others fit beside the hold as before.
 ///
 /// # Panics
 /// If not.
-pub fn upgrade_given_up_races_grant<L: Converts>(held: L::Mode, to: L::Mode) {
+pub fn upgrade_given_up_races_grant<L: Converts>(held: L::Mode, other: L::Mode, to: L::Mode) {
     let lock = L::new();
-    let (mut first, second) = two(&lock, held);
+    let (mut first, second) = two(&lock, held, other);
     let converting = ByHand::new(Box::pin(L::convert(&mut first, to))).expect_waiting();
     let thread = thread::spawn(move || drop(second));
     drop(converting);
     join(thread);
-    drop(ByHand::new(lock.acquire(held)).expect_ready());
+    drop(ByHand::new(lock.acquire(other)).expect_ready());
     drop(first);
     lock.assert_idle();
 }
@@ -52,7 +52,7 @@ pub fn upgrade_given_up_races_grant<L: Converts>(held: L::Mode, to: L::Mode) {
 pub fn rival_upgrades_end<L: Converts>(held: L::Mode, to: L::Mode) {
     let lock = L::new();
     let witness = Arc::new(Witness::<L>::default());
-    let (first, second) = two(&lock, held);
+    let (first, second) = two(&lock, held, held);
     let upgrade = |mut guard: L::Guard| {
         let witness = Arc::clone(&witness);
         move || {
@@ -94,7 +94,7 @@ pub fn downgrade_admits<L: Converts>(held: L::Mode, to: L::Mode, waiting: L::Mod
     lock.assert_idle();
 }
 
-fn two<L: Converts>(lock: &L, held: L::Mode) -> (L::Guard, L::Guard) {
-    let take = || ByHand::new(lock.acquire(held)).expect_ready();
-    (take(), take())
+fn two<L: Converts>(lock: &L, first: L::Mode, second: L::Mode) -> (L::Guard, L::Guard) {
+    let take = |mode| ByHand::new(lock.acquire(mode)).expect_ready();
+    (take(first), take(second))
 }
