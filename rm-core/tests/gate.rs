@@ -495,3 +495,12 @@ fn a_reader_whom_the_gate_cannot_count_any_more_has_a_hold_of_its_own() {
     assert_eq!(held(&lock).1, 1, "many are still inside");
     assert!(enter(&lock, Door::Sole).is_none());
 }
+
+#[cfg(debug_assertions)]
+#[test]
+#[should_panic(expected = "what its type names")]
+fn who_comes_by_a_door_that_is_meant_for_less_is_told() {
+    let lock = lock(&domain(ROOT).0);
+    let all = *lock.capital();
+    let _held = Held::try_cached(lock, &all, Some(Door::Shared), None);
+}

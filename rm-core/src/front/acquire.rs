@@ -79,7 +79,8 @@ impl<L> Ask<L> {
         self
     }
 
-    /// The same request by that door, which must be the one that its type names for this level.
+    /// The same request by that door, which must be the one that its type names for this level. Builds with debug assertions
+    /// look; elsewhere the holder would have what the door stands for, whatever it asked for.
     #[must_use]
     pub const fn door(mut self, door: Door) -> Self {
         self.door = Some(door);

@@ -491,10 +491,14 @@ impl<T: ResourceType> Inner<T> {
         door: Option<Door>,
         note: Option<Arc<Note>>,
     ) -> Option<(Claim, u64)> {
-        if let Some(door) = door
-            && let Some((pass, fence)) = self.open_for(resource, door, now)
-        {
-            return Some((Claim::Gate(pass), fence));
+        if let Some(door) = door {
+            debug_assert!(
+                passing::level_of::<T>(door, &resource.capital).as_ref() == Some(ask),
+                "who comes by a door asks for what its type names for it"
+            );
+            if let Some((pass, fence)) = self.open_for(resource, door, now) {
+                return Some((Claim::Gate(pass), fence));
+            }
         }
         let token = self.slots.vacant();
         let fence = self.owner.take(now, token, ask, note)?;

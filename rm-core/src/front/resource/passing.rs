@@ -321,7 +321,7 @@ impl<T: ResourceType> Inner<T> {
 }
 
 /// What a type asks for at a door.
-fn level_of<T: ResourceType>(door: Door, capital: &T::Credit) -> Option<T::Level> {
+pub(super) fn level_of<T: ResourceType>(door: Door, capital: &T::Credit) -> Option<T::Level> {
     match door {
         Door::Shared => T::shared(capital),
         Door::Sole => T::sole(capital),
