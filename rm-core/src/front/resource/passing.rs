@@ -253,8 +253,8 @@ impl<T: ResourceType> Inner<T> {
         };
         match self.passing.booked {
             None => {
-                let sole = passes(Door::Sole);
-                (sole || passes(Door::Shared)).then_some(sole)
+                // A gate has both doors or one for all: who names nothing to share has none.
+                passes(Door::Shared).then(|| passes(Door::Sole))
             }
             // More may share their hold, unless it was lost or they are too many to count.
             Some(Booked { token, door }) => {
