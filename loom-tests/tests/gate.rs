@@ -8,12 +8,12 @@
 
 use std::sync::{Arc, Mutex};
 
-use rm_core::front::Held;
-use rm_loom::check::{Bound, check};
+use rm_core::front::{Held, Trust};
+use rm_loom::check::{Bound, check, check_each};
 use rm_loom::engine::{block_on, join, thread};
 use rm_loom::local::Local;
 use rm_loom::lock::ModelLock;
-use rm_loom::pair::{LEASE_END, Pair};
+use rm_loom::pair::{DEBTOR, LEASE_END, Pair, ROOT};
 use rm_loom::rw::Gated;
 use rm_loom::rw::RwMode::{Read, Write};
 use rm_loom::witness::Witness;
@@ -234,6 +234,44 @@ fn a_reader_leaves_by_its_own_word_from_another_thread() {
 }
 
 #[test]
+fn the_last_of_one_word_is_not_the_last_of_all() {
+    check(
+        "the_last_of_one_word_is_not_the_last_of_all",
+        Bound::Full,
+        || {
+            let (gate, witness) = open();
+            heat(&gate);
+            let other = gate.clone();
+            // Where it heated the gate, it enters by a word of its own.
+            let there = join(thread::spawn(move || {
+                heat(&other);
+                other.take_cached(Read).expect("nobody writes")
+            }));
+            let here = gate.take_cached(Read).expect("nobody writes");
+            let mut writing = gate.ask(Write).expect_waiting();
+            let inside = Arc::clone(&witness);
+            let thread = thread::spawn(move || {
+                inside.visit(Read);
+                drop(there);
+            });
+            drop(here);
+            let early = writing.poll();
+            if early.is_ready() {
+                witness.visit(Write);
+            }
+            join(thread);
+            if early.is_pending() {
+                let held = writing.expect_woken().expect("both are gone");
+                witness.visit(Write);
+                drop(held);
+            }
+            drop(early);
+            gate.assert_idle();
+        },
+    );
+}
+
+#[test]
 fn a_hold_that_is_shared_ends_with_its_last_guard() {
     check(
         "a_hold_that_is_shared_ends_with_its_last_guard",
@@ -295,19 +333,69 @@ fn borrowed() -> Pair<Gated> {
 
 #[test]
 fn nobody_passes_the_gate_after_the_lease() {
-    check(
+    check_each(
         "nobody_passes_the_gate_after_the_lease",
         Bound::Full,
-        || {
+        &[Read, Write],
+        |mode| {
             let pair = borrowed();
             let gate = Local::on(pair.debtor.clone());
             let clock = pair.debtor.clone();
             let thread = thread::spawn(move || clock.set_clock(LEASE_END));
-            let early = gate.take_cached(Read);
+            let early = gate.take_cached(mode);
+            let is_early = early.is_some();
+            drop(early);
             join(thread);
-            assert!(gate.take_cached(Read).is_none(), "the lease is over");
-            assert!(gate.take_cached(Write).is_none(), "the lease is over");
-            assert!(!early.is_some_and(|guard| guard.is_valid()), "it is lost");
+            assert!(gate.take_cached(mode).is_none(), "the lease is over");
+            assert!(is_early || gate.take_cached(Read).is_none(), "for good");
+        },
+    );
+}
+
+#[test]
+fn a_hold_by_the_gate_is_lost_with_its_lease() {
+    check(
+        "a_hold_by_the_gate_is_lost_with_its_lease",
+        Bound::Full,
+        || {
+            let pair = borrowed();
+            let gate = Local::on(pair.debtor.clone());
+            let guard = gate.take_cached(Read).expect("cached");
+            let clock = pair.debtor.clone();
+            let thread = thread::spawn(move || clock.set_clock(LEASE_END));
+            let other = gate.take_cached(Read);
+            join(thread);
+            assert!(!guard.is_valid(), "the lease is over");
+            assert!(!other.is_some_and(|guard| guard.is_valid()), "it is lost");
+        },
+    );
+}
+
+#[test]
+fn a_hold_that_was_lost_is_shared_with_nobody() {
+    check(
+        "a_hold_that_was_lost_is_shared_with_nobody",
+        Bound::Full,
+        || {
+            let pair = borrowed();
+            let gate = Local::on(pair.debtor.clone());
+            let lost = gate.take_cached(Read).expect("cached");
+            let also_lost = gate.take_cached(Read).expect("cached");
+            pair.creditor_down();
+            pair.root.domain().on_debtor_down(DEBTOR);
+            let trust = Arc::new(Trust::until(LEASE_END));
+            pair.debtor.domain().on_creditor_up(ROOT, trust);
+            let thread = thread::spawn(move || drop(also_lost));
+            drop(pair.debtor_holds(Read));
+            let guard = gate.take_cached(Read).expect("borrowed again");
+            assert!(guard.is_valid(), "there is a new session");
+            assert!(!lost.is_valid(), "it was lost");
+            join(thread);
+            drop(lost);
+            assert!(guard.is_valid(), "it is another one");
+            drop(guard);
+            pair.settle();
+            pair.assert_idle();
         },
     );
 }

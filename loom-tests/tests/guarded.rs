@@ -20,7 +20,8 @@ fn change(cell: &Arc<DataCell<u64>>) -> u64 {
 /// Looks twice, if nobody changes it: both times it is the same.
 fn look(cell: &Arc<DataCell<u64>>) {
     if let Some(borrow) = cell.try_borrow(LockMode::Read) {
-        assert_eq!(*borrow, *borrow, "it changed under its reader");
+        let first = *borrow;
+        assert_eq!(first, *borrow, "it changed under its reader");
     }
 }
 
