@@ -279,15 +279,13 @@ impl Gate {
         let former = self.word.fetch_or(CLOSED, Ordering::Acquire);
         let mut shared = former & COUNT;
         let mut entries = (former & ENTRIES) / ENTRY;
-        // Also those that are closed: who entered by them while it was hot may still be inside.
         for shard in self.shards() {
-            if former & SHARDED == 0 {
-                shared |= shard.load(Ordering::Acquire) & COUNT;
-                continue;
-            }
+            // Also those that are closed: who entered by them while it was hot may still be inside.
             let former = shard.fetch_or(CLOSED, Ordering::Acquire);
             shared |= former & COUNT;
-            entries += (former & ENTRIES) / ENTRY;
+            if former & CLOSED == 0 {
+                entries += (former & ENTRIES) / ENTRY;
+            }
         }
         let alone = former & INSIDE_ALONE != 0;
         // Who is inside alone has taken the next number. If it is about to leave, it may have moved the clock already, and
