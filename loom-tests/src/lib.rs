@@ -5,9 +5,9 @@
 //! xtask shuttle` set the flags and the bounds; without a flag this crate is empty. The flags are our own, because
 //! `--cfg loom` would reach into tokio and take parts of it away.
 //!
-//! **For a resource type of yours**, write a [`Subject`](subject::Subject), which says what is asked of it, and
-//! [`models!`] makes the suite. **For a lock of another make**, or for what your handles add, write a
-//! [`ModelLock`](lock::ModelLock). docs/MODELS.md is the guide.
+//! **For a resource type of yours**, write a `subject::Subject`, which says what is asked of it, and
+//! `models!` makes the suite. **For a lock of another make**, or for what your handles add, write a
+//! `lock::ModelLock`. docs/MODELS.md is the guide.
 //!
 //! ```text
 //! subject     a resource type, and what is asked of it

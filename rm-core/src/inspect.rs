@@ -113,6 +113,8 @@ pub struct Entry {
     pub fence: Option<u64>,
     /// A debtor's loan.
     pub loan: Option<LoanId>,
+    /// How many guards share a holder's hold; 0 where that is not known, and of others.
+    pub guards: u32,
 }
 
 /// What a party does with a resource.

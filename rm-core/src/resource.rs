@@ -82,7 +82,7 @@ pub trait ResourceType: Clone + Debug + Eq + Hash + Send + Sync + 'static {
     }
 
     /// What one holder has alone, so that nobody else has anything: the capital, as a level; `None`, unless the type says
-    /// otherwise.
+    /// otherwise. It counts only beside [`shared`](Self::shared).
     ///
     /// As [`shared`](Self::shared): requests for it that say so pass by the gate.
     fn sole(capital: &Self::Credit) -> Option<Self::Level> {

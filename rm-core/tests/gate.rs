@@ -12,8 +12,9 @@ use std::thread;
 use desk::*;
 use rm_core::credit::{Credit, Opaque};
 use rm_core::error::LostReason;
-use rm_core::front::{Acquire, AcquireError, Ask, Door, Held, Role, Trust};
-use rm_core::message::{Message, Step, Steps};
+use rm_core::front::{Acquire, AcquireError, Ask, Domain, Door, Held, Role, Trust};
+use rm_core::message::{Message, Step};
+use rm_core::policy::Decision;
 use rm_core::session::packet::Item;
 use rm_rwlock::{RwCredit, RwLockType};
 
@@ -46,6 +47,27 @@ fn held(lock: &Lock) -> (RwCredit, usize) {
         let holds = owner.holds().map(|(_, hold)| &hold.credit);
         (holds.fold(RwCredit::empty(), sum), owner.holds().count())
     })
+}
+
+/// The creditor recalls all that it has lent, for a writer elsewhere; or no longer does.
+fn recall(domain: &Domain, is_wanted: bool) {
+    let step = Step {
+        order: order(),
+        keep: RwCredit::empty(),
+        whole: true,
+        try_only: false,
+        note: None,
+    };
+    let message = Message::Recall {
+        loan: lock(domain).with_owner(|owner| owner.last_loan()),
+        steps: is_wanted.then_some(step).into_iter().collect(),
+    };
+    let Ok(message) = message.try_map(
+        |credit: RwCredit| Ok::<_, Infallible>(Opaque::of(&credit)),
+        |level: RwCredit| Ok(Opaque::of(&level)),
+    );
+    let delivered = domain.deliver(CREDITOR, item(message));
+    delivered.expect("no misbehaviour");
 }
 
 #[test]
@@ -124,28 +146,8 @@ fn a_recall_waits_for_readers_inside_and_not_for_an_open_gate() {
     let lock = lock(&domain);
     drop(read(&lock));
     let reader = read(&lock);
-    let recall = |keep| {
-        let loan = lock.with_owner(|owner| owner.last_loan());
-        let step = Step {
-            order: order(),
-            keep,
-            whole: true,
-            try_only: false,
-            note: None,
-        };
-        let message = Message::Recall {
-            loan,
-            steps: Steps::from_iter([step]),
-        };
-        let Ok(message) = message.try_map(
-            |credit: RwCredit| Ok::<_, Infallible>(Opaque::of(&credit)),
-            |level: RwCredit| Ok(Opaque::of(&level)),
-        );
-        let delivered = domain.deliver(CREDITOR, item(message));
-        delivered.expect("no misbehaviour");
-    };
     desk.said();
-    recall(RwCredit::empty());
+    recall(&domain, true);
     assert!(enter(&lock, Door::Shared).is_none(), "it is recalled");
     assert!(
         desk.said().is_empty(),
@@ -377,6 +379,29 @@ fn a_hot_gate_has_words_for_its_threads_and_keeps_nobody_inside() {
 }
 
 #[test]
+fn who_came_by_a_word_of_a_hot_gate_is_inside_when_it_has_cooled_down() {
+    let (domain, desk) = domain(ROOT);
+    let lock = lock(&domain);
+    let hammer = || (0..200_000).for_each(|_| drop(read(&lock)));
+    hammer();
+    thread::scope(|scope| scope.spawn(hammer).join().expect("it reads"));
+    let inside = read(&lock);
+    let closes_it = || {
+        let mut writing = pin!(asks_to_write(&lock));
+        assert!(writing.as_mut().poll(&mut cx()).is_pending());
+    };
+    closes_it();
+    desk.now.store(10_000_000_000, Ordering::Relaxed);
+    let opens_it = read(&lock);
+    assert_eq!(held(&lock), (READ, 1));
+    drop(opens_it);
+    assert_eq!(held(&lock), (READ, 1), "one is still inside");
+    closes_it();
+    drop(inside);
+    assert_eq!(held(&lock), (RwCredit::empty(), 0));
+}
+
+#[test]
 fn many_threads_pass_and_each_writer_is_alone() {
     const ROUNDS: u64 = if cfg!(miri) { 50 } else { 20_000 };
     let (domain, _) = domain(ROOT);
@@ -409,4 +434,73 @@ fn many_threads_pass_and_each_writer_is_alone() {
     });
     assert_eq!(held(&lock), (RwCredit::empty(), 0));
     assert!(sum.into_inner() > 0);
+}
+
+#[test]
+fn readers_that_were_lost_are_counted_as_holders_no_more() {
+    let (domain, _) = debtor();
+    let lock = lock(&domain);
+    drop(read(&lock));
+    let readers = [read(&lock), read(&lock)];
+    let own = hold(&lock, UPGRADABLE);
+    let shares = own.share();
+    assert_eq!(domain.totals().holds, 4);
+    domain.on_creditor_down(CREDITOR, LostReason::SessionEnded);
+    assert_eq!(domain.totals().holds, 0);
+    drop((readers, own, shares));
+    assert_eq!(domain.totals().holds, 0);
+}
+
+#[test]
+#[should_panic(expected = "shares with nobody")]
+fn what_passed_alone_is_not_shared() {
+    let lock = lock(&domain(ROOT).0);
+    drop(write(&lock));
+    let writer = write(&lock);
+    let _second = writer.share();
+}
+
+#[test]
+fn credit_that_served_those_who_passed_was_not_cached_in_vain() {
+    let (domain, _) = debtor();
+    let lock = lock(&domain);
+    let (own, inside) = (hold(&lock, READ), read(&lock));
+    // A writer elsewhere asks for it and goes away. Whether it is cached in vain is counted from here on.
+    recall(&domain, true);
+    recall(&domain, false);
+    let late = read(&lock);
+    drop((own, inside, late));
+    drop(read(&lock));
+    recall(&domain, true);
+    let decisions = domain.totals().decisions;
+    assert_eq!(decisions.count(Decision::RecalledIdle), 1);
+    assert_eq!(decisions.count(Decision::RecalledUnused), 0);
+}
+
+#[cfg(not(miri))] // Millions of guards.
+#[test]
+fn a_reader_whom_the_gate_cannot_count_any_more_has_a_hold_of_its_own() {
+    /// So many are let in by one word.
+    const FULL: u64 = 1 << 23;
+    let lock = lock(&domain(ROOT).0);
+    let read = || Held::try_cached(&*lock, &READ, Some(Door::Shared), None).expect("it is cached");
+    let first = read();
+    for _ in 1..FULL {
+        std::mem::forget(first.share());
+    }
+    assert_eq!(held(&lock).1, 1);
+    let more = [read(), read()];
+    assert_eq!(held(&lock).1, 3);
+    drop((first, more));
+    assert_eq!(held(&lock).1, 1, "many are still inside");
+    assert!(enter(&lock, Door::Sole).is_none());
+}
+
+#[cfg(debug_assertions)]
+#[test]
+#[should_panic(expected = "what its type names")]
+fn who_comes_by_a_door_that_is_meant_for_less_is_told() {
+    let lock = lock(&domain(ROOT).0);
+    let all = *lock.capital();
+    let _held = Held::try_cached(lock, &all, Some(Door::Shared), None);
 }

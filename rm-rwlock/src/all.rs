@@ -98,7 +98,8 @@ impl Named {
 /// ```
 ///
 /// # Errors
-/// [`LockAllError`], from the awaited request: it names the lock that was not had. None is held then.
+/// [`LockAllError`], from the awaited request: it names the lock that was not had, or was lost before the last one was. None
+/// is held then.
 ///
 /// # Panics
 /// If the domain has no RW locks registered.
@@ -196,7 +197,7 @@ impl IntoFuture for LockAll {
             taken: Vec::new(),
             asking: None,
             left: names.into_iter(),
-            is_asked: false,
+            stage: Stage::New,
         }
     }
 }
@@ -212,13 +213,20 @@ pub struct LockingAll {
     taken: Vec<(Vec<u8>, AnyGuard)>,
     asking: Option<(Vec<u8>, AnyAcquiring)>,
     left: vec::IntoIter<Named>,
-    is_asked: bool,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    New,
+    Asked,
+    Done,
 }
 
 impl LockingAll {
     /// The first poll: its time begins to run.
     fn start(&mut self) -> Result<(), LockAllError> {
-        if core::mem::replace(&mut self.is_asked, true) {
+        if core::mem::replace(&mut self.stage, Stage::Asked) != Stage::New {
             return Ok(());
         }
         let names = self.left.len();
@@ -254,32 +262,52 @@ impl LockingAll {
     }
 }
 
+impl LockingAll {
+    fn poll_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<AllGuards, LockAllError>> {
+        self.start()?;
+        loop {
+            let Some((_, asking)) = &mut self.asking else {
+                let Some(next) = self.left.next() else {
+                    return Poll::Ready(self.all());
+                };
+                self.asking = Some(self.ask(next));
+                continue;
+            };
+            let outcome = ready!(asking.poll(cx));
+            let (name, _) = self.asking.take().expect("it was there above");
+            match outcome {
+                Ok(guard) => self.taken.push((name, guard)),
+                Err(why) => return Poll::Ready(Err(LockAllError::Lock { name, why })),
+            }
+        }
+    }
+
+    /// All have been granted. One that was granted early may have been lost while the others were waited for: then others
+    /// may have it.
+    fn all(&mut self) -> Result<AllGuards, LockAllError> {
+        let guards = core::mem::take(&mut self.taken);
+        let lost = guards.iter().find_map(|(name, guard)| {
+            let why = AcquireError::SessionLost(guard.why_lost()?);
+            let name = name.clone();
+            Some(LockAllError::Lock { name, why })
+        });
+        lost.map_or(Ok(AllGuards { guards }), Err)
+    }
+}
+
 impl Future for LockingAll {
     type Output = Result<AllGuards, LockAllError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        this.start()?;
-        loop {
-            let Some((_, asking)) = &mut this.asking else {
-                let Some(next) = this.left.next() else {
-                    let guards = core::mem::take(&mut this.taken);
-                    return Poll::Ready(Ok(AllGuards { guards }));
-                };
-                this.asking = Some(this.ask(next));
-                continue;
-            };
-            let outcome = ready!(asking.poll(cx));
-            let (name, _) = this.asking.take().expect("it was there above");
-            match outcome {
-                Ok(guard) => this.taken.push((name, guard)),
-                Err(why) => {
-                    this.taken.clear();
-                    this.left = Vec::new().into_iter();
-                    return Poll::Ready(Err(LockAllError::Lock { name, why }));
-                }
-            }
-        }
+        assert!(
+            self.stage != Stage::Done,
+            "a finished future is not polled again"
+        );
+        let outcome = ready!(self.poll_all(cx));
+        self.stage = Stage::Done;
+        // All or none: nothing is held after a failure, however long the future is kept.
+        self.taken.clear();
+        Poll::Ready(outcome)
     }
 }
 
@@ -365,6 +393,10 @@ impl AnyGuard {
     /// Whether it is lost; if not, the task is woken when it is. The future is one of [`AllGuards::lost`].
     fn watch(&self) -> crate::guard::Loss<'_, Handle<RwLockType>> {
         with_guard!(self, guard => guard.loss())
+    }
+
+    fn why_lost(&self) -> Option<LostReason> {
+        with_guard!(self, guard => guard.why_lost())
     }
 
     fn release(self) -> Result<(), LostReason> {

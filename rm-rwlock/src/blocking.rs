@@ -16,29 +16,41 @@ struct Parker {
     is_woken: AtomicBool,
 }
 
+impl Parker {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            thread: thread::current(),
+            is_woken: AtomicBool::new(false),
+        })
+    }
+
+    fn of_this_thread() -> Arc<Self> {
+        // A thread that is being torn down has none any more, and a new one will do.
+        PARKER.try_with(Arc::clone).unwrap_or_else(|_| Self::new())
+    }
+}
+
 impl Wake for Parker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // Release: the swap of `block_on` acquires what the waker did before.
-        self.is_woken.store(true, Ordering::Release);
+        // Release: the swap of `block_on` acquires what the waker did before. An exchange, since a plain store would hide
+        // what an earlier waker released.
+        self.is_woken.swap(true, Ordering::Release);
         self.thread.unpark();
     }
 }
 
 thread_local! {
     /// One for all that the thread blocks on, so that it is known as one who asks: see `nesting`.
-    static PARKER: Arc<Parker> = Arc::new(Parker {
-        thread: thread::current(),
-        is_woken: AtomicBool::new(false),
-    });
+    static PARKER: Arc<Parker> = Parker::new();
 }
 
 /// Parks this thread until `future` is ready.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
-    let parker = PARKER.with(Arc::clone);
+    let parker = Parker::of_this_thread();
     let waker = Waker::from(Arc::clone(&parker));
     let mut cx = Context::from_waker(&waker);
     let mut future = pin!(future);
@@ -48,7 +60,7 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
             waker.wake_by_ref();
             return output;
         }
-        // Acquire: what the waker did is seen by the next poll. It pairs with the store of `wake_by_ref`.
+        // Acquire: what the waker did is seen by the next poll. It pairs with the exchange of `wake_by_ref`.
         while !parker.is_woken.swap(false, Ordering::Acquire) {
             thread::park();
         }

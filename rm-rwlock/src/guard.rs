@@ -70,6 +70,10 @@ impl<M: Mode, R: Deref<Target = Resource<RwLockType>>> Guard<M, R> {
 
     /// Why it was lost, if it was.
     pub(crate) fn why_lost(&self) -> Option<LostReason> {
+        // Nearly always, and it leaves the gate open.
+        if self.is_valid() {
+            return None;
+        }
         let mut cx = Context::from_waker(Waker::noop());
         match Pin::new(&mut self.loss()).poll(&mut cx) {
             Poll::Ready(why) => Some(why),

@@ -184,3 +184,33 @@ fn guards_that_are_taken_apart_are_released_one_by_one() {
     assert!(world.lock("a").try_write_cached().is_some());
     assert!(world.lock("b").try_write_cached().is_none());
 }
+
+#[test]
+fn a_lock_that_was_lost_while_the_others_were_waited_for_is_no_lock() {
+    let mut world = World::debtor();
+    world.begin_session();
+    world.grant_all("a");
+    let names = ["a", "b"].map(Named::write);
+    let mut locking = step(lock_all(&world.domain, names));
+    assert!(locking.is_pending(), "`b` is not here");
+    world.end_session();
+    world.begin_session();
+    world.grant_all("b");
+    let why = AcquireError::SessionLost(LostReason::LeaseExpired);
+    let name = b"a".to_vec();
+    assert_eq!(
+        locking.ready().expect_err("`a` is another's by now"),
+        LockAllError::Lock { name, why }
+    );
+    assert!(world.lock("b").try_write_cached().is_some(), "all or none");
+}
+
+#[test]
+#[should_panic(expected = "not polled again")]
+fn a_request_that_failed_is_no_success_when_it_is_polled_again() {
+    let world = World::root();
+    let _writer = world.lock("a").try_write_cached_owned().expect("free");
+    let mut locking = step(try_lock_all(&world.domain, [Named::read("a")]));
+    assert!(locking.ready().is_err());
+    let _ = locking.poll();
+}

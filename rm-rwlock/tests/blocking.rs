@@ -2,12 +2,13 @@
 
 mod common;
 
+use std::cell::RefCell;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use rm_rwlock::AcquireError;
 use rm_rwlock::all::{Named, lock_all, try_lock_all};
+use rm_rwlock::{AcquireError, RwLock};
 
 use self::common::World;
 
@@ -80,4 +81,26 @@ fn a_thread_takes_several_locks() {
     let guards = guards.expect("free");
     assert!(try_lock_all(&world.domain, names).blocking().is_err());
     drop(guards);
+}
+
+#[test]
+fn a_thread_that_is_being_torn_down_may_still_block() {
+    struct Last(RwLock);
+    impl Drop for Last {
+        fn drop(&mut self) {
+            assert!(self.0.read().blocking().is_ok());
+        }
+    }
+    thread_local! {
+        static LAST: RefCell<Option<Last>> = const { RefCell::new(None) };
+    }
+    let lock = World::root().lock("x");
+    let last = lock.clone();
+    let ending = thread::spawn(move || {
+        LAST.with(|own| *own.borrow_mut() = Some(Last(last.clone())));
+        // From here on there is something to tear down before that.
+        drop(last.read().blocking());
+    });
+    ending.join().expect("it ended in peace");
+    assert!(lock.try_write_cached().is_some());
 }

@@ -1,30 +1,92 @@
 //! `cargo xtask bench`: the benchmarks, in release mode, one program after the other.
 
+use std::process::{Command, Stdio};
+
+use clap::ValueEnum;
+
 use crate::cargo::Cargo;
 use crate::report::Report;
 use crate::workspace::Workspace;
 
-/// The benchmark programs of `rm-tests`.
-const PROGRAMS: [&str; 2] = ["rm-bench", "rm-policies"];
+/// One of the benchmarks. The order of the variants is the order of the run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Part {
+    /// Locks of this process beside tokio's, async-lock's, parking_lot's and std's: nanoseconds and ratios
+    Local,
+    /// The same locks in machine instructions, which do not depend on what else the machine does; needs valgrind
+    Instructions,
+    /// Bytes of a lock, a guard and a future; what their use asks of the allocator
+    Footprint,
+    /// Locks of a client of a server: cached under a lease, and over the network
+    Network,
+    /// What each grant policy costs on each workload
+    Policies,
+    /// How long readers and writers wait under a flood of the others, in one process and over several
+    Fairness,
+}
 
-/// Runs every benchmark, with `args` handed on to each.
+impl Part {
+    fn run(self, workspace: &Workspace, report: &mut Report) -> Result<(), String> {
+        match self {
+            Self::Local => program(workspace, "rm-bench", "rm-bench", &["local"]),
+            Self::Instructions if !has_valgrind() => {
+                println!("not counted: {NO_VALGRIND}");
+                return Ok(());
+            }
+            Self::Instructions => program(workspace, "rm-bench", "rm-bench", &["instructions"]),
+            Self::Footprint => program(workspace, "rm-bench", "rm-footprint", &[]),
+            Self::Network => program(workspace, "rm-tests", "rm-network", &[]),
+            Self::Policies => program(workspace, "rm-tests", "rm-policies", &[]),
+            Self::Fairness => program(workspace, "rm-tests", "rm-fairness", &[]),
+        }
+        .run(report)
+    }
+}
+
+const NO_VALGRIND: &str =
+    "instructions per operation, as valgrind is missing (on Debian: apt-get install valgrind)";
+
+/// Runs these benchmarks, all of them when none is named.
 pub(crate) fn run(
     workspace: &Workspace,
-    args: &[String],
+    parts: &[Part],
     report: &mut Report,
 ) -> Result<(), String> {
-    for program in PROGRAMS {
-        let command = [
-            "run",
-            "--release",
-            "--package",
-            "rm-tests",
-            "--bin",
-            program,
-            "--",
-        ];
-        let args = args.iter().map(String::as_str);
-        Cargo::new(workspace, command.into_iter().chain(args)).run(report)?;
+    let is_asked = |part: &&Part| parts.is_empty() || parts.contains(part);
+    for part in Part::value_variants().iter().filter(is_asked) {
+        part.run(workspace, report)?;
+        println!();
     }
     Ok(())
+}
+
+/// Fails where a cached read or write takes more instructions than it may.
+pub(crate) fn check_instructions(workspace: &Workspace, report: &mut Report) -> Result<(), String> {
+    if !has_valgrind() {
+        report.unchecked.push(NO_VALGRIND.into());
+        return Ok(());
+    }
+    program(workspace, "rm-bench", "rm-bench", &["check-instructions"]).run(report)
+}
+
+fn program(workspace: &Workspace, package: &str, name: &str, args: &[&str]) -> Cargo {
+    let command = [
+        "run",
+        "--release",
+        "--package",
+        package,
+        "--bin",
+        name,
+        "--",
+    ];
+    Cargo::new(workspace, [&command, args].concat())
+}
+
+fn has_valgrind() -> bool {
+    let asked = Command::new("valgrind")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    asked.is_ok_and(|status| status.success())
 }

@@ -43,6 +43,22 @@ impl Cargo {
         Self { command, line }
     }
 
+    /// `cargo ARGS` of the nightly toolchain, in the root of `workspace`.
+    pub(crate) fn nightly<A: AsRef<OsStr>>(
+        workspace: &Workspace,
+        args: impl IntoIterator<Item = A>,
+    ) -> Self {
+        // The toolchain that started us would hand itself on by its environment; rustup goes by the name.
+        let mut cargo = Self::new(workspace, args);
+        let mut command = Command::new("rustup");
+        command.current_dir(workspace.root()).stdin(Stdio::null());
+        command.args(["run", "nightly", "cargo"]);
+        command.args(cargo.command.get_args());
+        cargo.line = format!("rustup run nightly {}", cargo.line);
+        cargo.command = command;
+        cargo
+    }
+
     /// Sets an environment variable for this command.
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.line = format!("{name}='{}' {}", value.as_ref().display(), self.line);

@@ -9,6 +9,7 @@ mod cargo;
 mod dependencies;
 mod explore;
 mod loom;
+mod miri;
 mod mutants;
 mod proto;
 mod purity;
@@ -74,15 +75,13 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
-    /// Run the benchmarks; further arguments go to the benchmark program
+    /// Run tests of the lock and of the async face in Miri, which finds undefined behaviour and data races
+    Miri(miri::Options),
+    /// Run the benchmarks
     Bench {
-        /// Arguments for the benchmark program
-        #[arg(
-            trailing_var_arg = true,
-            allow_hyphen_values = true,
-            value_name = "ARG"
-        )]
-        args: Vec<String>,
+        /// Run these only
+        #[arg(value_enum, value_name = "PART")]
+        parts: Vec<bench::Part>,
     },
     /// Simulate clusters of up to 100,000 nodes and print what an acquire costs in each
     Scale,
@@ -116,7 +115,8 @@ fn run(task: Task) -> Result<ExitCode, String> {
         Task::Explore(options) => explore::run(&workspace, &options, &mut report)?,
         Task::Mutants { names, check: true } => mutants::check(&workspace, &names)?,
         Task::Mutants { names, .. } => mutants::run(&workspace, &names)?,
-        Task::Bench { args } => bench::run(&workspace, &args, &mut report)?,
+        Task::Miri(options) => miri::run(&workspace, &options, &mut report)?,
+        Task::Bench { parts } => bench::run(&workspace, &parts, &mut report)?,
         Task::Scale => scale::run(&workspace, &mut report)?,
         Task::Proto { check } => proto::run(check)?,
     }

@@ -79,7 +79,8 @@ impl<L> Ask<L> {
         self
     }
 
-    /// The same request by that door, which must be the one that its type names for this level.
+    /// The same request by that door, which must be the one that its type names for this level. Builds with debug assertions
+    /// look; elsewhere the holder would have what the door stands for, whatever it asked for.
     #[must_use]
     pub const fn door(mut self, door: Door) -> Self {
         self.door = Some(door);
@@ -458,7 +459,7 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
     /// As long as several share it, it does not convert, and is not split, merged or kept.
     ///
     /// # Panics
-    /// If it came by [`Door::Sole`]: what one has alone is not shared.
+    /// If it passed by [`Door::Sole`]: what is to be shared is asked for by another door, or none.
     pub fn share(&self) -> Self
     where
         R: Clone,

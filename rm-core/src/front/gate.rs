@@ -23,7 +23,8 @@
 //! **Shards.** A word that several threads hammer moves between their caches. After [`DUE`] entries the next one goes to the
 //! lock, which looks how fast that was and who was there: a hot gate opens with words of their own for the
 //! threads, and one that has cooled down with the single word again. A holder remembers its word, since it may leave on
-//! another thread. The words stay until the resource rests.
+//! another thread, and long after the gate has cooled down: so whoever closes the gate looks at all words. They stay until
+//! the resource rests.
 //!
 //! **Fairness.** It has none to give: it is shut from the moment somebody must wait. **Cancellation.** Entering takes no time
 //! that could be cancelled.
@@ -47,8 +48,10 @@ const SOLE: u64 = 1 << 3;
 const ONE: u64 = 1 << 8;
 /// The count of shared holders inside.
 const COUNT: u64 = FULL | (FULL - ONE);
-/// More than that many are not let in: half of what the count can count.
+/// More than that many are not let in, by the lock's side neither: half of what the count can count.
 const FULL: u64 = 1 << 31;
+/// More than that many do not come by sharing either. The rest is for threads that are about to find that out.
+const SHARERS_MAX: u64 = FULL + FULL / 2;
 /// One entry since the gate was opened.
 const ENTRY: u64 = 1 << 32;
 /// So many entries came that the lock should have a look. Whoever passes it goes there, so it is not passed by much.
@@ -125,6 +128,8 @@ pub(super) struct Opening {
 pub(super) struct Inside {
     pub(super) alone: bool,
     pub(super) shared: bool,
+    /// A word counts so many that nobody else is to be let in.
+    pub(super) is_full: bool,
     /// How often it was entered since it was opened.
     pub(super) entries: u64,
     /// What the sole holders made of the fencing clock.
@@ -246,14 +251,19 @@ impl Gate {
     /// One more that shares the hold of one inside: also where the gate is closed.
     ///
     /// # Panics
-    /// If more than four million share it.
+    /// If more than twelve million share it.
     pub(super) fn share(&self, pass: Pass) {
         let Pass::Shared(number) = pass else {
             panic!("who is inside alone shares with nobody");
         };
+        let word = self.word_of(number);
         // Relaxed: it is inside already, by the one with whom it shares.
-        let former = self.word_of(number).fetch_add(ONE, Ordering::Relaxed);
-        assert!(former & COUNT < COUNT - ONE, "too many guards of one hold");
+        let former = word.fetch_add(ONE, Ordering::Relaxed);
+        if former & COUNT >= SHARERS_MAX {
+            // Not as the last: the one with whom it was to share is inside.
+            word.fetch_sub(ONE, Ordering::Relaxed);
+            panic!("too many guards of one hold");
+        }
     }
 
     /// Whether it is open, and its lease good: then nothing that came by it is lost.
@@ -269,10 +279,11 @@ impl Gate {
         let former = self.word.fetch_or(CLOSED, Ordering::Acquire);
         let mut shared = former & COUNT;
         let mut entries = (former & ENTRIES) / ENTRY;
-        if former & SHARDED != 0 {
-            for shard in self.shards() {
-                let former = shard.fetch_or(CLOSED, Ordering::Acquire);
-                shared |= former & COUNT;
+        for shard in self.shards() {
+            // Also those that are closed: who entered by them while it was hot may still be inside.
+            let former = shard.fetch_or(CLOSED, Ordering::Acquire);
+            shared |= former & COUNT;
+            if former & CLOSED == 0 {
                 entries += (former & ENTRIES) / ENTRY;
             }
         }
@@ -284,17 +295,18 @@ impl Gate {
             alone,
             // Beside one who is alone, only those are counted who are about to turn back.
             shared: shared != 0 && !alone,
+            is_full: shared & FULL != 0,
             entries,
             clock,
         }
     }
 
     /// How many shared holders are inside. Of a closed one.
-    pub(super) fn count(&self) -> u64 {
+    pub(super) fn count(&self) -> u32 {
         // Relaxed: for people.
-        let count = |word: &AtomicU64| (word.load(Ordering::Relaxed) & COUNT) / ONE;
+        let count = |word: &AtomicU64| ((word.load(Ordering::Relaxed) & COUNT) / ONE) as u32;
         let shards = self.shards().iter().map(|shard| count(shard));
-        count(&self.word) + shards.sum::<u64>()
+        count(&self.word) + shards.sum::<u32>()
     }
 
     /// Whether all have left. Of a closed one.

@@ -8,7 +8,7 @@ use super::resource::Resource;
 use super::shard::Place;
 use super::table::Table;
 use crate::credit::Level as _;
-use crate::id::{NodeId, PeerId, ResourceKey, TypeId};
+use crate::id::{NodeId, PeerId, ResourceKey, Token, TypeId};
 use crate::inspect::{
     Answer, ENTRIES_MAX, Entry, EntryKind, LIST_MAX, Query, ResourceView, Summary,
 };
@@ -94,7 +94,9 @@ impl<T: ResourceType> AnyInspect for Table<T> {
     fn show(&self, key: &ResourceKey, names: &PeerNames<'_>) -> Option<ResourceView> {
         let resource = self.find(key)?;
         let now = resource.shared().host.now();
-        Some(resource.with_owner(|owner| view(&resource, owner, now, names)))
+        let view =
+            resource.with_holders(|owner, guards| view(&resource, owner, guards, now, names));
+        Some(view)
     }
 }
 
@@ -119,6 +121,7 @@ fn summary<T: ResourceType>(place: &Place<T>) -> Option<Summary> {
 fn view<T: ResourceType>(
     resource: &Resource<T>,
     owner: &Owner<T>,
+    guards: &dyn Fn(Token) -> u32,
     now: Time,
     names: &PeerNames<'_>,
 ) -> ResourceView {
@@ -135,11 +138,13 @@ fn view<T: ResourceType>(
         order: None,
         fence: None,
         loan: None,
+        guards: 0,
     };
     let mut entries = Vec::new();
     let all = owner.holds().count() + owner.loans().count() + owner.waiting().len();
-    for (_, hold) in owner.holds().take(ENTRIES_MAX) {
+    for (token, hold) in owner.holds().take(ENTRIES_MAX) {
         entries.push(Entry {
+            guards: guards(token),
             label: hold
                 .note
                 .as_ref()

@@ -202,9 +202,9 @@ impl<T: ResourceType> Resource<T> {
         };
         // Relaxed: a hint for the reclaimer.
         self.used.store(true, Ordering::Relaxed);
-        let taken = now.and_then(|now| inner.take(self, now, ask, door, None));
-        self.unlock(inner);
-        taken
+        // Without a door it closes the gate: the next who comes by one opens it.
+        inner.leave_closed();
+        now.and_then(|now| inner.take(self, now, ask, door, None))
     }
 
     /// Gives back what is held where that has no effect on anybody else. Returns whether it did.
@@ -219,7 +219,7 @@ impl<T: ResourceType> Resource<T> {
         if is_back {
             slots.remove_unwatched(token);
         }
-        self.unlock(inner);
+        inner.leave_closed();
         is_shared || is_back
     }
 
@@ -491,10 +491,14 @@ impl<T: ResourceType> Inner<T> {
         door: Option<Door>,
         note: Option<Arc<Note>>,
     ) -> Option<(Claim, u64)> {
-        if let Some(door) = door
-            && let Some((pass, fence)) = self.open_for(resource, door, now)
-        {
-            return Some((Claim::Gate(pass), fence));
+        if let Some(door) = door {
+            debug_assert!(
+                passing::level_of::<T>(door, &resource.capital).as_ref() == Some(ask),
+                "who comes by a door asks for what its type names for it"
+            );
+            if let Some((pass, fence)) = self.open_for(resource, door, now) {
+                return Some((Claim::Gate(pass), fence));
+            }
         }
         let token = self.slots.vacant();
         let fence = self.owner.take(now, token, ask, note)?;

@@ -159,12 +159,9 @@ impl Slots {
         }
     }
 
-    /// How many guards there are beside the first of each hold.
-    pub(super) fn sharers(&self) -> u64 {
-        self.slab
-            .iter()
-            .map(|(_, slot)| u64::from(slot.sharers))
-            .sum()
+    /// How many guards share a hold beside the first.
+    pub(super) fn sharers(&self, token: Token) -> u32 {
+        self.slot(token).map_or(0, |slot| slot.sharers)
     }
 
     /// Whether several guards share the hold.

@@ -180,6 +180,15 @@ impl<T: ResourceType> Owner<T> {
             fx.push(Effect::Deny { token, why });
             return;
         }
+        if is_alone
+            && !is_other
+            && let Some(fence) = self.convert_at_once(token, &to)
+        {
+            fx.push(Effect::Grant { token, fence });
+            self.balance(now, Spare::Keep, fx);
+            return;
+        }
+        let hold = self.holds.get(token).expect("it was there above");
         let note = hold.note.clone();
         let class = if is_alone && hold.credit.is_empty() {
             Class::New

@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use super::Owner;
+use super::{Owner, sum};
 use crate::credit::{Credit, Level};
 use crate::id::{Note, Token};
 use crate::resource::ResourceType;
@@ -39,6 +39,35 @@ impl<T: ResourceType> Owner<T> {
         self.fence.observe(clock);
         // Whoever found credit that lies idle here shows that caching pays.
         self.learned.note_found(!self.is_root() && self.is_unused());
+    }
+
+    /// Makes a hold that is no group's `to`, if that needs no decision. Returns its fencing token from now on.
+    ///
+    /// It does what [`convert`](Self::convert) would do then.
+    pub(super) fn convert_at_once(&mut self, token: Token, to: &T::Level) -> Option<u64> {
+        if !self.is_quiet() {
+            return None;
+        }
+        let hold = self.holds.get(token)?;
+        let need = to.beyond(&T::Level::of(&hold.credit));
+        let taken = need.draw_all(&self.cached)?;
+        let all = sum(&hold.credit, &taken);
+        let credit = to.draw(&all);
+        let ticks = self.ticks(&credit);
+        if ticks && !self.fence.has_room() {
+            return None;
+        }
+        let fence = if ticks {
+            self.fence.tick()
+        } else {
+            self.fence.now()
+        };
+        self.cached = self.cached.less(&taken);
+        self.take_back(&all.less(&credit));
+        let hold = self.holds.get_mut(token).expect("it was there above");
+        hold.credit = credit;
+        hold.fence = fence;
+        Some(fence)
     }
 
     /// One or more who came in by themselves are still inside: from here on they have a hold in the book.

@@ -58,6 +58,8 @@ struct EntryLine {
     label: String,
     age_ms: u64,
     fence: Option<u64>,
+    /// How many guards share a holder's hold.
+    guards: Option<u32>,
 }
 
 /// What `status` prints.
@@ -243,6 +245,9 @@ fn entry_in_words(entry: &Entry) -> String {
         EntryKind::Waits if mode.is_empty() => format!("{node} waits for it, for {age}"),
         EntryKind::Waits => format!("{node} waits to {mode}, for {age}"),
     };
+    if entry.guards > 1 {
+        write!(text, ", {} times", entry.guards).expect("a string takes everything");
+    }
     if let Some(fence) = entry.fence {
         write!(text, ", fence {fence}").expect("a string takes everything");
     }
@@ -316,6 +321,7 @@ impl From<&Entry> for EntryLine {
             label: entry.label.clone(),
             age_ms: millis(entry.age),
             fence: entry.fence,
+            guards: (entry.guards > 0).then_some(entry.guards),
         }
     }
 }
@@ -365,6 +371,7 @@ mod tests {
             order: None,
             fence: (kind == EntryKind::Holds).then_some(7),
             loan: None,
+            guards: 0,
         }
     }
 
@@ -398,6 +405,15 @@ mod tests {
         assert_eq!(lines[0], "  web-2 has it cached, and may use it");
         assert_eq!(lines[1], "  web-1 holds it to write, for 1.5 s, fence 7");
         assert_eq!(lines.len(), 2);
+    }
+
+    #[test]
+    fn show_says_how_often_a_node_holds_what_its_guards_share() {
+        let mut readers = entry(EntryKind::Holds, "read", "");
+        readers.guards = 3;
+        let text = in_words(&view(vec![readers]));
+        let line = "  web-1 holds it to read, for 1.5 s, 3 times, fence 7";
+        assert_eq!(text.lines().nth(1), Some(line));
     }
 
     #[test]

@@ -276,8 +276,8 @@ fn entry() -> impl Strategy<Value = Entry> {
         option::of(any::<u64>()),
         option::of(loan()),
     );
-    (kind, any::<u64>(), texts, span(SPAN_MAX), choices).prop_map(
-        |(kind, node_id, (node, mode, label), age, (order, fence, loan))| Entry {
+    (kind, any::<(u64, u32)>(), texts, span(SPAN_MAX), choices).prop_map(
+        |(kind, (node_id, guards), (node, mode, label), age, (order, fence, loan))| Entry {
             kind,
             node,
             node_id: NodeId(node_id),
@@ -287,6 +287,7 @@ fn entry() -> impl Strategy<Value = Entry> {
             order,
             fence,
             loan,
+            guards,
         },
     )
 }

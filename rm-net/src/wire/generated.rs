@@ -562,6 +562,9 @@ pub struct Entry {
     /// A debtor's loan; else absent.
     #[prost(message, optional, tag = "9")]
     pub loan: ::core::option::Option<Loan>,
+    /// How many guards share a holder's hold; 0 where that is not known, and of others.
+    #[prost(uint32, tag = "10")]
+    pub guards: u32,
 }
 /// Answers `StatusQuery`.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -170,6 +170,7 @@ fn entry_out(entry: &Entry) -> pb::Entry {
         order: entry.order.as_ref().and_then(outgoing::order),
         fence: entry.fence,
         loan: entry.loan.and_then(outgoing::loan),
+        guards: entry.guards,
     }
 }
 
@@ -201,6 +202,7 @@ fn entry_in(entry: pb::Entry) -> Result<Entry, WireError> {
         order,
         fence: entry.fence,
         loan,
+        guards: entry.guards,
     })
 }
 

@@ -2,13 +2,15 @@
 //!
 //! It says what happens in lines of a word and a value. [`run`] is what it runs, from a test called `process`.
 
+use std::fmt::{self, Display, Formatter};
 use std::path::Path;
 use std::process::Stdio;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rm_core::time::Time;
 use rm_net::{Client, Node};
+use rm_rwlock::RwLock;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
@@ -19,6 +21,7 @@ const PART: &str = "RM_TEST_PART";
 const ENDPOINT: &str = "RM_TEST_ENDPOINT";
 const DIR: &str = "RM_TEST_DIR";
 const LEASE_MS: &str = "RM_TEST_LEASE_MS";
+const TURNS: &str = "RM_TEST_TURNS";
 /// Before each line, among what the test harness prints.
 const MARK: &str = "part: ";
 
@@ -33,6 +36,15 @@ impl Process {
     /// `lost` with the time of its last use.
     pub(crate) fn holder(endpoint: &str) -> Self {
         Self::start("holder", |command| command.env(ENDPOINT, endpoint))
+    }
+
+    /// It takes turns with the lock `x` for as long as it lives, and says `goes` once it had the first.
+    pub(crate) fn flood(endpoint: &str, turns: Turns) -> Self {
+        Self::start("flood", |command| {
+            command
+                .env(ENDPOINT, endpoint)
+                .env(TURNS, turns.to_string())
+        })
     }
 
     /// It serves, and says `listens` with its address, and `grace` with milliseconds.
@@ -85,6 +97,67 @@ impl Process {
     }
 }
 
+/// How somebody takes turns with a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Turns {
+    pub(crate) writes: bool,
+    pub(crate) hold: Duration,
+    pub(crate) pause: Duration,
+}
+
+impl Turns {
+    /// One turn. Returns how long it waited.
+    pub(crate) async fn take(self, lock: &RwLock) -> Duration {
+        let asked = Instant::now();
+        if self.writes {
+            let _guard = lock.write().await.expect("granted");
+            let waited = asked.elapsed();
+            tokio::time::sleep(self.hold).await;
+            waited
+        } else {
+            let _guard = lock.read().await.expect("granted");
+            let waited = asked.elapsed();
+            tokio::time::sleep(self.hold).await;
+            waited
+        }
+    }
+
+    /// One turn after the other, without end.
+    pub(crate) async fn go_on(self, lock: &RwLock) {
+        loop {
+            self.take(lock).await;
+            tokio::time::sleep(self.pause).await;
+        }
+    }
+}
+
+impl Display for Turns {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let [hold, pause] = [self.hold, self.pause].map(|span| span.as_micros());
+        write!(f, "{} {hold} {pause}", self.writes)
+    }
+}
+
+impl FromStr for Turns {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let words: Vec<_> = text.split(' ').collect();
+        let [writes, hold, pause] = words[..] else {
+            return Err(format!("`{text}` is no three words"));
+        };
+        let micros = |word: &str| {
+            let micros = word.parse().map_err(|_| format!("`{word}` is no number"));
+            micros.map(Duration::from_micros)
+        };
+        Ok(Self {
+            writes: writes == "true",
+            hold: micros(hold)?,
+            pause: micros(pause)?,
+        })
+    }
+}
+
 /// Plays the part that the environment names; without one, nothing.
 pub(crate) fn run() {
     let Ok(part) = std::env::var(PART) else {
@@ -93,6 +166,7 @@ pub(crate) fn run() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
         match &*part {
+            "flood" => flood().await,
             "holder" => hold().await,
             "server" => serve().await,
             other => panic!("there is no part {other}"),
@@ -100,10 +174,22 @@ pub(crate) fn run() {
     });
 }
 
+async fn flood() {
+    let client = connected().await;
+    let lock = client.rw_lock("x");
+    let turns: Turns = variable(TURNS).parse().expect("how it takes turns");
+    turns.take(&lock).await;
+    println!("{MARK}goes 1");
+    turns.go_on(&lock).await;
+}
+
+async fn connected() -> Client {
+    let client = Client::connect(&variable(ENDPOINT)).await;
+    client.expect("a server")
+}
+
 async fn hold() {
-    let client = Client::connect(&variable(ENDPOINT))
-        .await
-        .expect("a server");
+    let client = connected().await;
     let lock = client.rw_lock("x");
     let guard = lock.write().await.expect("granted");
     guard.set_value(b"of the holder").expect("it is held");

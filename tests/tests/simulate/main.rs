@@ -3,6 +3,7 @@
 //! `RM_SIM=long` runs a hundred times as many seeds; `RM_SEED=n` runs that seed alone.
 
 mod broken;
+mod fairness;
 mod histories;
 mod life;
 mod liveness;

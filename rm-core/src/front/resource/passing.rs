@@ -39,6 +39,8 @@ pub(super) struct Passing {
     opened_at: Time,
     /// Those inside have a hold in the book.
     booked: Option<Booked>,
+    /// There were too many of them to let in more when the gate was closed.
+    is_full: bool,
     heat: Heat,
     /// Entries that were found at the last closing.
     entries: u32,
@@ -86,19 +88,16 @@ impl<T: ResourceType> Resource<T> {
     }
 
     /// One more guard shares what a guard has. It leaves by the claim that is returned.
+    ///
+    /// # Panics
+    /// If that guard came by the gate alone.
     pub(in crate::front) fn share(&self, claim: Claim) -> Claim {
         match claim {
             Claim::Gate(pass @ Pass::Shared(_)) => {
                 self.gate.share(pass);
                 claim
             }
-            Claim::Gate(Pass::Alone) => {
-                let mut inner = self.lock();
-                let token = inner.adopt(self, claim).expect("it is inside alone");
-                inner.slots.share(token);
-                self.unlock(inner);
-                Claim::Slot(token)
-            }
+            Claim::Gate(Pass::Alone) => panic!("who is inside alone shares with nobody"),
             Claim::Slot(token) => {
                 let mut inner = self.lock();
                 inner.slots.share(token);
@@ -182,25 +181,29 @@ impl<T: ResourceType> Inner<T> {
         let passing = &mut self.passing;
         passing.is_open = false;
         passing.was_open = true;
+        passing.is_full = inside.is_full;
         passing.entries = inside.entries as u32;
-        if inside.entries > 0 {
-            self.cached_acquires += inside.entries;
-            self.owner.on_passed(inside.clock);
-        }
         let door = match inside {
             Inside { alone: true, .. } => Some(Door::Sole),
             Inside { shared: true, .. } => Some(Door::Shared),
             Inside { .. } => None,
         };
-        match (door, self.passing.booked) {
-            (Some(door), None) => self.book(door, inside.clock, capital),
-            (None, Some(Booked { token, .. })) => {
-                self.passing.booked = None;
-                self.slots.remove(token);
-                let is_back = self.owner.put_back(token);
-                debug_assert!(is_back, "nothing is to be decided at an open gate");
-            }
-            (Some(_), Some(_)) | (None, None) => {}
+        // First: what those used who have left lies idle.
+        if door.is_none()
+            && let Some(Booked { token, .. }) = passing.booked.take()
+        {
+            self.slots.remove(token);
+            let is_back = self.owner.put_back(token);
+            debug_assert!(is_back, "nothing is to be decided at an open gate");
+        }
+        if inside.entries > 0 {
+            self.cached_acquires += inside.entries;
+            self.owner.on_passed(inside.clock);
+        }
+        if let Some(door) = door
+            && self.passing.booked.is_none()
+        {
+            self.book(door, inside.clock, capital);
         }
     }
 
@@ -250,13 +253,14 @@ impl<T: ResourceType> Inner<T> {
         };
         match self.passing.booked {
             None => {
-                let sole = passes(Door::Sole);
-                (sole || passes(Door::Shared)).then_some(sole)
+                // A gate has both doors or one for all: who names nothing to share has none.
+                passes(Door::Shared).then(|| passes(Door::Sole))
             }
-            // More may share their hold, unless it was lost.
+            // More may share their hold, unless it was lost or they are too many to count.
             Some(Booked { token, door }) => {
                 let is_held = matches!(self.slots.state(token), Some(State::Held(_)));
-                (door == Door::Shared && is_held && self.owner.is_quiet()).then_some(false)
+                let has_room = door == Door::Shared && !self.passing.is_full;
+                (has_room && is_held && self.owner.is_quiet()).then_some(false)
             }
         }
     }
@@ -281,14 +285,22 @@ impl<T: ResourceType> Inner<T> {
         Some(entered)
     }
 
-    /// How many guards hold: more than holds, where some share one.
+    /// How many guards hold: more than holds, where some share one. Those whose hold was lost hold nothing.
     pub(super) fn holders(&self, gate: &Gate) -> u64 {
-        let holds = self.owner.holds().count() as u64 + self.slots.sharers();
+        let holds = self.owner.holds();
+        holds
+            .map(|(token, _)| u64::from(self.guards(token, gate)))
+            .sum()
+    }
+
+    /// How many guards share a hold.
+    fn guards(&self, token: Token, gate: &Gate) -> u32 {
         match self.passing.booked {
-            Some(Booked {
-                door: Door::Shared, ..
-            }) => holds - 1 + gate.count().max(1),
-            Some(_) | None => holds,
+            // Beside one who is alone, only those are counted who are about to turn back.
+            Some(booked) if booked.token == token && booked.door == Door::Shared => {
+                gate.count().max(1)
+            }
+            Some(_) | None => 1 + self.slots.sharers(token),
         }
     }
 
@@ -309,7 +321,7 @@ impl<T: ResourceType> Inner<T> {
 }
 
 /// What a type asks for at a door.
-fn level_of<T: ResourceType>(door: Door, capital: &T::Credit) -> Option<T::Level> {
+pub(super) fn level_of<T: ResourceType>(door: Door, capital: &T::Credit) -> Option<T::Level> {
     match door {
         Door::Shared => T::shared(capital),
         Door::Sole => T::sole(capital),
@@ -320,8 +332,16 @@ fn level_of<T: ResourceType>(door: Door, capital: &T::Credit) -> Option<T::Level
 impl<T: ResourceType> Resource<T> {
     /// Runs `f` on the owner as it is, for people and tests.
     pub fn with_owner<R>(&self, f: impl FnOnce(&Owner<T>) -> R) -> R {
+        self.with_holders(|owner, _| f(owner))
+    }
+
+    /// The same, with how many guards share a hold.
+    pub(in crate::front) fn with_holders<R>(
+        &self,
+        f: impl FnOnce(&Owner<T>, &dyn Fn(Token) -> u32) -> R,
+    ) -> R {
         let inner = self.lock();
-        let result = f(&inner.owner);
+        let result = f(&inner.owner, &|token| inner.guards(token, &self.gate));
         self.unlock(inner);
         result
     }

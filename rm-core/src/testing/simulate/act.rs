@@ -45,13 +45,13 @@ pub(super) struct Client<'a, T: ResourceType> {
     round: u32,
     /// What it waits for, or has waited for.
     pub(super) asked: Ask<T>,
-    order: Order,
-    asked_at: u64,
+    pub(super) order: Order,
+    pub(super) asked_at: u64,
     deadline: Option<u64>,
     pub(super) try_only: bool,
     group: u32,
     /// How many younger requests passed this one.
-    passed: u32,
+    pub(super) passed: u32,
     /// What it holds; empty if nothing.
     pub(super) holds: T::Credit,
     fence: u64,
@@ -376,6 +376,7 @@ impl<T: ResourceType> World<'_, T> {
             let name = world.client_name(client);
             format!("    {name} is granted, token {fence:#x}, after {hops} hops")
         });
+        self.check_grant(client)?;
         self.end_wait(client)?;
         let converts = self.clients[client].phase == Phase::Converting;
         let before = if converts {
@@ -525,6 +526,7 @@ impl<T: ResourceType> World<'_, T> {
 
     /// A request has its outcome, which is not later than its deadline.
     fn end_wait(&mut self, client: usize) -> Result<(), Fault> {
+        self.note_over(client);
         let state = &self.clients[client];
         self.oracle.on_outcome(&state.asked, state.order);
         match state.deadline {
@@ -552,34 +554,6 @@ impl<T: ResourceType> World<'_, T> {
                 Duration::from_nanos(*most),
             ))),
         }
-    }
-
-    /// Who is passed by what is granted now.
-    fn note_bypasses(&mut self, client: usize) -> Result<(), Fault> {
-        let state = &self.clients[client];
-        for passed in self.oracle.passed_by(&state.holds, state.order) {
-            let passed = passed as usize;
-            self.clients[passed].passed += 1;
-            let other = &self.clients[passed];
-            let waited = self.now - other.asked_at;
-            let report = &mut self.report;
-            report.bypasses += 1;
-            report.passed_max = report.passed_max.max(other.passed);
-            report.bypass_age_max = report.bypass_age_max.max(Duration::from_nanos(waited));
-            let nodes = [client, passed].map(|client| self.clients[client].node as usize);
-            let links = self.plan.tree.distance(nodes[0], nodes[1]) as u64;
-            if self.plan.bounds_bypass && waited > links.saturating_mul(self.plan.delay.most()) {
-                return Err(Fault(format!(
-                    "{} is granted {:?} though the older {} has waited for {:?} for {:?}, {links} links away",
-                    self.client_name(client),
-                    self.clients[client].asked,
-                    self.client_name(passed),
-                    other.asked,
-                    Duration::from_nanos(waited),
-                )));
-            }
-        }
-        Ok(())
     }
 
     fn record(&mut self, client: usize, what: What<T::Credit>) {

@@ -36,6 +36,7 @@ impl<T: ResourceType> World<'_, T> {
         while let Some(debtor) = self.used.pop() {
             self.check_link(debtor as usize)?;
         }
+        self.check_waits()?;
         if self.event - self.summed_at >= self.world_size() {
             self.check_sum()?;
         }
@@ -100,7 +101,7 @@ impl<T: ResourceType> World<'_, T> {
     /// no `try` is undecided.
     fn check_progress(&self) -> Result<(), Fault> {
         let mut free = self.issued.less(self.oracle.held_total());
-        for client in self.oracle.waiting() {
+        for (_, client) in self.oracle.waiting() {
             let state = &self.clients[client as usize];
             let name = self.client_name(client as usize);
             if state.try_only {
@@ -141,7 +142,7 @@ impl<T: ResourceType> World<'_, T> {
 
     /// Nothing is under way: whoever is in the way of a request was told that somebody waits, once since it holds.
     fn check_notices(&self) -> Result<(), Fault> {
-        let waiting = self.oracle.waiting();
+        let waiting: Vec<_> = self.oracle.waiting().map(|(_, client)| client).collect();
         if T::LENDING == Lending::UsedUp || waiting.len() > WAITS_TOLD {
             return Ok(());
         }

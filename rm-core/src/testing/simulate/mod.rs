@@ -17,6 +17,9 @@
 //! deadline, a conversion that would deadlock and whoever asks where the way to the root winds up are denied,
 //! and that no outcome comes later than the deadline.
 //!
+//! In a flat tree it also checks that nobody is passed, and nobody waits, for longer than word of it takes: `fairness.rs`
+//! has the rules.
+//!
 //! **Now and then**, as often as keeps a run linear: the credit of the whole world adds up to the capital; the
 //! lists of an owner with more than 64 debtors are in order; and, while no message is under way, no request waits
 //! that the free credit of the world, taken in order, would cover, nothing is left of one that is over, whoever
@@ -90,6 +93,7 @@
 mod act;
 mod checks;
 mod clients;
+mod fairness;
 mod oracle;
 mod report;
 mod span;
@@ -279,10 +283,8 @@ impl<T: ResourceType> Simulation<T> {
     }
 
     /// The run fails if a request is granted ahead of an older one that waits and conflicts, later than word of
-    /// the older one can have got there: over the links between them, each at the longest delay.
-    ///
-    /// Where links stall there is no longest delay, and where requests are cancelled or denied, a request that an
-    /// older one of the same node spoke for speaks for itself only after that.
+    /// the older one can have got there: over the links between them, each at the longest delay, stalls included. In
+    /// flat trees of up to 64 clients this is always so.
     pub fn bounding_bypass(mut self) -> Self {
         self.plan.bounds_bypass = true;
         self

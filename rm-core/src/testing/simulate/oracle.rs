@@ -23,6 +23,10 @@ pub(super) struct Oracle<T: ResourceType> {
     ended: Vec<(T::Credit, u64)>,
     /// Who waits for that much.
     waiting: Vec<(T::Level, BTreeMap<Order, u32>)>,
+    /// The same, whatever they wait for.
+    queue: BTreeMap<Order, u32>,
+    /// Whether a hold or a request came or went since somebody asked.
+    has_changed: bool,
     resource_type: PhantomData<T>,
 }
 
@@ -34,6 +38,8 @@ impl<T: ResourceType> Oracle<T> {
             held_total: T::Credit::empty(),
             ended: Vec::new(),
             waiting: Vec::new(),
+            queue: BTreeMap::new(),
+            has_changed: false,
             resource_type: PhantomData,
         }
     }
@@ -67,6 +73,7 @@ impl<T: ResourceType> Oracle<T> {
 
     /// What is left of a hold that was reduced.
     pub(super) fn on_reduce(&mut self, credit: &T::Credit) -> Result<(), Fault> {
+        self.has_changed = true;
         let total = self.held_total.join(credit);
         let total = total.filter(|total| self.capital.covers(total));
         self.held_total = total.ok_or_else(|| Fault("more is held than the capital".into()))?;
@@ -79,6 +86,7 @@ impl<T: ResourceType> Oracle<T> {
 
     /// A hold ends.
     pub(super) fn on_end(&mut self, credit: &T::Credit, fence: u64) {
+        self.has_changed = true;
         self.held_total = self.held_total.less(credit);
         let place = self.held.iter().position(|(other, _)| other == credit);
         let place = place.expect("what ends was held");
@@ -98,6 +106,8 @@ impl<T: ResourceType> Oracle<T> {
 
     /// A request waits.
     pub(super) fn on_wait(&mut self, ask: &T::Level, order: Order, client: u32) {
+        self.has_changed = true;
+        self.queue.insert(order, client);
         match self.waiting.iter_mut().find(|(other, _)| other == ask) {
             Some((_, orders)) => {
                 orders.insert(order, client);
@@ -110,6 +120,8 @@ impl<T: ResourceType> Oracle<T> {
 
     /// It waits no more.
     pub(super) fn on_outcome(&mut self, ask: &T::Level, order: Order) {
+        self.has_changed = true;
+        self.queue.remove(&order);
         let place = self.waiting.iter().position(|(other, _)| other == ask);
         let place = place.expect("what has an outcome waited");
         self.waiting[place].1.remove(&order);
@@ -121,10 +133,7 @@ impl<T: ResourceType> Oracle<T> {
     /// Who waits, is older than `order`, and asks for what conflicts with `credit`. Of credit that is used up every
     /// node has its own, and there is no order among them.
     pub(super) fn passed_by(&self, credit: &T::Credit, order: Order) -> Vec<u32> {
-        let conflicts = |ask: &T::Level| {
-            let asked = ask.draw(&self.capital);
-            T::LENDING == Lending::Loaned && asked.conflicts(credit, &self.capital)
-        };
+        let conflicts = |ask| T::LENDING == Lending::Loaned && self.conflicts(ask, credit);
         self.waiting
             .iter()
             .filter(|(ask, _)| conflicts(ask))
@@ -132,17 +141,24 @@ impl<T: ResourceType> Oracle<T> {
             .collect()
     }
 
+    /// Whether two of these amounts may not be held at one time.
+    pub(super) fn conflicts(&self, ask: &T::Level, credit: &T::Credit) -> bool {
+        ask.draw(&self.capital).conflicts(credit, &self.capital)
+    }
+
     /// How many wait.
     pub(super) fn waits(&self) -> usize {
-        self.waiting.iter().map(|(_, orders)| orders.len()).sum()
+        self.queue.len()
     }
 
     /// Who waits, the oldest first.
-    pub(super) fn waiting(&self) -> Vec<u32> {
-        let orders = self.waiting.iter().flat_map(|(_, orders)| orders);
-        let mut all: Vec<_> = orders.collect();
-        all.sort_unstable();
-        all.into_iter().map(|(_, &client)| client).collect()
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (Order, u32)> {
+        self.queue.iter().map(|(&order, &client)| (order, client))
+    }
+
+    /// Whether a hold or a request came or went since this was asked last.
+    pub(super) const fn take_changed(&mut self) -> bool {
+        core::mem::replace(&mut self.has_changed, false)
     }
 
     pub(super) fn mode(&self, ask: &T::Level) -> &'static str {

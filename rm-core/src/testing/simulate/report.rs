@@ -26,6 +26,9 @@ pub struct Report<C> {
     pub bypass_age_max: Duration,
     /// How many younger ones passed one request, at most.
     pub passed_max: u32,
+    /// The longest that a request waited beside credit that nobody held and no older request waited for; zero where
+    /// nobody looked.
+    pub idle_max: Duration,
     /// How often a holder was told that somebody waits for what it has.
     pub notices: u64,
     /// Who asked for, held and released what, and when; empty unless asked for.
@@ -228,6 +231,7 @@ mod tests {
             bypasses: 0,
             bypass_age_max: Duration::ZERO,
             passed_max: 0,
+            idle_max: Duration::ZERO,
             notices: 0,
             history: Vec::new(),
         };

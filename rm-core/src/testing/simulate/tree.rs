@@ -90,6 +90,12 @@ impl Tree {
         links
     }
 
+    /// Whether everybody borrows from the root.
+    #[must_use]
+    pub fn is_flat(&self) -> bool {
+        self.creditors.iter().all(|&creditor| creditor == 0)
+    }
+
     /// How many debtors each node can have.
     pub(super) fn debtors(&self) -> Vec<u32> {
         let mut debtors = vec![0; self.len()];

@@ -13,6 +13,7 @@ use slab::Slab;
 
 use super::act::{Act, Client};
 use super::clients::{Clients, Place};
+use super::fairness::Fairness;
 use super::oracle::{Fault, Oracle};
 use super::report::{Group, Report};
 use super::windup::NO_CLIENT;
@@ -109,6 +110,8 @@ pub(super) struct Node<T: ResourceType> {
     /// When its next deadline is on the agenda.
     timer: u64,
     pub(super) first_client: u32,
+    /// When it last gave something back.
+    pub(super) returned_at: Option<u64>,
     pub(super) debtors: u32,
 }
 
@@ -123,6 +126,7 @@ pub(super) struct World<'a, T: ResourceType> {
     mail: Slab<Mail<T>>,
     pub(super) clients: Vec<Client<'a, T>>,
     pub(super) oracle: Oracle<T>,
+    pub(super) fairness: Fairness,
     pub(super) report: Report<T::Credit>,
     pub(super) groups: Vec<(&'static str, Group)>,
     /// What links draw from.
@@ -165,6 +169,7 @@ impl<'a, T: ResourceType> World<'a, T> {
             skew: CLOCK_START - plan.skew + random.below(2 * plan.skew + 1),
             timer: u64::MAX,
             first_client: 0,
+            returned_at: None,
             debtors,
         };
         let mut world = Self {
@@ -177,6 +182,7 @@ impl<'a, T: ResourceType> World<'a, T> {
             mail: Slab::new(),
             clients: Vec::new(),
             oracle: Oracle::new(plan.capital.clone()),
+            fairness: Fairness::new(plan),
             report: Report {
                 seed,
                 events: 0,
@@ -186,6 +192,7 @@ impl<'a, T: ResourceType> World<'a, T> {
                 bypasses: 0,
                 bypass_age_max: Duration::ZERO,
                 passed_max: 0,
+                idle_max: Duration::ZERO,
                 notices: 0,
                 history: Vec::new(),
             },
@@ -208,6 +215,7 @@ impl<'a, T: ResourceType> World<'a, T> {
             trace: String::new(),
         };
         world.settle_clients();
+        world.fairness.limit(world.clients.len());
         for &(node, at) in &plan.wind_ups {
             world.schedule(at, Event::WindUp { node });
         }
@@ -420,6 +428,9 @@ impl<'a, T: ResourceType> World<'a, T> {
         self.note(|world| format!("    to node {to}: {}", world.in_words(&message)));
         self.used.push(debtor as u32);
         self.groups[cause.group as usize].1.messages += 1;
+        if matches!(message, Message::Return { .. }) {
+            self.nodes[node].returned_at = Some(self.now);
+        }
         let name = message.name();
         let count = self.report.messages.entry(name).or_default();
         *count += 1;

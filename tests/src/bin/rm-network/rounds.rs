@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// Rounds of each of a pair.
-pub(crate) const ROUNDS: usize = 21;
+pub(crate) const ROUNDS: usize = 101;
 
 /// The median of the rounds of one thing, in nanoseconds per operation.
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ pub(crate) async fn timed<F: Future>(f: F) -> Duration {
 /// One line: ours, what it stands beside, the ratio.
 pub(crate) fn line(what: &str, ours: f64, beside: f64) {
     println!(
-        "{what:<44} {:>12} {:>12} {:>7.2}",
+        "{what:<50} {:>12} {:>12} {:>7.2}",
         text(ours),
         text(beside),
         ours / beside
@@ -39,7 +39,7 @@ pub(crate) fn line(what: &str, ours: f64, beside: f64) {
 
 /// One line of a figure that stands alone.
 pub(crate) fn alone(what: &str, figure: &str) {
-    println!("{what:<44} {figure:>12}");
+    println!("{what:<50} {figure:>12}");
 }
 
 /// Nanoseconds, readable.
