@@ -35,13 +35,13 @@ impl Ended {
     }
 
     pub(super) fn has_ended(&self, session: u64) -> bool {
-        // Acquire pairs with the release below.
-        self.0.load(Ordering::Acquire) >= session
+        // Relaxed: whoever saw in the trust that it is over saw it after this was raised, and sees no earlier value here.
+        self.0.load(Ordering::Relaxed) >= session
     }
 
     fn end(&self, session: u64) {
-        // Release: who finds it ended sees what led to it.
-        self.0.fetch_max(session, Ordering::AcqRel);
+        // Relaxed: the trust's own word releases it.
+        self.0.fetch_max(session, Ordering::Relaxed);
     }
 }
 
@@ -55,13 +55,10 @@ impl Trust {
         }
     }
 
-    /// From now on `ended` hears of its end, as of that of the session with that number. Also where it is over already.
+    /// From now on `ended` hears of its end, as of that of the session with that number. Where it is over already, no gate
+    /// opens on it: whoever opens one looks first.
     pub(super) fn tell(&self, ended: Arc<Ended>, session: u64) {
-        let mut told = self.told.lock();
-        if self.why_over().is_some() {
-            ended.end(session);
-        }
-        *told = Some((ended, session));
+        *self.told.lock() = Some((ended, session));
     }
 
     /// Whether it is good at `now`. Once it is not, it never is again.
@@ -85,7 +82,7 @@ impl Trust {
 
     /// It is over, because the session is.
     pub fn end(&self) {
-        // Under its lock: else one that begins to listen at this moment might hear of it neither here nor there.
+        // Held to the end: who begins to listen meanwhile finds it over.
         let told = self.told.lock();
         // First: who sees that it is over must find no gate open on it.
         if let Some((ended, session)) = &*told {
