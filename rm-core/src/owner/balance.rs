@@ -130,6 +130,7 @@ impl<T: ResourceType> Owner<T> {
             return;
         }
         let level = T::Level::of(&miss);
+        walk.note_unmet(None, &level);
         walk.note_convert(step.order, None, &level);
         if !step.try_only && !self.holds.is_empty() {
             walk.note_missed(Missed {
@@ -186,7 +187,7 @@ impl<T: ResourceType> Owner<T> {
             }
             match item.asker {
                 Asker::Debtor(peer, version) => {
-                    let tail = tail.draw_all(&walk.plan(self, peer).laid);
+                    let tail = walk.take_along(self, peer, &tail);
                     let total = tail.as_ref().map(|tail| sum(&taken, tail));
                     if let (Some(tail), Some(delta)) = (tail, total)
                         && !delta.is_empty()
@@ -248,6 +249,7 @@ impl<T: ResourceType> Owner<T> {
                 group,
             });
         }
+        walk.note_unmet(debtor, &miss);
         let asking = Asking {
             debtor,
             order: item.order,

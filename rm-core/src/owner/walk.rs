@@ -36,6 +36,8 @@ pub(super) struct Walk<C, L> {
     pub(super) gave_back: bool,
     /// What is missing, oldest first: holders are told.
     pub(super) missed: Vec<Missed<L>>,
+    /// What the items so far could not get, and of which debtor they are.
+    unmet: Vec<(Option<PeerId>, L)>,
 }
 
 /// Where one debtor stands.
@@ -100,6 +102,7 @@ impl<C: Credit, L: Level<C>> Walk<C, L> {
             busy: Vec::new(),
             gave_back: false,
             missed: Vec::new(),
+            unmet: Vec::new(),
         }
     }
 
@@ -128,6 +131,33 @@ impl<C: Credit, L: Level<C>> Walk<C, L> {
                 steps: Steps::new(),
             }
         })
+    }
+
+    /// An item, of a debtor or not, cannot get so much.
+    pub(super) fn note_unmet(&mut self, debtor: Option<PeerId>, miss: &L) {
+        // Before any debtor has a plan nothing is reserved for one.
+        if !self.plans.is_empty() && !miss.is_zero() {
+            self.unmet.push((debtor, miss.clone()));
+        }
+    }
+
+    /// What a want takes along of what is reserved for older wants of its debtor, if that is all of `tail`.
+    ///
+    /// What older items of others could not get stays: it is theirs if the older want turns out to be over, of which
+    /// word may be on its way. (Theirs are older than the want, and not older than what it takes along: they left
+    /// nothing of what they miss for anybody after them.)
+    pub(super) fn take_along<T: ResourceType<Credit = C, Level = L>>(
+        &mut self,
+        owner: &Owner<T>,
+        peer: PeerId,
+        tail: &L,
+    ) -> Option<C> {
+        if tail.is_zero() {
+            return Some(C::empty());
+        }
+        let laid = self.plan(owner, peer).laid.clone();
+        let others = (self.unmet.iter()).filter(|(debtor, _)| *debtor != Some(peer));
+        tail.draw_all(&others.fold(laid, |laid, (_, miss)| laid.less(&miss.draw(&laid))))
     }
 
     /// What debtors still have to give, without the one that asks and those that said no.

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use rm_core::policy::Policy;
 use rm_core::testing::script::Language;
 use rm_core::testing::simulate::{Clients, Sabotage, Simulation, Span, Tree};
 use rm_rwlock::{RwCredit, RwLockType};
@@ -92,6 +93,27 @@ fn readers_and(other: Clients<RwLockType>) -> Simulation<RwLockType> {
 }
 
 #[test]
+fn nobody_goes_along_with_an_older_request_of_its_node_past_one_in_between() {
+    for seed in some_seeds(60) {
+        for (leaves, each) in [(2, 2), (2, 3), (3, 2), (3, 3)] {
+            let clients = Clients::everywhere()
+                .each(each)
+                .asking(|random| match random.percent(40) {
+                    true => LOCK.write(),
+                    false => RwCredit::READ,
+                })
+                .starting(Span::between(Duration::ZERO, 12 * MS))
+                .thinking(Span::between(MS / 10, 5 * MS))
+                .holding(Span::between(MS / 2, 6 * MS));
+            let world = Simulation::new(&LOCK, Tree::star(leaves)).clients(clients);
+            let world = world.policy(Policy::Exact).delay(MS);
+            let report = world.until(100 * MS).seed(seed).run();
+            report.unwrap_or_else(|failure| panic!("{leaves} leaves, {each} each: {failure}"));
+        }
+    }
+}
+
+#[test]
 fn readers_who_do_not_hear_of_a_writer_pass_it_for_too_long() {
     let world = || readers_and(Clients::at(2));
     world().run().expect("they hear of it in time");
@@ -107,6 +129,27 @@ fn a_reader_that_is_not_heard_waits_too_long_for_what_nobody_holds() {
     let unheard = world().sabotage(Sabotage::LoseMessage("Want", 4));
     let failure = unheard.run().expect_err("nobody gives it one");
     assert!(failure.what.contains("that nobody holds"), "{failure}");
+}
+
+#[test]
+fn what_is_reserved_for_an_older_want_goes_to_no_younger_one_past_a_request_in_between() {
+    let language = Language::of(LOCK).word("read", RwCredit::READ);
+    let language = language.word("write", LOCK.write());
+    language.play(
+        "
+        tree T; A < T
+        R at T: read
+        O at A: write; settle               # T reserves for it what R left,
+        W at T: write                       # and W is next
+        Y at A: read
+        O cancels                           # A wants a share for Y, and nothing for O any more;
+        deliver A -> T                      # T has heard of the first of these only
+        expect A borrows nothing
+        settle; expect Y waits
+        R releases; settle; expect W holds, Y waits
+        W releases; settle; expect Y holds
+    ",
+    );
 }
 
 /// What is known to be weaker: T takes W for served, until A asks again.

@@ -3,8 +3,7 @@
 //! * **An owner keeps the order that it knows.** It hands out nothing to a request while it knows of an older one that
 //!   conflicts with it: one that waits there, or a recall that it has not met.
 //! * **Nobody is passed once word of it is there.** A request is passed by a younger one only while its want and its
-//!   recall are under way: over the links between the two nodes, each at the longest delay. Or the younger one went along
-//!   with an older request of its own node, one round trip after that one was served at the latest.
+//!   recall are under way: over the links between the two nodes, each at the longest delay.
 //! * **Who is next gets it in two round trips.** A request is *due* from the moment at which the credit that nobody
 //!   holds, less what older requests ask for, covers it. It is granted two round trips later at the latest.
 //!
@@ -212,7 +211,6 @@ impl<T: ResourceType> World<'_, T> {
             if self.fairness.bounds_bypass()
                 && !other.try_only
                 && self.now - self.speaks_since(passed) > word
-                && !self.goes_along(client, other.order)
             {
                 return Err(self.passed(client, passed, &format!("{links} links away")));
             }
@@ -229,18 +227,6 @@ impl<T: ResourceType> World<'_, T> {
             owner.waiting().any(|waiting| waiting.order == order)
                 || owner.recall_steps().any(asks_back)
         })
-    }
-
-    /// Whether a request may have come along with one of its node that is older than `order`.
-    fn goes_along(&self, client: usize, order: Order) -> bool {
-        let node = self.clients[client].node;
-        let mut older = self
-            .oracle
-            .waiting()
-            .take_while(|(other, _)| *other < order);
-        let served = self.fairness.older_over(node, order);
-        older.any(|(_, other)| self.clients[other as usize].node == node)
-            || served.is_some_and(|at| self.now - at <= self.fairness.round_trips(1))
     }
 
     fn passed(&self, client: usize, passed: usize, why: &str) -> Fault {
