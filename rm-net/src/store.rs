@@ -39,7 +39,16 @@ pub(crate) struct Store {
     has_past: bool,
     /// The lease of this life.
     lease: Duration,
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Store {
+    /// Closing the file would not do: a process that another thread is just starting has a copy of it until it runs its
+    /// program, and the lock would last as long.
+    fn drop(&mut self) {
+        // If it fails, closing the file is what is left.
+        let _ = flock(&self.lock, FlockOperation::Unlock);
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,7 +108,7 @@ impl Store {
             is_on_disk: false,
             has_past: former.is_some(),
             lease,
-            _lock: lock,
+            lock,
         };
         store.replace(state).map_err(unusable)?;
         Ok((store, trusted))
@@ -312,6 +321,15 @@ mod tests {
         let _first = open(dir.path(), LEASE);
         let second = Store::open(dir.path(), LEASE);
         assert!(matches!(second, Err(StartError::DataDirInUse { .. })));
+    }
+
+    #[test]
+    fn a_directory_is_free_again_though_a_child_that_is_being_started_has_a_copy_of_its_lock() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let first = open(dir.path(), LEASE).0;
+        let _copy = first.lock.try_clone().expect("a descriptor");
+        drop(first);
+        assert!(Store::open(dir.path(), LEASE).is_ok());
     }
 
     #[test]
