@@ -194,6 +194,7 @@ impl<T: ResourceType> World<'_, T> {
     pub(super) fn note_bypasses(&mut self, client: usize) -> Result<(), Fault> {
         let state = &self.clients[client];
         let node = state.node as usize;
+        let granted = state.holds.clone();
         for passed in self.oracle.passed_by(&state.holds, state.order) {
             let passed = passed as usize;
             self.clients[passed].passed += 1;
@@ -203,7 +204,7 @@ impl<T: ResourceType> World<'_, T> {
             report.bypasses += 1;
             report.passed_max = report.passed_max.max(other.passed);
             report.bypass_age_max = report.bypass_age_max.max(Duration::from_nanos(waited));
-            if self.fairness.is_kept && self.knows(node, other.order) {
+            if self.fairness.is_kept && self.knows(node, other.order, &granted) {
                 return Err(self.passed(client, passed, "and its own node knows"));
             }
             let links = self.plan.tree.distance(node, other.node as usize);
@@ -218,13 +219,18 @@ impl<T: ResourceType> World<'_, T> {
         Ok(())
     }
 
-    /// Whether the owner of a node knows of a request: it waits there, or the creditor asks for something for it.
-    fn knows(&self, node: usize, order: Order) -> bool {
+    /// Whether the owner of a node knows that a request needs some of that credit: it waits there for it, or the creditor
+    /// asks for some for it. A want names only the components of the loan that have to grow; that it needs others too, its node
+    /// says when it gives those away.
+    fn knows(&self, node: usize, order: Order, credit: &T::Credit) -> bool {
         self.nodes[node].owner.as_ref().is_some_and(|owner| {
             let borrowed = owner.borrowed();
-            let asks_back =
-                |step: &Step<T::Credit>| step.order == order && !step.keep.covers(borrowed);
-            owner.waiting().any(|waiting| waiting.order == order)
+            let asks_back = |step: &Step<T::Credit>| {
+                let back = borrowed.less(&step.keep);
+                step.order == order && !back.meet(credit).is_empty()
+            };
+            let mut waiting = owner.waiting();
+            waiting.any(|w| w.order == order && !w.level.draw(credit).is_empty())
                 || owner.recall_steps().any(asks_back)
         })
     }
