@@ -237,6 +237,13 @@ where
         let (poll, waited) = match &this.state {
             Progress::Done => panic!("a finished future is not polled again"),
             Progress::New => {
+                if let Claim::Slot(token) = held.claim
+                    && let Some(fence) = held.resource.convert_at_once(token, &this.to)
+                {
+                    this.state = Progress::Done;
+                    held.fence = fence;
+                    return Poll::Ready(Ok(()));
+                }
                 let Some(token) = held.own() else {
                     this.state = Progress::Done;
                     return Poll::Ready(Err(AcquireError::BadRequest { why: SHARED }));

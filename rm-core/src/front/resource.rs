@@ -194,17 +194,23 @@ impl<T: ResourceType> Resource<T> {
 
     /// Takes `ask` where that has no effect on anybody else: the way of cached requests, kept short.
     fn take_at_once(&self, ask: &T::Level, door: Option<Door>) -> Option<(Claim, u64)> {
+        let (mut inner, now) = self.lock_in_good_time();
+        inner.take(self, now?, ask, door, None)
+    }
+
+    /// Locks it, for something that has no effect on anybody else; `None` where a lease has run out, which has.
+    ///
+    /// The gate stays closed: the next who comes by a door opens it.
+    fn lock_in_good_time(&self) -> (MutexGuard<'_, Inner<T>>, Option<Time>) {
         let mut inner = self.lock();
+        inner.leave_closed();
         let now = match &inner.link {
             None => Some(self.shared.host.recent()),
-            // A lease that ran out has effects.
             Some(link) => Some(self.shared.host.now()).filter(|&now| link.trust.is_good(now)),
         };
         // Relaxed: a hint for the reclaimer.
         self.used.store(true, Ordering::Relaxed);
-        // Without a door it closes the gate: the next who comes by one opens it.
-        inner.leave_closed();
-        now.and_then(|now| inner.take(self, now, ask, door, None))
+        (inner, now)
     }
 
     /// Gives back what is held where that has no effect on anybody else. Returns whether it did.

@@ -180,10 +180,7 @@ impl<T: ResourceType> Owner<T> {
             fx.push(Effect::Deny { token, why });
             return;
         }
-        if is_alone
-            && !is_other
-            && let Some(fence) = self.convert_at_once(token, &to)
-        {
+        if let Some(fence) = self.convert_at_once(token, &to) {
             fx.push(Effect::Grant { token, fence });
             self.balance(now, Spare::Keep, fx);
             return;

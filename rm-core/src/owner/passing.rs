@@ -41,14 +41,21 @@ impl<T: ResourceType> Owner<T> {
         self.learned.note_found(!self.is_root() && self.is_unused());
     }
 
-    /// Makes a hold that is no group's `to`, if that needs no decision. Returns its fencing token from now on.
+    /// Makes a hold `to`, if that is more than it is and needs no decision. Returns its fencing token from now on.
     ///
     /// It does what [`convert`](Self::convert) would do then.
-    pub(super) fn convert_at_once(&mut self, token: Token, to: &T::Level) -> Option<u64> {
-        if !self.is_quiet() {
+    pub fn convert_at_once(&mut self, token: Token, to: &T::Level) -> Option<u64> {
+        if !self.is_quiet() || self.widened(to).is_some() {
             return None;
         }
-        let hold = self.holds.get(token)?;
+        let hold = self
+            .holds
+            .get(token)
+            .filter(|hold| hold.group().is_none())?;
+        // What becomes less keeps its number.
+        if to.draw_all(&hold.credit).is_some() {
+            return None;
+        }
         let need = to.beyond(&T::Level::of(&hold.credit));
         let taken = need.draw_all(&self.cached)?;
         let all = sum(&hold.credit, &taken);

@@ -41,6 +41,19 @@ impl<T: ResourceType> Resource<T> {
         self.with_owner(|owner| owner.hold(token).is_some_and(|hold| hold.group().is_some()))
     }
 
+    /// Makes a hold that nobody shares `to`, where that has no effect on anybody else. Returns its fencing token from now on.
+    pub(in crate::front) fn convert_at_once(&self, token: Token, to: &T::Level) -> Option<u64> {
+        let (mut inner, now) = self.lock_in_good_time();
+        now?;
+        let is_held = matches!(inner.slots.state(token), Some(State::Held(_)));
+        if !is_held || inner.slots.is_shared(token) {
+            return None;
+        }
+        let fence = inner.owner.convert_at_once(token, to)?;
+        inner.slots.resume(token, fence);
+        Some(fence)
+    }
+
     /// Asks that a hold become `to`; if that takes time, `waker` is woken when it is decided.
     pub(in crate::front) fn convert(
         &self,
