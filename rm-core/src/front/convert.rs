@@ -15,7 +15,8 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 use core::time::Duration;
 
-use super::acquire::{AcquireError, Held, Patience, explain};
+use super::acquire::{AcquireError, Held, explain};
+use super::ask::Patience;
 use super::resource::{Claim, Resource};
 use crate::credit::Credit;
 use crate::error::LostReason;

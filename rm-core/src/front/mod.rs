@@ -22,6 +22,7 @@
 //! first, so a process that slept past it finds out before it acts, whatever its timers do.
 
 mod acquire;
+mod ask;
 mod convert;
 mod domain;
 mod gate;
@@ -38,7 +39,8 @@ mod trust;
 mod wanted;
 mod windup;
 
-pub use self::acquire::{Acquire, AcquireError, Ask, Held, Holder, Lost, Options, Patience};
+pub use self::acquire::{Acquire, AcquireError, Held, Holder, Lost};
+pub use self::ask::{Ask, Options, Patience};
 pub use self::convert::Convert;
 pub use self::domain::{Domain, DomainSettings, Handle, Role, UNKNOWN, WeakDomain};
 pub use self::gate::Door;

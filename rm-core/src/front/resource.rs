@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 
 pub(super) use self::passing::Claim;
 use self::passing::Passing;
-use super::acquire::{Ask, Patience};
+use super::ask::{Ask, Patience};
 use super::domain::{Link, Shared};
 use super::gate::{Door, Gate};
 use super::reclaim::Age;

@@ -12,7 +12,7 @@ use core::time::Duration;
 use super::{Claim, Clock, Inner, Resource};
 use crate::credit::Credit;
 use crate::error::{Denied, LostReason};
-use crate::front::acquire::Patience;
+use crate::front::ask::Patience;
 use crate::front::slots::State;
 use crate::id::{Class, Token};
 use crate::owner::Conversion;
