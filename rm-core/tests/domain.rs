@@ -1,12 +1,14 @@
 //! A domain and its host: what one node does with its resources, whatever their type.
 
+mod desk;
+
 use std::pin::{Pin, pin};
-use std::sync::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use desk::{CREDITOR, DEBTOR, Desk, ROOT, order};
 use rm_core::credit::Opaque;
 use rm_core::error::LostReason;
 use rm_core::front::{
@@ -22,13 +24,6 @@ use rm_core::session::packet::Item;
 use rm_core::time::Time;
 use rm_core::value::Value;
 use rm_rwlock::{RwCredit, RwLockType};
-
-const CREDITOR: PeerId = PeerId(1);
-const DEBTOR: PeerId = PeerId(2);
-const ROOT: Role = Role::Root {
-    epoch: 1,
-    grace: false,
-};
 
 /// Another type than the RW lock: one share, no intent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -66,38 +61,6 @@ impl ResourceType for Pool {
 
 const fn shares(shares: u64) -> RwCredit {
     RwCredit { shares, intent: 0 }
-}
-
-/// A clock that is set by hand, and what was said to peers.
-#[derive(Default)]
-struct Desk {
-    now: AtomicU64,
-    said: Mutex<Vec<(PeerId, Item)>>,
-}
-
-impl Desk {
-    fn said(&self) -> Vec<(PeerId, Item)> {
-        std::mem::take(&mut *self.said.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Host for Desk {
-    fn now(&self) -> Time {
-        Time::from_nanos(self.now.load(Ordering::Relaxed))
-    }
-
-    fn stamp_now(&self) -> Time {
-        self.now()
-    }
-
-    fn queue(&self, to: PeerId, item: Item) {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        said.push((to, item));
-    }
-
-    fn flush(&self, _: PeerId) {}
-
-    fn rearm(&self) {}
 }
 
 fn domain(role: Role, change: impl FnOnce(&mut DomainSettings)) -> (Domain, Arc<Desk>) {
@@ -149,15 +112,6 @@ fn want(name: &str, level: RwCredit) -> Item {
             deadline: None,
             note: None,
         }),
-    }
-}
-
-fn order() -> Order {
-    Order {
-        class: Class::New,
-        stamp: Stamp(0),
-        party: Party::default(),
-        seq: 0,
     }
 }
 

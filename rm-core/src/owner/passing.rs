@@ -7,11 +7,9 @@
 //! **Invariant.** As long as the word is open the owner is [quiet](Owner::is_quiet) and has in its cache what those
 //! inside use. So to enter them in the book always succeeds.
 
-use std::sync::Arc;
-
 use super::{Owner, sum};
 use crate::credit::{Credit, Level};
-use crate::id::{Note, Token};
+use crate::id::Token;
 use crate::resource::ResourceType;
 use crate::time::Time;
 
@@ -85,7 +83,6 @@ impl<T: ResourceType> Owner<T> {
         let credit = ask.draw_all(&self.cached);
         let credit = credit.expect("what is let pass is cached");
         self.cached = self.cached.less(&credit);
-        let note: Option<Arc<Note>> = None;
-        self.holds.insert(token, credit, fence, since, note);
+        self.holds.insert(token, credit, fence, since, None);
     }
 }
