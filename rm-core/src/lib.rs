@@ -27,3 +27,4 @@ pub mod sync;
 pub mod testing;
 pub mod time;
 pub mod value;
+pub mod view;

@@ -90,6 +90,13 @@ impl LeaseTerms {
         self.length
     }
 
+    /// `M`, for how long a member is one after it was last confirmed, in true time: 4/15 of `L`, so that a debtor can
+    /// find its new root while it still trusts.
+    #[must_use]
+    pub fn member_length(self) -> Duration {
+        self.length * 4 / 15
+    }
+
     /// How long whoever trusts for `span` of true time may do so by its own clock. Rounded down.
     #[must_use]
     pub const fn trust(span: Duration) -> Duration {
