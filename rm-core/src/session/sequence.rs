@@ -235,10 +235,16 @@ fn message_weight(message: &Message<Opaque>) -> usize {
     let steps = |steps: &[Step<Opaque>]| steps.iter().map(step_weight).sum::<usize>();
     let blockers = |list: &[Blocker]| list.iter().map(blocker_weight).sum::<usize>();
     match message {
-        Message::AskLimit { .. } | Message::Limit { .. } | Message::Unwant { .. } => 0,
+        Message::AskLimit { .. }
+        | Message::Limit { .. }
+        | Message::Unclaimed { .. }
+        | Message::Unwant { .. } => 0,
         Message::Busy { blockers: list, .. } | Message::Deny { blockers: list, .. } => {
             blockers(list)
         }
+        Message::Claim(claim) => claim.amount.0.len() + value_weight(claim.value.as_deref()),
+        Message::Claimed(claimed) => value_weight(claimed.value.as_deref()),
+        Message::Revoke { reason, .. } => reason.len(),
         Message::Grant(grant) => {
             grant.delta.0.len() + steps(&grant.steps) + value_weight(grant.value.as_deref())
         }

@@ -12,7 +12,8 @@ use rm_core::id::{
 };
 use rm_core::inspect::{Answer, Entry, EntryKind, Query, ResourceView, StatusView, Summary};
 use rm_core::message::{
-    Blocker, BlockerKind, Blockers, Grant, Message, Refusal, Step, Steps, Want,
+    Blocker, BlockerKind, Blockers, Claim, Claimed, Grant, Message, Refusal, Step, Steps,
+    Unclaimed, Want,
 };
 use rm_core::session::packet::{Body, Hello, Item, Packet, RefuseCode, Welcome};
 use rm_core::value::{Value, ValueState};
@@ -95,6 +96,8 @@ fn message() -> impl Strategy<Value = Message<Opaque>> {
     prop_oneof![
         loan().prop_map(|loan| Message::AskLimit { loan }),
         (order(), blockers()).prop_map(|(order, blockers)| Message::Busy { order, blockers }),
+        claim().prop_map(Message::Claim),
+        claimed().prop_map(Message::Claimed),
         (order(), any::<u64>(), refusal(), blockers()).prop_map(
             |(order, version, why, blockers)| Message::Deny {
                 order,
@@ -115,6 +118,15 @@ fn message() -> impl Strategy<Value = Message<Opaque>> {
                 colour,
             }
         ),
+        (loan(), text()).prop_map(|(loan, reason)| Message::Revoke {
+            loan,
+            reason: reason.into(),
+        }),
+        (any::<u32>(), loan(), unclaimed()).prop_map(|(epoch, old, why)| Message::Unclaimed {
+            epoch,
+            old,
+            why
+        }),
         order().prop_map(|order| Message::Unwant { order }),
         want().prop_map(Message::Want),
     ]
@@ -136,6 +148,38 @@ fn grant() -> impl Strategy<Value = Grant<Opaque>> {
             colour,
         },
     )
+}
+
+fn claim() -> impl Strategy<Value = Claim<Opaque>> {
+    let numbers = any::<(u32, u64)>();
+    (loan(), credit(), numbers, value(), colour()).prop_map(
+        |(loan, amount, (epoch, fence), value, colour)| Claim {
+            epoch,
+            loan,
+            amount,
+            fence,
+            value,
+            colour,
+        },
+    )
+}
+
+fn claimed() -> impl Strategy<Value = Claimed> {
+    let numbers = any::<(u32, u64, u64)>();
+    (loan(), loan(), numbers, value()).prop_map(|(old, loan, (epoch, fence, limit), value)| {
+        Claimed {
+            epoch,
+            old,
+            loan,
+            fence,
+            limit,
+            value,
+        }
+    })
+}
+
+fn unclaimed() -> impl Strategy<Value = Unclaimed> {
+    prop_oneof![Just(Unclaimed::Again), Just(Unclaimed::Refused)]
 }
 
 fn colour() -> impl Strategy<Value = Option<Colour>> {

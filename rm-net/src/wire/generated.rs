@@ -149,7 +149,7 @@ pub struct Item {
     /// The name of the resource.
     #[prost(bytes = "bytes", tag = "2")]
     pub key: ::prost::bytes::Bytes,
-    #[prost(oneof = "item::Message", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11")]
+    #[prost(oneof = "item::Message", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15")]
     pub message: ::core::option::Option<item::Message>,
 }
 /// Nested message and enum types in `Item`.
@@ -174,6 +174,14 @@ pub mod item {
         Deny(super::Deny),
         #[prost(message, tag = "11")]
         Busy(super::Busy),
+        #[prost(message, tag = "12")]
+        Claim(super::Claim),
+        #[prost(message, tag = "13")]
+        Claimed(super::Claimed),
+        #[prost(message, tag = "14")]
+        Unclaimed(super::Unclaimed),
+        #[prost(message, tag = "15")]
+        Revoke(super::Revoke),
     }
 }
 /// The place of a request in the one order of all requests: compared by class, stamp, node, boot, seq.
@@ -289,6 +297,74 @@ pub struct Return {
     /// The colour of what is coloured of it, 0 to 255; absent: it has none.
     #[prost(uint32, optional, tag = "5")]
     pub colour: ::core::option::Option<u32>,
+}
+/// Debtor to the root of a new view: I still have this loan of the former root; make it yours. The debtor's wants of that
+/// resource come after it, anew.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Claim {
+    /// The view in which the receiver is the root. With `loan` it names the claim.
+    #[prost(uint32, tag = "1")]
+    pub epoch: u32,
+    /// The loan, by the name that its creditor gave it.
+    #[prost(message, optional, tag = "2")]
+    pub loan: ::core::option::Option<Loan>,
+    /// How much of it the debtor still has; nothing where it was lost.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub amount: ::prost::bytes::Bytes,
+    /// The highest fencing number the debtor has seen.
+    #[prost(uint64, tag = "4")]
+    pub fence: u64,
+    /// The value as the debtor knows it; absent: there is none, or the debtor has nothing.
+    #[prost(message, optional, tag = "5")]
+    pub value: ::core::option::Option<Value>,
+    /// The colour of what is coloured of it, 0 to 255; absent: it has none, or it is not known.
+    #[prost(uint32, optional, tag = "6")]
+    pub colour: ::core::option::Option<u32>,
+}
+/// Root to debtor: what you claimed is a loan of mine.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Claimed {
+    /// The epoch of the claim.
+    #[prost(uint32, tag = "1")]
+    pub epoch: u32,
+    /// The loan that was claimed.
+    #[prost(message, optional, tag = "2")]
+    pub old: ::core::option::Option<Loan>,
+    /// Its name from now on.
+    #[prost(message, optional, tag = "3")]
+    pub loan: ::core::option::Option<Loan>,
+    /// The highest fencing number the root has seen.
+    #[prost(uint64, tag = "4")]
+    pub fence: u64,
+    /// No token above it.
+    #[prost(uint64, tag = "5")]
+    pub limit: u64,
+    /// The value; absent: there is none.
+    #[prost(message, optional, tag = "6")]
+    pub value: ::core::option::Option<Value>,
+}
+/// Root to debtor: what you claimed is no loan of mine.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Unclaimed {
+    /// The epoch of the claim.
+    #[prost(uint32, tag = "1")]
+    pub epoch: u32,
+    /// The loan that was claimed.
+    #[prost(message, optional, tag = "2")]
+    pub old: ::core::option::Option<Loan>,
+    /// What is to be done about it.
+    #[prost(enumeration = "UnclaimedReason", tag = "3")]
+    pub why: i32,
+}
+/// Creditor to debtor: give all of that loan back, whoever holds it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Revoke {
+    /// The loan it is about.
+    #[prost(message, optional, tag = "1")]
+    pub loan: ::core::option::Option<Loan>,
+    /// For people: who does it, and why. At most 256 bytes of UTF-8.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
 }
 /// What one holder of everything wrote.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -684,6 +760,39 @@ impl Class {
         match value {
             "CLASS_NEW" => Some(Self::New),
             "CLASS_CONVERT" => Some(Self::Convert),
+            _ => None,
+        }
+    }
+}
+/// Why a root does not confirm a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum UnclaimedReason {
+    /// Never sent.
+    Unspecified = 0,
+    /// It was made in a view in which the receiver was not yet the root: claim again with the epoch of the present one.
+    Again = 1,
+    /// That credit is not known to be out any more: it is lost.
+    Refused = 2,
+}
+impl UnclaimedReason {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "UNCLAIMED_REASON_UNSPECIFIED",
+            Self::Again => "UNCLAIMED_REASON_AGAIN",
+            Self::Refused => "UNCLAIMED_REASON_REFUSED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "UNCLAIMED_REASON_UNSPECIFIED" => Some(Self::Unspecified),
+            "UNCLAIMED_REASON_AGAIN" => Some(Self::Again),
+            "UNCLAIMED_REASON_REFUSED" => Some(Self::Refused),
             _ => None,
         }
     }

@@ -11,7 +11,8 @@ use rm_core::id::{
     Boot, Class, LoanId, NodeId, Note, Order, Party, ResourceKey, Stamp, TypeId, Version,
 };
 use rm_core::message::{
-    Blocker, BlockerKind, Blockers, Grant, Message, Refusal, Step, Steps, Want,
+    Blocker, BlockerKind, Blockers, Claim, Claimed, Grant, Message, REASON_BYTES_MAX, Refusal,
+    Step, Steps, Unclaimed, Want,
 };
 use rm_core::session::packet::{Body, Hello, Item, Packet, RefuseCode, Welcome};
 use rm_core::value::{Value, ValueState};
@@ -193,7 +194,45 @@ fn message(message: pb::item::Message) -> Result<Message<Opaque>, WireError> {
             order: order("Busy.order", busy.order)?,
             blockers: blockers(busy.blockers)?,
         },
+        In::Claim(claim) => Message::Claim(Claim {
+            epoch: claim.epoch,
+            loan: loan("Claim.loan", claim.loan)?,
+            amount: credit("Claim.amount", &claim.amount)?,
+            fence: claim.fence,
+            value: value(claim.value)?,
+            colour: colour(claim.colour),
+        }),
+        In::Claimed(claimed) => Message::Claimed(Claimed {
+            epoch: claimed.epoch,
+            old: loan("Claimed.old", claimed.old)?,
+            loan: loan("Claimed.loan", claimed.loan)?,
+            fence: claimed.fence,
+            limit: claimed.limit,
+            value: value(claimed.value)?,
+        }),
+        In::Unclaimed(it) => Message::Unclaimed {
+            epoch: it.epoch,
+            old: loan("Unclaimed.old", it.old)?,
+            why: unclaimed(it.why)?,
+        },
+        In::Revoke(revoke) => Message::Revoke {
+            loan: loan("Revoke.loan", revoke.loan)?,
+            reason: reason(&revoke.reason)?,
+        },
     })
+}
+
+fn unclaimed(value: i32) -> Result<Unclaimed, WireError> {
+    match pb::UnclaimedReason::try_from(value) {
+        Ok(pb::UnclaimedReason::Again) => Ok(Unclaimed::Again),
+        Ok(pb::UnclaimedReason::Refused) => Ok(Unclaimed::Refused),
+        Ok(pb::UnclaimedReason::Unspecified) | Err(_) => Err(unknown("Unclaimed.why", value)),
+    }
+}
+
+fn reason(reason: &str) -> Result<Arc<str>, WireError> {
+    limits::length("Revoke.reason", reason.len(), 0, REASON_BYTES_MAX)?;
+    Ok(reason.into())
 }
 
 fn value(value: Option<pb::Value>) -> Result<Option<Arc<Value>>, WireError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rm_core::credit::Opaque;
 use rm_core::id::{Class, LoanId, Note, Order};
-use rm_core::message::{Blocker, BlockerKind, Message, Refusal, Step};
+use rm_core::message::{Blocker, BlockerKind, Message, REASON_BYTES_MAX, Refusal, Step, Unclaimed};
 use rm_core::session::packet::{Body, Hello, Item, Packet, RefuseCode, Welcome};
 use rm_core::value::Value;
 
@@ -121,6 +121,22 @@ fn message(message: &Message<Opaque>) -> Result<pb::item::Message, WireError> {
             order: order(of),
             blockers: blockers("Busy.blockers", who)?,
         }),
+        Message::Claim(claim) => Out::Claim(pb::Claim {
+            epoch: claim.epoch,
+            loan: loan(claim.loan),
+            amount: credit("Claim.amount", &claim.amount)?,
+            fence: claim.fence,
+            value: value(claim.value.as_deref())?,
+            colour: claim.colour.map(|colour| colour.0.into()),
+        }),
+        Message::Claimed(claimed) => Out::Claimed(pb::Claimed {
+            epoch: claimed.epoch,
+            old: loan(claimed.old),
+            loan: loan(claimed.loan),
+            fence: claimed.fence,
+            limit: claimed.limit,
+            value: value(claimed.value.as_deref())?,
+        }),
         Message::Deny {
             order: of,
             version,
@@ -167,6 +183,15 @@ fn message(message: &Message<Opaque>) -> Result<pb::item::Message, WireError> {
             value: value(known.as_deref())?,
             colour: colour.map(|colour| colour.0.into()),
         }),
+        Message::Revoke { loan: of, reason } => Out::Revoke(pb::Revoke {
+            loan: loan(*of),
+            reason: cut(reason, REASON_BYTES_MAX),
+        }),
+        Message::Unclaimed { epoch, old, why } => Out::Unclaimed(pb::Unclaimed {
+            epoch: *epoch,
+            old: loan(*old),
+            why: unclaimed(*why).into(),
+        }),
         Message::Unwant { order: of } => Out::Unwant(pb::Unwant { order: order(of) }),
         Message::Want(want) => Out::Want(pb::Want {
             order: order(&want.order),
@@ -177,6 +202,13 @@ fn message(message: &Message<Opaque>) -> Result<pb::item::Message, WireError> {
             note: note(want.note.as_ref())?,
         }),
     })
+}
+
+const fn unclaimed(why: Unclaimed) -> pb::UnclaimedReason {
+    match why {
+        Unclaimed::Again => pb::UnclaimedReason::Again,
+        Unclaimed::Refused => pb::UnclaimedReason::Refused,
+    }
 }
 
 fn value(value: Option<&Value>) -> Result<Option<pb::Value>, WireError> {
@@ -281,7 +313,11 @@ pub(super) fn bytes(bytes: &[u8]) -> Bytes {
 
 /// A text for people, cut between characters where it is too long.
 pub(super) fn text(text: &str) -> String {
-    let mut end = text.len().min(TEXT_BYTES_MAX);
+    cut(text, TEXT_BYTES_MAX)
+}
+
+fn cut(text: &str, max: usize) -> String {
+    let mut end = text.len().min(max);
     while !text.is_char_boundary(end) {
         end -= 1;
     }

@@ -397,7 +397,7 @@ fn too_many_items_in_one_packet_are_not_sent() {
 
 #[test]
 fn a_field_that_must_be_there_is_missed() {
-    let fields: [(&'static str, u32); 9] = [
+    let fields: [(&'static str, u32); 13] = [
         ("Want.order", 3),
         ("Grant.loan", 4),
         ("Return.loan", 5),
@@ -407,6 +407,10 @@ fn a_field_that_must_be_there_is_missed() {
         ("Unwant.order", 9),
         ("Deny.order", 10),
         ("Busy.order", 11),
+        ("Claim.loan", 12),
+        ("Claimed.old", 13),
+        ("Unclaimed.old", 14),
+        ("Revoke.loan", 15),
     ];
     for (name, number) in fields {
         let missing = Err(WireError::Missing { field: name });

@@ -72,7 +72,7 @@ impl<T: ResourceType> Resource<T> {
         self.input(|inner, now| {
             if !inner.owner.is_root() && inner.owner.creditor().is_none() {
                 inner.link = Some(link.clone());
-                inner.owner.on_creditor_up(now, link.peer, &mut inner.fx);
+                inner.owner.on_creditor_up(now, link.peer, 0, &mut inner.fx);
             }
         });
     }
