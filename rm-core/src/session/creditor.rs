@@ -135,7 +135,13 @@ impl CreditorSession {
             }
             Body::Gone { .. } => Err(Misbehaviour::Unexpected { packet: "Gone" }),
             Body::Hello(_) => Err(Misbehaviour::Unexpected { packet: "Hello" }),
-            Body::Inspect { .. } | Body::Inspected { .. } => Ok(()),
+            // The driver's.
+            Body::Inspect { .. } | Body::Inspected { .. } | Body::Report(_) | Body::View(_) => {
+                Ok(())
+            }
+            Body::ReportAck { .. } => Err(Misbehaviour::Unexpected {
+                packet: "ReportAck",
+            }),
             Body::Refuse { .. } => Err(Misbehaviour::Unexpected { packet: "Refuse" }),
             Body::Renew { sent, heard } => {
                 self.lease.on_renew(now);
