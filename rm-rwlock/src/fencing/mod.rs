@@ -146,3 +146,8 @@ pub struct BadMark {
     /// What was stored.
     pub found: u64,
 }
+
+/// The example of that page, which is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/FENCING.md")]
+struct Page;
