@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use rm_core::cluster::Lender;
 use rm_core::front::Host as _;
 use rm_core::id::PeerId;
 use rm_core::session::packet::{Body, Hello, Packet, RefuseCode};
@@ -16,7 +17,7 @@ use rm_core::session::{
 use rm_core::stamp::STAMP_AHEAD_MAX;
 use rm_core::time::Time;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::codec::Decoder as _;
 
 use crate::clock::stamp_now;
@@ -28,6 +29,7 @@ use crate::session::Session;
 use crate::store::{Notes, Store};
 
 mod answers;
+mod lending;
 
 pub(crate) use self::answers::totals_by_name;
 
@@ -45,12 +47,10 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 /// Where in the tree a node that listens is.
 #[derive(Debug)]
 pub(crate) enum Place {
-    /// It is the root: of what it lends, something is on disk.
-    Root {
-        store: Store,
-        /// How long a former life may have lent anything.
-        grace: Option<Duration>,
-    },
+    /// It is a member of a cluster, which has a root for each resource.
+    Member { lender: Lender, coordinator: String },
+    /// It is the only member, and the root of everything: of what it lends, something is on disk.
+    Root { store: Store, lender: Lender },
     /// In the middle. It borrows what it lends, so the lease of its own creditor covers it over any crash.
     Middle { creditor: String },
 }
@@ -61,8 +61,10 @@ pub(crate) struct Server {
     pub(crate) hub: Arc<Hub>,
     pub(crate) config: CreditorConfig,
     pub(crate) started: Time,
-    /// Until then a former life may have lent anything.
-    pub(crate) grace_until: Option<Time>,
+    /// What it is the root of, and what it knows of that; `None` in the middle of a tree.
+    lender: Option<Mutex<Lender>>,
+    /// The lender has something to do.
+    stirred: Notify,
     hello_patience: Duration,
     is_middle: bool,
     /// What coordinates the cluster, for people.
@@ -89,8 +91,14 @@ impl Server {
     ) -> Arc<Self> {
         let started = hub.now();
         let is_middle = matches!(place, Place::Middle { .. });
-        let (notes, grace, coordinator) = match place {
-            Place::Root { store, grace } => (Notes::Disk(store), grace, "standalone".into()),
+        let (notes, lender, coordinator) = match place {
+            Place::Root { store, lender } => {
+                (Notes::Disk(store), Some(lender), "standalone".into())
+            }
+            Place::Member {
+                lender,
+                coordinator,
+            } => (Notes::Needless, Some(lender), coordinator),
             Place::Middle { creditor } => {
                 (Notes::Needless, None, format!("borrows from {creditor}"))
             }
@@ -100,7 +108,8 @@ impl Server {
             hub,
             config,
             started,
-            grace_until: grace.map(|grace| started.after(grace)),
+            lender: lender.map(Mutex::new),
+            stirred: Notify::new(),
             hello_patience: hello_patience.unwrap_or(HELLO_PATIENCE),
             is_middle,
             coordinator,
@@ -227,6 +236,11 @@ impl Server {
                 text,
             });
         };
+        let is_another = hello.reg != 0 && hello.reg != self.config.reg;
+        if hello.session == 0 || (is_another && self.lender.is_some()) {
+            // It asks who the members are, or has to know.
+            return Err(self.hub.view_after(0).map_or_else(gone, Body::View));
+        }
         let poison = check_stamp(&domain.stamps(), stamp_now(), stamp, STAMP_AHEAD_MAX);
         poison.map_err(refuse)?;
         domain.observe_stamp(stamp);
@@ -305,6 +319,10 @@ impl Server {
             Arrived::Head { stamp, .. } => self.hub.on_head(&domain, stamp),
             Arrived::Question { id, query } => self.on_question(peer, id, query),
             Arrived::Answer { id, answer } => self.hub.inquiries.on_answer(peer.id, id, answer),
+            Arrived::Report(report) => self.on_report(peer, report),
+            Arrived::ReportAck { .. } | Arrived::View(_) => {
+                return Err("says what only a creditor says".into());
+            }
             Arrived::Effect(effect) => match effect {
                 SessionEffect::Deliver(item) => {
                     return domain
@@ -355,10 +373,7 @@ impl Server {
         if domain.needs_epoch() {
             let epoch = self.notes().next_epoch();
             match epoch {
-                Ok(epoch) => {
-                    self.hub.set_epoch(epoch);
-                    domain.on_epoch(epoch);
-                }
+                Ok(epoch) => self.enter(epoch),
                 Err(error) => tracing::error!(%error, "cannot write the next epoch"),
             }
         }
@@ -370,7 +385,7 @@ impl Server {
     /// Notes on disk that nobody trusts anything, if that is so. Returns whether it is.
     fn note_all_back(&self) -> std::io::Result<bool> {
         let mut notes = self.notes();
-        let in_grace = self.grace_until.is_some_and(|until| self.hub.now() < until);
+        let in_grace = !self.grace().is_zero();
         // Acquire pairs with the release in `Node::wind_up`, which looked at every resource before.
         let is_all_back = self.is_wound_up.load(Ordering::Acquire) || self.sessions().is_empty();
         if in_grace || !is_all_back {

@@ -116,9 +116,7 @@ impl Server {
             epoch: self.hub.epoch(),
             lease: self.config.terms.length(),
             uptime: now.since(self.started),
-            grace: self
-                .grace_until
-                .map_or(Duration::ZERO, |until| until.since(now)),
+            grace: self.grace(),
             sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
             resources: totals.resources,
             counters: totals_by_name(&totals),
