@@ -21,7 +21,7 @@ use rm_core::coordination::{
 };
 use rm_core::session::lease::LeaseTerms;
 use rm_core::time::Time;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tonic::Streaming;
@@ -103,7 +103,6 @@ impl EtcdCoordinator {
                 connected: false,
                 problem: None,
                 patience,
-                told: Vec::new(),
             },
             client: Client::new(config, patience),
             inbox,
@@ -112,7 +111,12 @@ impl EtcdCoordinator {
             lease: None,
         };
         tokio::spawn(driver.run());
-        Ok((EtcdHandle { requests, member }, states))
+        let handle = EtcdHandle {
+            requests,
+            states: states.clone(),
+            member,
+        };
+        Ok((handle, states))
     }
 }
 
@@ -126,12 +130,13 @@ pub enum Departure {
     Untold,
 }
 
-/// A node's say in its membership. When it is dropped, heartbeats end, and the others find out by the silence.
+/// A node's say in its membership. When the last clone is dropped, heartbeats end, and the others find out by the silence.
 ///
 /// All its futures may be dropped at any time: what was asked is asked then, or not.
 #[derive(Clone, Debug)]
 pub struct EtcdHandle {
     requests: mpsc::Sender<Ask>,
+    states: watch::Receiver<State>,
     member: Duration,
 }
 
@@ -143,10 +148,11 @@ impl EtcdHandle {
 
     /// Go now. Membership is given up before anybody is told. It waits until no view has this node, for up to `M`.
     pub async fn leave(&self) -> Departure {
-        let (told, departure) = oneshot::channel();
-        self.ask(Ask::Leave(told)).await;
-        match timeout(self.member, departure).await {
-            Ok(Ok(())) => Departure::Told,
+        self.ask(Ask::Leave).await;
+        let mut states = self.states.clone();
+        let left = timeout(self.member, states.wait_for(|state| state.has_left)).await;
+        match left {
+            Ok(Ok(_)) => Departure::Told,
             Ok(Err(_)) | Err(_) => Departure::Untold,
         }
     }
@@ -183,7 +189,7 @@ impl EtcdHandle {
 enum Ask {
     Dead(u64),
     Drain,
-    Leave(oneshot::Sender<()>),
+    Leave,
     NewEpoch,
     Weight(u32),
 }
@@ -210,8 +216,6 @@ struct Core {
     connected: bool,
     problem: Option<Arc<CoordinatorError>>,
     patience: Duration,
-    /// Who waits for this node to have left.
-    told: Vec<oneshot::Sender<()>>,
 }
 
 impl Core {
@@ -220,10 +224,7 @@ impl Core {
         match ask {
             Ask::Dead(reg) => self.machine.on_proof_of_death(now, reg),
             Ask::Drain => self.machine.drain(now),
-            Ask::Leave(told) => {
-                self.machine.leave(now);
-                self.told.push(told);
-            }
+            Ask::Leave => self.machine.leave(now),
             Ask::NewEpoch => self.machine.request_epoch(now),
             // It was checked.
             Ask::Weight(weight) => drop(self.machine.set_weight(now, weight)),
@@ -238,6 +239,15 @@ impl Core {
             Ticket::Heartbeat(beat) => self.machine.on_heartbeat(now, beat, answer),
             Ticket::Propose => self.machine.on_proposed(now, answer),
         }
+    }
+
+    fn on_problem(&mut self, error: CoordinatorError) {
+        let text = error.to_string();
+        if self.problem.as_ref().map(|known| known.to_string()) != Some(text) {
+            tracing::warn!(%error, "no session with etcd");
+        }
+        self.problem = Some(Arc::new(error));
+        self.publish();
     }
 
     fn is_over(&self) -> bool {
@@ -303,22 +313,22 @@ impl Driver {
             };
             let error = match opened {
                 Ok(opened) => {
-                    failures = 0;
                     self.lease = Some(opened.lease);
                     let connection = opened.connection.clone();
-                    match self.serve(opened).await {
-                        Ok(()) => {
-                            self.end(&connection).await;
-                            break;
-                        }
-                        Err(error) => error,
+                    let began = Instant::now();
+                    let Err(error) = self.serve(opened).await else {
+                        self.end(&connection).await;
+                        break;
+                    };
+                    // One that ends at once is no better than none.
+                    if began.elapsed() > 2 * self.pause_max {
+                        failures = 0;
                     }
+                    error
                 }
                 Err(error) => error,
             };
-            tracing::warn!(%error, "etcd");
-            self.core.problem = Some(Arc::new(error));
-            self.core.publish();
+            self.core.on_problem(error);
             failures += 1;
             let pause = sleep(self.pause(failures));
             if attend(&mut self.core, &mut self.inbox, pause)
@@ -348,7 +358,6 @@ impl Driver {
         self.core.machine.on_connected(now);
         self.core.machine.on_store(now, opened.mirror.snapshot());
         self.core.connected = true;
-        self.core.problem = None;
         let mut session = Session {
             connection: opened.connection,
             lease: opened.lease,
@@ -382,12 +391,6 @@ impl Driver {
             && let Err(error) = connection.revoke(lease).await
         {
             tracing::info!(%error, "etcd will delete the record of this node by itself");
-        }
-        if self.core.machine.has_left() {
-            for told in self.core.told.drain(..) {
-                // Who no longer waits need not be told.
-                let _ = told.send(());
-            }
         }
     }
 }
@@ -522,6 +525,8 @@ impl Session {
                     return Ok(());
                 };
                 core.on_answer(ticket, answer);
+                // It may write here: all is well.
+                core.problem = None;
                 if let Answer::Done { revision } = answer
                     && self.mirror.snapshot().revision < revision
                 {
