@@ -28,10 +28,15 @@
 pub mod cli;
 pub mod client;
 pub mod clock;
+#[cfg(feature = "etcd")]
+pub mod coordinator;
 pub mod error;
 pub mod fenced_file;
 pub mod frame;
 pub mod node;
+#[cfg(all(feature = "testing", unix))]
+#[doc(hidden)]
+pub mod testing;
 pub mod wire;
 
 mod connection;

@@ -262,7 +262,7 @@ fn damaged(path: &Path, what: String) -> StartError {
 
 /// The first epoch of an empty directory: the minutes since 2020. So a server whose directory was lost starts
 /// above its past, unless it had more than one epoch a minute.
-fn first_epoch() -> u32 {
+pub(crate) fn first_epoch() -> u32 {
     let since = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
