@@ -4,7 +4,6 @@ mod adaptive;
 mod claim;
 mod colour;
 mod group;
-mod handover;
 mod notice;
 mod one_owner;
 mod revoke;
