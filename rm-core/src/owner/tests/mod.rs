@@ -4,6 +4,7 @@ mod adaptive;
 mod claim;
 mod colour;
 mod group;
+mod handover;
 mod notice;
 mod one_owner;
 mod revoke;
