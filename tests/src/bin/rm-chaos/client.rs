@@ -27,15 +27,16 @@ use crate::register::{Answer, Register};
 
 /// Locks that are wanted all the time. The first is wanted most: each next one half, a third, a quarter as much.
 const VOLUMES: usize = 6;
-/// Locks that are held for long. All are wanted alike, and there are enough that few wait for each other.
-const ARCHIVES: usize = 8;
+/// Locks that are held for long. All are wanted alike, and there are enough that not many wait for each other.
+const ARCHIVES: usize = 6;
 /// All locks.
 pub(crate) const LOCKS: usize = VOLUMES + ARCHIVES;
 /// The tasks of one process.
 const TASKS: [Habit; 3] = [Habit::Busy, Habit::Busy, Habit::Keeper];
 /// In so many parts of 100 turns:
-const WRITES: u32 = 35;
-const CARELESS_HOLDERS: u32 = 30;
+const BUSY_WRITES: u32 = 35;
+const KEEPER_WRITES: u32 = 60;
+const CARELESS_HOLDERS: u32 = 50;
 const IMPATIENT_REQUESTS: u32 = 10;
 /// How long a volume is held, in milliseconds.
 const BUSY_HOLD_MS: std::ops::Range<u64> = 0..30;
@@ -46,7 +47,7 @@ const REST_MS: std::ops::Range<u64> = 10..80;
 /// Between two looks of a careful holder.
 const LOOK: Duration = Duration::from_millis(10);
 /// How long a patient request waits, in leases: longer than anybody may have to wait once all faults are over.
-const PATIENCE_LEASES: u32 = 6;
+const PATIENCE_LEASES: u32 = 7;
 
 /// What a client process is told.
 #[derive(Clone, Debug, clap::Args)]
@@ -213,7 +214,11 @@ impl Worker {
     /// What the next turn is to be.
     fn draw(&mut self) -> Turn {
         let lease = Duration::from_millis(self.shared.args.lease_ms);
-        let mode = if self.is_one_of(WRITES) {
+        let writes = match self.habit {
+            Habit::Busy => BUSY_WRITES,
+            Habit::Keeper => KEEPER_WRITES,
+        };
+        let mode = if self.is_one_of(writes) {
             Mode::Write
         } else {
             Mode::Read

@@ -38,8 +38,9 @@ pub(crate) struct Settings {
 #[derive(Debug)]
 pub(crate) struct Cluster {
     settings: Settings,
-    network: Network,
+    /// Before the network, so that they are gone when it goes.
     processes: BTreeMap<Place, Process>,
+    network: Network,
     /// How often each was started.
     runs: BTreeMap<Place, u32>,
     /// Those that were told to end.

@@ -85,19 +85,21 @@ pub(crate) fn plan(
         let kind: Kind = hand.pop().expect("no layout is without faults");
         let length = if random.bool() { SHORT } else { LONG };
         let lasts = of_lease(&mut random, length);
-        let (place, other) = draw_places(&mut random, layout, kind);
-        let is_busy = |fault: &Fault| {
-            fault.acts_on_process() && fault.place == place && at <= fault.at + fault.lasts
-        };
-        let fault = Fault {
-            at,
-            lasts,
-            kind,
-            place,
-            other,
-        };
-        if !(fault.acts_on_process() && faults.iter().any(is_busy)) {
-            faults.push(fault);
+        let before = faults.len();
+        for _ in 0..struck_together(layout, kind) {
+            let (place, other) = draw_places(&mut random, layout, kind);
+            let fault = Fault {
+                at,
+                lasts,
+                kind,
+                place,
+                other,
+            };
+            if !faults.iter().any(|other| other.excludes(&fault)) {
+                faults.push(fault);
+            }
+        }
+        if faults.len() > before {
             at += of_lease(&mut random, GAP);
         }
     }
@@ -144,6 +146,22 @@ fn deck(layout: &Layout, abilities: Abilities) -> Vec<Kind> {
     deck
 }
 
+/// How many places a fault strikes at once, at most. Of clients it is a third, as if they were on one machine: a lock that one of
+/// them holds is then likely to be wanted by another.
+const fn struck_together(layout: &Layout, kind: Kind) -> usize {
+    match kind {
+        Kind::Kill(Group::Client) | Kind::Pause(Group::Client) | Kind::CutOff(Group::Client, _) => {
+            layout.clients.div_ceil(3)
+        }
+        Kind::Kill(_)
+        | Kind::Restart(_)
+        | Kind::Pause(_)
+        | Kind::CutOff(..)
+        | Kind::CutApart(..)
+        | Kind::Slow(_) => 1,
+    }
+}
+
 fn draw_places(random: &mut fastrand::Rng, layout: &Layout, kind: Kind) -> (Place, Option<Place>) {
     let mut one_of = |mut places: Vec<Place>| places.swap_remove(random.usize(0..places.len()));
     match kind {
@@ -167,6 +185,13 @@ impl Fault {
             Kind::Kill(_) | Kind::Restart(_) | Kind::Pause(_) => true,
             Kind::CutOff(..) | Kind::CutApart(..) | Kind::Slow(_) => false,
         }
+    }
+
+    /// Whether `later` cannot begin while this one lasts: both act on one process, or are the same.
+    fn excludes(&self, later: &Self) -> bool {
+        let both_act = self.acts_on_process() && later.acts_on_process();
+        let is_same = self.kind == later.kind && self.at == later.at;
+        (both_act || is_same) && self.place == later.place && later.at <= self.at + self.lasts
     }
 
     /// The directed links that it acts on: from whom, to whom.

@@ -23,7 +23,7 @@ use crate::record::{Event, Line, Mode, Nanos};
 
 /// Nobody waits longer than so many leases once everything is healed: one for the lease of whoever was cut off, one for the
 /// grace after a server's death, and the rest for turns of others and a busy machine.
-pub(crate) const WAIT_LEASES: u32 = 5;
+pub(crate) const WAIT_LEASES: u32 = 6;
 /// What a guard says when its lease ran out, as opposed to all other losses.
 const LEASE_EXPIRED: &str = "LeaseExpired";
 /// All the credit of a lock.

@@ -32,7 +32,7 @@ use crate::verdict::Verdict;
 /// How often the processes are looked at.
 const LOOK: Duration = Duration::from_millis(100);
 /// The healed phase, in leases: long enough for everybody to be granted something after the longest wait that is allowed.
-const HEALED_LEASES: u32 = 8;
+const HEALED_LEASES: u32 = 9;
 /// The most clients and servers: each is a process.
 const PROCESSES_MAX: usize = 100;
 
@@ -131,6 +131,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<ExitCode, String> {
     let layout = args.layout()?;
     let span = args.faulty()?;
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
+    let rmd = rmd()?;
     let keep = Keep::new(args.dir.as_deref())?;
     let network = Network::new(args.network, layout).await?;
     let name = network.name();
@@ -138,33 +139,46 @@ pub(crate) async fn run(args: RunArgs) -> Result<ExitCode, String> {
     let again = args.again(seed, &layout, name);
     println!("$ {again}");
     let settings = Settings {
-        rmd: rmd()?,
+        rmd,
         dir: keep.path().to_owned(),
         layout,
         lease: args.lease(),
         seed,
         ignore_loss: args.ignore_loss,
     };
-    let mut cluster = Cluster::start(settings, network).await?;
-    let lived = tokio::select! {
-        lived = live(&mut cluster, &faults, args.lease(), span) => lived,
+    let done = tokio::select! {
+        done = live_and_judge(settings, network, &faults, span) => done,
         _ = ctrl_c() => Err("interrupted".into()),
     };
-    let phases = lived?;
-    let mut violations = cluster.stop().await;
-    let turns = read_records(keep.path())?;
-    violations.extend(judge(&turns, &layout, phases, args.lease(), keep.path())?);
-    let verdict = Verdict::new(name, seed, &faults, &turns, phases, violations);
-    println!("\n{verdict}");
-    if verdict.is_good() {
+    let is_good = done.map(|(turns, phases, violations)| {
+        let verdict = Verdict::new(name, seed, &faults, &turns, phases, violations);
+        println!("\n{verdict}");
+        verdict.is_good()
+    });
+    if is_good == Ok(true) {
         return Ok(ExitCode::SUCCESS);
     }
     let dir = keep.stay();
-    println!(
-        "records and logs: {}\nthe same schedule again: {again}",
-        dir.display()
-    );
-    Ok(ExitCode::FAILURE)
+    println!("records and logs: {}", dir.display());
+    println!("the same schedule again: {again}");
+    is_good.map(|_| ExitCode::FAILURE)
+}
+
+/// The run itself: what the clients did, when, and what is wrong with it.
+async fn live_and_judge(
+    settings: Settings,
+    network: Network,
+    faults: &[Fault],
+    span: Duration,
+) -> Result<(Vec<Turn>, Phases, Vec<String>), String> {
+    let Settings { layout, lease, .. } = settings;
+    let dir = settings.dir.clone();
+    let mut cluster = Cluster::start(settings, network).await?;
+    let phases = live(&mut cluster, faults, lease, span).await?;
+    let mut violations = cluster.stop().await;
+    let turns = read_records(&dir)?;
+    violations.extend(judge(&turns, &layout, phases, lease, &dir)?);
+    Ok((turns, phases, violations))
 }
 
 /// The faulty phase and the healed one.
@@ -308,7 +322,14 @@ impl Keep {
         match given {
             Some(dir) => {
                 let made = fs::create_dir_all(dir).and_then(|()| dir.canonicalize());
-                let dir = made.map_err(|error| format!("cannot use {}: {error}", dir.display()))?;
+                let unusable = |error| format!("cannot use {}: {error}", dir.display());
+                let dir = made.map_err(unusable)?;
+                if fs::read_dir(&dir).map_err(unusable)?.next().is_some() {
+                    let dir = dir.display();
+                    return Err(format!(
+                        "{dir} is not empty: records of two runs would be judged as one"
+                    ));
+                }
                 Ok(Self::Given(dir))
             }
             None => tempfile::Builder::new()

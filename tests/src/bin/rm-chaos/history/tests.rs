@@ -169,9 +169,9 @@ fn a_reader_that_sees_the_count_change_while_it_is_valid_is_found() {
 #[test]
 fn a_wait_after_the_healing_that_is_too_long_is_found_and_one_before_it_is_not() {
     let waits = "1100 1 asked x read
-        1601 1 granted 2
-        1601 1 valid 100
-        1610 1 released";
+        1701 1 granted 2
+        1701 1 valid 100
+        1710 1 released";
     assert_found(&[("a.1", waits)], "after the healing");
     assert_good(&[("a.1", &waits.replace("1100", "0999"))]);
     assert_found(&[("a.1", "1100 1 asked x read")], "after the healing");
