@@ -1,9 +1,11 @@
 //! A client process: it takes turns with a few locks, uses what they guard, and records what it saw.
 //!
-//! Two tasks are *busy*: they draw a volume (some are wanted much more than others), read or write it, and hold it for a moment. A
-//! third is a *keeper*: it holds an archive for about a lease, so that faults find locks that are held. A *careful* holder looks at its guard all the time; a *careless* one looks once and then works on,
-//! as programs do, so that after a pause it comes to the register with an old token. Everything random follows from
-//! the seed, but nothing else does: the turns depend on when locks are granted.
+//! Some of its tasks are *busy*: they draw a volume (a few are wanted much more than others), read or write it, and
+//! hold it for a moment. The others are *keepers*: they hold an archive for about a lease, so that faults find
+//! locks that are held. A *careful* holder looks at its guard all the time; a *careless* one looks once and then
+//! works on, as programs do, so that after a pause it comes to the register with an old token.
+//!
+//! Everything that is drawn follows from the seed; when locks are granted does not.
 //!
 //! **Ends.** It stops when its standard input is closed, after the turns that go on, and says goodbye to the server. It may be
 //! paused and killed at any time.
@@ -28,11 +30,17 @@ use crate::register::{Answer, Register};
 /// Locks that are wanted all the time. The first is wanted most: each next one half, a third, a quarter as much.
 const VOLUMES: usize = 6;
 /// Locks that are held for long. All are wanted alike, and there are enough that not many wait for each other.
-const ARCHIVES: usize = 6;
+const ARCHIVES: usize = 16;
 /// All locks.
 pub(crate) const LOCKS: usize = VOLUMES + ARCHIVES;
 /// The tasks of one process.
-const TASKS: [Habit; 3] = [Habit::Busy, Habit::Busy, Habit::Keeper];
+const TASKS: [Habit; 5] = [
+    Habit::Busy,
+    Habit::Busy,
+    Habit::Keeper,
+    Habit::Keeper,
+    Habit::Keeper,
+];
 /// In so many parts of 100 turns:
 const BUSY_WRITES: u32 = 35;
 const KEEPER_WRITES: u32 = 60;
