@@ -29,14 +29,18 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod error;
+pub mod fenced_file;
 pub mod frame;
 pub mod node;
 pub mod wire;
 
+mod connection;
 mod house;
 mod hub;
 mod inquiry;
+mod keeper;
 mod peer;
+mod roster;
 mod server;
 mod session;
 mod store;
