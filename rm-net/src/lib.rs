@@ -44,6 +44,8 @@ mod house;
 mod hub;
 mod inquiry;
 mod keeper;
+#[cfg(feature = "etcd")]
+mod member;
 mod peer;
 mod roster;
 mod server;
