@@ -1,7 +1,7 @@
 //! What stands under the keys: JSON objects, for other tools to read too.
 //!
 //! ```text
-//! .../view                        {"format":1,"epoch":3620160,"lease_ms":15000,"members":[
+//! .../view                        {"format":1,"epoch":3620160,"founded":3620158,"lease_ms":15000,"members":[
 //!                                   {"name":"a","reg":1234,"address":"10.0.0.1:7600","state":"full","weight":1}]}
 //! .../members/a/9f..3c-1          {"format":1,"address":"10.0.0.1:7600","weight":1,"lease_ms":15000,"state":"full"}
 //! ```
@@ -30,6 +30,9 @@ pub const VALUE_BYTES_MAX: usize = 128 * 1024;
 struct ViewValue {
     format: u32,
     epoch: u32,
+    /// 0 where it is not known.
+    #[serde(default)]
+    founded: u32,
     lease_ms: u64,
     members: Vec<MemberValue>,
 }
@@ -82,6 +85,7 @@ pub fn of_view(view: &View) -> Vec<u8> {
     to_json(&ViewValue {
         format: FORMAT,
         epoch: view.epoch(),
+        founded: view.founded(),
         lease_ms: millis(view.lease()),
         members: members.collect(),
     })
@@ -109,7 +113,8 @@ pub fn to_view(value: &[u8]) -> Result<View, String> {
     let members = value.members.into_iter().map(member);
     let members = members.collect::<Result<_, String>>()?;
     let lease = Duration::from_millis(value.lease_ms);
-    View::new(value.epoch, lease, members).map_err(|error| error.to_string())
+    let view = View::new(value.epoch, lease, members).map_err(|error| error.to_string())?;
+    Ok(view.founded_in(value.founded))
 }
 
 /// The value of a record.
@@ -186,7 +191,8 @@ mod tests {
             member(b"a", 7, MemberState::Full),
             member(b"b/\xff", 9, MemberState::Leaving),
         ];
-        View::new(5, Duration::from_secs(15), members).expect("a view")
+        let view = View::new(5, Duration::from_secs(15), members);
+        view.expect("a view").founded_in(3)
     }
 
     #[test]
@@ -210,7 +216,7 @@ mod tests {
     #[test]
     fn the_text_is_what_the_documentation_shows() {
         let text = String::from_utf8(of_view(&view())).expect("text");
-        let expected = r#"{"format":1,"epoch":5,"lease_ms":15000,"members":[{"name":"a","reg":7,"address":"10.0.0.1:7600","state":"full","weight":3},{"name":"b%2F%FF","reg":9,"address":"10.0.0.1:7600","state":"leaving","weight":3}]}"#;
+        let expected = r#"{"format":1,"epoch":5,"founded":3,"lease_ms":15000,"members":[{"name":"a","reg":7,"address":"10.0.0.1:7600","state":"full","weight":3},{"name":"b%2F%FF","reg":9,"address":"10.0.0.1:7600","state":"leaving","weight":3}]}"#;
         assert_eq!(text, expected);
     }
 
