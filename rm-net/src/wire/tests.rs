@@ -468,7 +468,7 @@ fn an_item_of_a_later_kind_is_an_error() {
     let missing = Err(WireError::Missing {
         field: "Item.message",
     });
-    assert_eq!(decode(in_item(12, b"later")), missing);
+    assert_eq!(decode(in_item(32, b"later")), missing);
 }
 
 #[test]
