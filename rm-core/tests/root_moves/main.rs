@@ -11,6 +11,7 @@
 //! happen: every request was granted, or lost by a lease that ended; no claim is open; the book of the last root says of
 //! each debtor what it has.
 
+mod checks;
 mod world;
 
 use std::collections::BTreeSet;

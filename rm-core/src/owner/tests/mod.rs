@@ -8,6 +8,7 @@ mod handover;
 mod notice;
 mod one_owner;
 mod revoke;
+mod succession;
 mod tenure;
 mod two_owners;
 mod units;

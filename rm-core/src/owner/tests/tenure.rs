@@ -1,54 +1,52 @@
 //! The root's side of a change of root: gathering, activation, answers to claims, suspension, and the book.
 
-use core::time::Duration;
-
 use super::units::*;
 use crate::book::{Book, BookLoan, Inherited, Lessee, Opening};
 use crate::credit::Credit as _;
 use crate::effect::Effect;
 use crate::fence::epoch_start;
-use crate::id::{Boot, LoanId, NodeId, Order, Party, PeerId};
+use crate::id::{Boot, LoanId, NodeId, Party, PeerId};
 use crate::message::{Claim, Claimed, Message, Unclaimed};
 use crate::owner::{Origin, Owner};
 use crate::policy::Policy;
 use crate::value::{Value, ValueState};
 
-const EPOCH: u32 = 5;
-const DEBTOR: PeerId = PeerId(1);
-const OTHER: PeerId = PeerId(2);
+pub(super) const EPOCH: u32 = 5;
+pub(super) const DEBTOR: PeerId = PeerId(1);
+pub(super) const OTHER: PeerId = PeerId(2);
 /// Stand for those who have not come.
-const ABSENT: PeerId = PeerId(1_000);
-const UNKNOWN: PeerId = PeerId(1_001);
+pub(super) const ABSENT: PeerId = PeerId(1_000);
+pub(super) const UNKNOWN: PeerId = PeerId(1_001);
 /// The debtor's loan at the former root.
-const OLD: LoanId = loan(1, 3);
+pub(super) const OLD: LoanId = loan(1, 3);
 
 const fn loan(epoch: u32, counter: u32) -> LoanId {
     LoanId { epoch, counter }
 }
 
-const fn party(peer: PeerId) -> Party {
+pub(super) const fn party(peer: PeerId) -> Party {
     Party {
         node: NodeId(peer.0),
         boot: Boot(7),
     }
 }
 
-fn gathering() -> UnitsOwner {
+pub(super) fn gathering() -> UnitsOwner {
     let settings = settings(Policy::Exact);
     Owner::gathering(settings, Units(ALL), EPOCH, 0, LoanId::default())
 }
 
 /// A root whose former one is lost with its book.
-fn bereft() -> UnitsOwner {
+pub(super) fn bereft() -> UnitsOwner {
     activated(Opening::unknown(UNKNOWN, Units(ALL)))
 }
 
 /// A root with a book in which the debtor, absent, has so much, up to a limit of 100.
-fn heir(units: u64) -> UnitsOwner {
+pub(super) fn heir(units: u64) -> UnitsOwner {
     activated(opening(units))
 }
 
-fn opening(units: u64) -> Opening<Units> {
+pub(super) fn opening(units: u64) -> Opening<Units> {
     Opening {
         loans: vec![Inherited {
             peer: ABSENT,
@@ -61,14 +59,14 @@ fn opening(units: u64) -> Opening<Units> {
     }
 }
 
-fn activated(opening: Opening<Units>) -> UnitsOwner {
+pub(super) fn activated(opening: Opening<Units>) -> UnitsOwner {
     let mut owner = gathering();
     owner.activate(NOW, EPOCH, opening, &mut Fx::new());
     owner.check();
     owner
 }
 
-fn hear(owner: &mut UnitsOwner, from: PeerId, message: Message<Units>) -> Fx {
+pub(super) fn hear(owner: &mut UnitsOwner, from: PeerId, message: Message<Units>) -> Fx {
     let (mut fx, epoch) = (Fx::new(), EPOCH);
     let origin = Origin {
         peer: from,
@@ -82,7 +80,7 @@ fn hear(owner: &mut UnitsOwner, from: PeerId, message: Message<Units>) -> Fx {
     fx
 }
 
-fn claim_of(epoch: u32, old: LoanId, units: u64) -> Claim<Units> {
+pub(super) fn claim_of(epoch: u32, old: LoanId, units: u64) -> Claim<Units> {
     Claim {
         epoch,
         loan: old,
@@ -93,7 +91,7 @@ fn claim_of(epoch: u32, old: LoanId, units: u64) -> Claim<Units> {
     }
 }
 
-fn claim(units: u64) -> Message<Units> {
+pub(super) fn claim(units: u64) -> Message<Units> {
     Message::Claim(claim_of(EPOCH, OLD, units))
 }
 
@@ -125,7 +123,7 @@ fn claimed(fx: &Fx) -> Claimed {
     sent(fx).into_iter().find_map(claimed).expect("confirmed")
 }
 
-fn granted(fx: &Fx) -> Vec<u64> {
+pub(super) fn granted(fx: &Fx) -> Vec<u64> {
     let grant = |message| match message {
         Message::Grant(grant) => Some(grant.order.stamp.0),
         _ => None,
@@ -483,7 +481,7 @@ fn an_opening_of_more_than_there_is_is_not_sound() {
     assert!(!twice.is_sound(&Units(ALL)));
 }
 
-fn value(version: u64, bytes: &[u8]) -> std::sync::Arc<Value> {
+pub(super) fn value(version: u64, bytes: &[u8]) -> std::sync::Arc<Value> {
     let state = ValueState::Sure;
     let bytes = bytes.into();
     std::sync::Arc::new(Value {
@@ -491,87 +489,6 @@ fn value(version: u64, bytes: &[u8]) -> std::sync::Arc<Value> {
         state,
         bytes,
     })
-}
-
-#[test]
-fn a_claim_of_any_credit_brings_the_value_of_its_time() {
-    for known in [Some(value(4, b"v")), None] {
-        let mut owner = bereft();
-        owner.doubt_value();
-        let claim = Claim {
-            value: known.clone(),
-            ..claim_of(EPOCH, OLD, 1)
-        };
-        hear(&mut owner, DEBTOR, Message::Claim(claim));
-        assert_eq!(owner.value(), known.as_ref());
-        owner.on_debtor_down(NOW, UNKNOWN, &mut Fx::new());
-        assert_eq!(owner.value(), known.as_ref(), "no writer can have been");
-    }
-}
-
-#[test]
-fn the_value_is_doubtful_where_the_unknown_may_have_written() {
-    let mut owner = bereft();
-    owner.on_debtor_down(NOW, UNKNOWN, &mut Fx::new());
-    assert!(owner.value().is_some_and(|value| value.is_doubtful()));
-}
-
-#[test]
-fn the_value_is_doubtful_where_a_writer_claims_nothing() {
-    for (units, doubtful) in [(ALL, true), (ALL - 1, false)] {
-        let mut opening = opening(units);
-        opening.value = Some(value(4, b"v"));
-        let mut owner = activated(opening);
-        hear(&mut owner, DEBTOR, claim(0));
-        let known = owner.value().expect("a value");
-        assert_eq!(known.is_doubtful(), doubtful);
-    }
-}
-
-fn of(peer: PeerId, number: u64) -> Order {
-    Order {
-        party: party(peer),
-        ..order(number)
-    }
-}
-
-fn want_of(peer: PeerId, number: u64, units: u64) -> Message<Units> {
-    let Message::Want(asked) = want(number, units) else {
-        unreachable!("a want")
-    };
-    let order = of(peer, number);
-    Message::Want(crate::message::Want { order, ..asked })
-}
-
-#[test]
-fn a_request_that_waited_bars_younger_ones_until_its_party_asks() {
-    let mut opening = Opening::free();
-    opening.waiting = vec![of(DEBTOR, 3)];
-    let mut owner = activated(opening);
-    let fx = hear(&mut owner, OTHER, want_of(OTHER, 4, 2));
-    assert!(fx.is_empty());
-    let fx = hear(&mut owner, OTHER, want_of(OTHER, 2, 1));
-    assert_eq!(granted(&fx), [2], "an older one is not barred");
-    let fx = hear(&mut owner, DEBTOR, want_of(DEBTOR, 3, ALL - 1));
-    assert_eq!(granted(&fx), [3]);
-}
-
-#[test]
-fn a_request_that_waited_bars_nobody_when_its_party_asks_for_something_younger_or_a_second_is_over()
-{
-    let mut opening = Opening::free();
-    opening.waiting = vec![of(DEBTOR, 3)];
-    let mut owner = activated(opening.clone());
-    let fx = hear(&mut owner, DEBTOR, want_of(DEBTOR, 9, 1));
-    assert_eq!(granted(&fx), [9]);
-    let mut owner = activated(opening);
-    hear(&mut owner, OTHER, want_of(OTHER, 4, 2));
-    let end = NOW.after(Duration::from_secs(1));
-    assert_eq!(owner.next_deadline(), Some(end));
-    let mut fx = Fx::new();
-    owner.on_deadline(end, &mut fx);
-    assert_eq!(granted(&fx), [4]);
-    assert_eq!(owner.next_deadline(), None);
 }
 
 #[test]
