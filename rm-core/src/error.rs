@@ -46,9 +46,15 @@ pub enum LostReason {
     /// The lease of the session with the creditor ran out.
     #[error("the lease ran out")]
     LeaseExpired,
+    /// The view changed, and the new root did not know it to be held: it had been given up for lost.
+    #[error("the new server of the resource had given it up for lost")]
+    NotConfirmed,
     /// Somebody waited for it, and it was not given up within the time that its holder had promised.
     #[error("it was not given up in time to somebody who waited for it")]
     Overdue,
+    /// An operator took it away.
+    #[error("it was released by force")]
+    Revoked,
     /// The session with the creditor ended.
     #[error("the session with the server ended")]
     SessionEnded,
@@ -64,6 +70,9 @@ pub enum PeerMisbehaved {
     /// A grant that adds up to more than there is.
     #[error("granted more than the capital")]
     GrantAboveCapital,
+    /// A claim confirmed under a name that is not later than the former one.
+    #[error("confirmed a loan under a name that is not later than its former one")]
+    LoanRenamed,
     /// A credit that does not decode.
     #[error("sent bytes that are no credit of the resource's type")]
     MalformedCredit,

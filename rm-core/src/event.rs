@@ -1,5 +1,9 @@
 //! The inputs of an owner as data: for logs, replay, fuzzing and exploration.
 
+use std::sync::Arc;
+
+use crate::book::Opening;
+use crate::error::LostReason;
 use crate::id::{Order, PeerId, Token};
 use crate::message::Message;
 use crate::owner::{Conversion, Request};
@@ -11,10 +15,24 @@ use crate::resource::ResourceType;
 pub enum Event<T: ResourceType> {
     /// A local request.
     Acquire(Request<T::Level>),
+    /// Every member has adopted the view: a root that gathers becomes active.
+    Activate {
+        /// The epoch of the view.
+        epoch: u32,
+        /// What it starts with. It must be sound.
+        opening: Opening<T::Credit>,
+    },
     /// The caller no longer wants it.
     Cancel {
         /// Which request.
         token: Token,
+    },
+    /// An operator takes loans back at once.
+    CloseLoans {
+        /// Whose; `None`: all.
+        peer: Option<PeerId>,
+        /// For people.
+        reason: Arc<str>,
     },
     /// A holder asks for more, or for something else.
     Convert(Conversion<T::Level>),
@@ -24,6 +42,8 @@ pub enum Event<T: ResourceType> {
     CreditorUp {
         /// Its number.
         peer: PeerId,
+        /// The epoch of the view in which it was found to be the root; 0 where there are no views.
+        epoch: u32,
     },
     /// Time has passed.
     Deadline,
@@ -61,6 +81,11 @@ pub enum Event<T: ResourceType> {
         /// What.
         message: Message<T::Credit, T::Level>,
     },
+    /// The frozen deadline of an orphan has passed.
+    OrphanLost {
+        /// Why its holds are lost.
+        why: LostReason,
+    },
     /// A hold becomes a part of what it was.
     Reduce {
         /// Which hold.
@@ -73,8 +98,19 @@ pub enum Event<T: ResourceType> {
         /// Which hold.
         token: Token,
     },
+    /// The root's membership is good again.
+    Resume,
     /// Send back what is cached and nobody here waits for.
     ReturnSpare,
+    /// An operator asks debtors to give back what they have.
+    Revoke {
+        /// Whom; `None`: all.
+        peer: Option<PeerId>,
+        /// For people.
+        reason: Arc<str>,
+    },
+    /// The view has another root, or epochs were skipped.
+    RootMoved,
     /// The node stops.
     ShutDown,
     /// A hold becomes two.
@@ -85,6 +121,13 @@ pub enum Event<T: ResourceType> {
         part: T::Credit,
         /// The new one.
         new: Token,
+    },
+    /// The root's membership is not known to be good.
+    Suspend,
+    /// The next view has the same root.
+    View {
+        /// Its number.
+        epoch: u32,
     },
     /// A holder of everything writes the value. If it may not, nothing happens.
     WriteValue {

@@ -5,6 +5,8 @@
 //! books that nodes keep, the one function that decides, all as pure state machines without clock,
 //! randomness or I/O.
 
+pub mod book;
+pub mod cluster;
 pub mod coordination;
 pub mod credit;
 #[doc(hidden)]

@@ -19,6 +19,9 @@ use crate::value::Value;
 /// The most blockers that a refusal names.
 pub const BLOCKERS_MAX: usize = 8;
 
+/// The longest reason of a forced release, in bytes. Longer ones are cut.
+pub const REASON_BYTES_MAX: usize = 256;
+
 /// What one owner tells another of the same resource.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(
@@ -38,6 +41,10 @@ pub enum Message<C, L = C> {
         /// What it meets.
         blockers: Blockers,
     },
+    /// Debtor to the root of a new view: I still have this loan of the former one; make it yours.
+    Claim(Claim<C>),
+    /// Root to debtor: what you claimed is a loan of mine.
+    Claimed(Claimed),
     /// Creditor to debtor: that want fails.
     Deny {
         /// Whose want.
@@ -77,6 +84,22 @@ pub enum Message<C, L = C> {
         value: Option<Arc<Value>>,
         /// The colour of what is coloured of it.
         colour: Option<Colour>,
+    },
+    /// Creditor to debtor: give it all back, whoever holds it. It is no recall: nobody is waited for.
+    Revoke {
+        /// The loan it is about.
+        loan: LoanId,
+        /// For people: who does it, and why. At most [`REASON_BYTES_MAX`] bytes.
+        reason: Arc<str>,
+    },
+    /// Root to debtor: what you claimed is no loan of mine.
+    Unclaimed {
+        /// The epoch of the claim.
+        epoch: u32,
+        /// The loan that was claimed.
+        old: LoanId,
+        /// What is to be done about it.
+        why: Unclaimed,
     },
     /// Debtor to creditor: forget that want.
     Unwant {
@@ -127,6 +150,54 @@ pub struct Grant<C> {
     pub value: Option<Arc<Value>>,
     /// The colour of what is coloured of `delta`.
     pub colour: Option<Colour>,
+}
+
+/// Debtor to the root of a new view: I still have this loan of the former one; make it yours.
+///
+/// It is the truth about that debtor: whatever else a book says of it is over. After it, the debtor's wants come anew.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "the wire carries each field")]
+pub struct Claim<C> {
+    /// The view in which the receiver is the root, as the debtor has adopted it. With `loan` it names the claim.
+    pub epoch: u32,
+    /// The loan, by the name that its creditor gave it. It means nothing to the new root but to find it in a book.
+    pub loan: LoanId,
+    /// How much of it the debtor still has; nothing where it was lost.
+    pub amount: C,
+    /// The highest fencing number the debtor has seen.
+    pub fence: u64,
+    /// The value as the debtor knows it.
+    pub value: Option<Arc<Value>>,
+    /// The colour of what is coloured of `amount`.
+    pub colour: Option<Colour>,
+}
+
+/// Root to debtor: what you claimed is a loan of mine.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "the wire carries each field")]
+pub struct Claimed {
+    /// The epoch of the claim.
+    pub epoch: u32,
+    /// The loan that was claimed.
+    pub old: LoanId,
+    /// Its name from now on.
+    pub loan: LoanId,
+    /// The highest fencing number the root has seen.
+    pub fence: u64,
+    /// No token above it.
+    pub limit: u64,
+    /// The value as the root knows it.
+    pub value: Option<Arc<Value>>,
+}
+
+/// Why a root does not confirm a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "the wire carries it")]
+pub enum Unclaimed {
+    /// It was made in a view in which the receiver was not yet the root: claim again with the epoch of the present one.
+    Again,
+    /// Nobody knows that credit to be out any more: it is lost.
+    Refused,
 }
 
 /// The recall register: steps by order, each asking for no less than the one before.
@@ -196,9 +267,16 @@ impl<C, L> Message<C, L> {
     #[must_use]
     pub const fn is_downward(&self) -> bool {
         match self {
-            Self::Deny { .. } | Self::Grant(_) | Self::Limit { .. } | Self::Recall { .. } => true,
+            Self::Claimed(_)
+            | Self::Deny { .. }
+            | Self::Grant(_)
+            | Self::Limit { .. }
+            | Self::Recall { .. }
+            | Self::Revoke { .. }
+            | Self::Unclaimed { .. } => true,
             Self::AskLimit { .. }
             | Self::Busy { .. }
+            | Self::Claim(_)
             | Self::Return { .. }
             | Self::Unwant { .. }
             | Self::Want(_) => false,
@@ -211,11 +289,15 @@ impl<C, L> Message<C, L> {
         match self {
             Self::AskLimit { .. } => "AskLimit",
             Self::Busy { .. } => "Busy",
+            Self::Claim(_) => "Claim",
+            Self::Claimed(_) => "Claimed",
             Self::Deny { .. } => "Deny",
             Self::Grant(_) => "Grant",
             Self::Limit { .. } => "Limit",
             Self::Recall { .. } => "Recall",
             Self::Return { .. } => "Return",
+            Self::Revoke { .. } => "Revoke",
+            Self::Unclaimed { .. } => "Unclaimed",
             Self::Unwant { .. } => "Unwant",
             Self::Want(_) => "Want",
         }
@@ -227,11 +309,16 @@ impl<C, L> Message<C, L> {
         match self {
             Self::Grant(grant) => Some(&grant.delta),
             Self::Return { delta, .. } => Some(delta),
-            Self::AskLimit { .. }
+            // What is claimed is where it was: the claim says so.
+            Self::Claim(_)
+            | Self::AskLimit { .. }
             | Self::Busy { .. }
+            | Self::Claimed(_)
             | Self::Deny { .. }
             | Self::Limit { .. }
             | Self::Recall { .. }
+            | Self::Revoke { .. }
+            | Self::Unclaimed { .. }
             | Self::Unwant { .. }
             | Self::Want(_) => None,
         }
@@ -249,6 +336,15 @@ impl<C, L> Message<C, L> {
         Ok(match self {
             Self::AskLimit { loan } => Message::AskLimit { loan },
             Self::Busy { order, blockers } => Message::Busy { order, blockers },
+            Self::Claim(claim) => Message::Claim(Claim {
+                epoch: claim.epoch,
+                loan: claim.loan,
+                amount: f(claim.amount)?,
+                fence: claim.fence,
+                value: claim.value,
+                colour: claim.colour,
+            }),
+            Self::Claimed(claimed) => Message::Claimed(claimed),
             Self::Deny {
                 order,
                 version,
@@ -289,6 +385,8 @@ impl<C, L> Message<C, L> {
                 value,
                 colour,
             },
+            Self::Revoke { loan, reason } => Message::Revoke { loan, reason },
+            Self::Unclaimed { epoch, old, why } => Message::Unclaimed { epoch, old, why },
             Self::Unwant { order } => Message::Unwant { order },
             Self::Want(want) => Message::Want(Want {
                 order: want.order,

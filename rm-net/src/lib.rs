@@ -31,6 +31,7 @@ pub mod clock;
 #[cfg(feature = "etcd")]
 pub mod coordinator;
 pub mod error;
+pub mod fenced_file;
 pub mod frame;
 pub mod node;
 #[cfg(all(feature = "testing", unix))]
@@ -38,10 +39,13 @@ pub mod node;
 pub mod testing;
 pub mod wire;
 
+mod connection;
 mod house;
 mod hub;
 mod inquiry;
+mod keeper;
 mod peer;
+mod roster;
 mod server;
 mod session;
 mod store;

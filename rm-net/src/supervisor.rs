@@ -1,40 +1,38 @@
-//! What keeps a client connected, or a node in the middle of a tree: one session after the other, each over one
-//! connection.
+//! What keeps a client connected, or a node in the middle of a tree: one session after the other.
 //!
-//! The next session begins when the one before is void, since opening it tells the server that the former was
-//! dropped. So a connection that breaks while locks are held is followed by a wait, until they are released or
-//! their deadline has passed; where nothing is held, the next connection is made at once.
+//! A session outlives its connections ([`Keeper`]). The next session begins when the one before is void, since opening
+//! it tells the server that the former was dropped. So where a session cannot go on, because the server stopped or
+//! knows nothing of it, a wait follows until what is held is released or its deadline has passed; where nothing is held,
+//! the next session is opened at once. A session whose server is not there is given up in the same way if there are
+//! other endpoints, after a while and if nothing is held.
 //!
-//! **Debtors.** A node in the middle lends what it has borrowed. When its connection is gone, or it is to stop, it lets
+//! **Debtors.** A node in the middle lends what it has borrowed. When its session cannot go on, or it is to stop, it lets
 //! its debtors go at once, and promises nothing to new ones. Neither is a session ended before its deadline, nor is the
-//! next one opened, until none of these debtors trusts anything: either would free what they still use.
+//! next one opened, until none of these debtors trusts anything: either would free what they still use. A connection
+//! that breaks is nothing to them.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use rm_core::error::LostReason;
-use rm_core::front::Host;
-use rm_core::id::{Boot, NodeId, Party, PeerId};
+use rm_core::id::{Boot, NodeId, PeerId};
 use rm_core::session::packet::{Body, Welcome};
-use rm_core::session::{
-    DebtorConfig, DebtorSession, EndReason, Refusal, SessionEffect, VoidReason,
-};
+use rm_core::session::{EndReason, Refusal, SessionEffect, VoidReason};
 use rm_core::time::Time;
+use rm_core::view::{RootId, View};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::client::DEFAULT_ENDPOINT;
 use crate::error::ConnectError;
-use crate::frame::PacketCodec;
 use crate::hub::{Departure, Hub};
-use crate::peer::{Arrived, Extended, Peer, WINDOW};
+use crate::keeper::{ATTEMPT, Keeper, Opening};
+use crate::peer::{Arrived, Extended, Peer};
+use crate::roster::Roster;
 use crate::server::Server;
-use crate::session::Session;
 
-/// One attempt at a connection, and the wait for a welcome.
-const ATTEMPT: Duration = Duration::from_secs(3);
 /// The first pause between attempts; each further one is twice as long.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 /// The longest pause between attempts.
@@ -42,8 +40,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// After a lease ran out: opening the next session tells the server that the former was dropped, upon which it
 /// lends again. What a lost holder set in motion, such as the end of a process, is given so long to happen.
 const AFTERMATH: Duration = Duration::from_millis(250);
-/// While a connection is gone and locks are held, the client looks this often whether they still are.
+/// While a session cannot go on and locks are held, the client looks this often whether they still are.
 const LOOK: Duration = Duration::from_millis(100);
+/// A server that could not be reached for so long is given up, if there are others and nothing is held.
+const FRUITLESS_MAX: Duration = Duration::from_secs(1);
 
 /// How a client stands.
 #[derive(Clone, Debug)]
@@ -93,40 +93,65 @@ pub(crate) struct Supervisor {
     creditor: Option<(Vec<u8>, Boot)>,
     /// What a node in the middle lends by, and answers questions by.
     server: Option<Arc<Server>>,
+    roster: Arc<Roster>,
+    /// The member of a view with which its sessions are; without one, with whoever answers.
+    member: Option<Member>,
+}
+
+/// A member whose sessions a supervisor keeps.
+#[derive(Clone, Debug)]
+struct Member {
+    root: RootId,
+    /// It is a member no more.
+    left: CancellationToken,
 }
 
 impl Supervisor {
-    pub(crate) fn new(
-        hub: Arc<Hub>,
+    /// The first of a borrower: with whoever answers at one of these addresses. If that is a member of a view, it becomes
+    /// the one of that member.
+    pub(crate) fn first(
+        roster: &Arc<Roster>,
         endpoints: Vec<String>,
-        server: Option<Arc<Server>>,
-    ) -> (Self, watch::Receiver<Phase>) {
-        let last = "no connection yet".into();
-        let (phase, receiver) = watch::channel(Phase::Connecting {
-            last,
-            refused: None,
-        });
-        (
-            Self {
-                hub,
-                endpoints,
-                phase,
-                sessions: 0,
-                creditor: None,
-                server,
-            },
-            receiver,
-        )
+        phase: watch::Sender<Phase>,
+    ) -> Self {
+        Self {
+            hub: Arc::clone(roster.hub()),
+            endpoints,
+            phase,
+            sessions: 0,
+            creditor: None,
+            server: roster.below(),
+            roster: Arc::clone(roster),
+            member: None,
+        }
     }
 
-    /// Runs until the client is closed, or nobody uses it.
+    /// The one of a member, until that has left.
+    pub(crate) fn of_member(
+        roster: &Arc<Roster>,
+        root: RootId,
+        endpoints: Vec<String>,
+        left: CancellationToken,
+    ) -> Self {
+        let member = Some(Member { root, left });
+        Self {
+            member,
+            ..Self::first(roster, endpoints, own_phase())
+        }
+    }
+
+    /// Runs until the client is closed, or nobody uses it, or the member has left.
     pub(crate) async fn run(mut self) {
+        self.keep_connected().await;
+    }
+
+    async fn keep_connected(&mut self) {
         let stopping = self.hub.stopping.clone();
         let mut pause = PAUSE_MIN;
         let mut turn = 0;
         // By the first endpoint that refused in this round.
         let mut refused = None;
-        while !stopping.is_cancelled() {
+        while !stopping.is_cancelled() && !self.has_left() {
             let endpoint = self.endpoints[turn % self.endpoints.len()].clone();
             turn += 1;
             let attempt = tokio::time::timeout(ATTEMPT, TcpStream::connect(&endpoint));
@@ -155,7 +180,7 @@ impl Supervisor {
             if turn % self.endpoints.len() == 0
                 && let Some(refused) = refused.take()
             {
-                self.phase.send_replace(Phase::Connecting {
+                self.set(Phase::Connecting {
                     last: refused.to_string(),
                     refused: Some(refused),
                 });
@@ -166,17 +191,22 @@ impl Supervisor {
             }
             pause = (pause * 2).min(PAUSE_MAX);
         }
-        // Requests that wait would wait for ever.
-        if let Some(domain) = self.hub.domain() {
-            domain.shut_down();
-        }
-        self.phase.send_replace(Phase::Closed);
-        self.hub.ended.cancel();
+    }
+
+    /// Whether it is that of a member that is one no more: nothing rests on its sessions.
+    fn has_left(&self) -> bool {
+        let left = self.member.as_ref().map(|member| &member.left);
+        left.is_some_and(CancellationToken::is_cancelled)
+    }
+
+    /// How it stands, for whoever asks.
+    fn set(&self, phase: Phase) -> Phase {
+        set(&self.phase, &self.roster, self.member.as_ref(), phase)
     }
 
     fn note(&self, last: String) {
         let text = last.clone();
-        let former = self.phase.send_replace(Phase::Connecting {
+        let former = self.set(Phase::Connecting {
             last,
             refused: None,
         });
@@ -186,58 +216,52 @@ impl Supervisor {
         }
     }
 
-    /// One session over one connection, until it is void: what became of it, and why the server refused, if it did.
+    /// One session, until it is void: what became of it, and why the server refused, if it did.
     async fn session(
         &mut self,
         stream: TcpStream,
         endpoint: &str,
     ) -> (Outcome, Option<ConnectError>) {
-        let _ = stream.set_nodelay(true);
         self.sessions += 1;
-        let config = DebtorConfig {
-            name: self.hub.name.clone().into_bytes(),
-            boot: self.hub.party.boot,
+        let opening = Opening {
+            endpoint: endpoint.to_owned(),
+            reg: self.member.as_ref().map_or(0, |member| member.root.reg),
             session: self.sessions,
-            reg: 0,
-            window: WINDOW,
-            patience: ATTEMPT,
         };
-        let session = DebtorSession::connect(self.hub.now(), config);
-        let id = self.hub.fresh_peer();
-        let peer = Peer::new(
-            id,
-            Party::default(),
-            endpoint.to_owned(),
-            stream,
-            Session::Debtor(session),
-        );
-        self.hub.add(&peer);
-        peer.flush(&self.hub);
+        let keeper = Keeper::new(&self.hub, opening);
         let mut events = Events {
             hub: Arc::clone(&self.hub),
-            peer: Arc::clone(&peer),
+            peer: Arc::clone(keeper.peer()),
             phase: self.phase.clone(),
             endpoint: endpoint.to_owned(),
             lease: Duration::ZERO,
+            welcomed: None,
             outcome: Outcome::Stillborn,
             refused: None,
             offence: None,
             creditor: self.creditor.take(),
             server: self.server.clone(),
+            roster: Arc::clone(&self.roster),
+            member: self.member.clone(),
+            left: watch::Sender::new(self.member.as_ref().map(|member| member.left.clone())),
         };
+        let left = events.left.subscribe();
         let (over, is_over) = watch::channel(false);
-        let watched = Arc::clone(&peer);
-        let hub = Arc::clone(&self.hub);
         let runner = async {
-            peer.run(&hub, PacketCodec::new(), BytesMut::new(), |arrived| {
-                events.on_arrived(arrived)
-            })
-            .await;
+            keeper
+                .run(stream, |arrived| events.on_arrived(arrived))
+                .await;
             over.send_replace(true);
         };
-        let (_, departure) = tokio::join!(runner, self.watch(&watched, is_over));
-        self.hub.remove(id);
-        if events.outcome != Outcome::Stillborn {
+        let both = async { tokio::join!(runner, self.watch(&keeper, is_over)) };
+        let departure = tokio::select! {
+            (_, departure) = both => departure,
+            () = has_left(left) => None,
+        };
+        self.become_member(&events);
+        if self.has_left() {
+            self.hub.remove(keeper.peer().id);
+        } else if events.outcome != Outcome::Stillborn {
             let departure = departure.unwrap_or_else(|| self.hub.let_debtors_go());
             tokio::select! {
                 () = departure.over() => {}
@@ -248,11 +272,22 @@ impl Supervisor {
         (events.outcome, events.refused)
     }
 
-    /// Ends a session that is of no more use: when told to stop, and when its connection is gone and nothing is
-    /// held. Either way debtors go first. Returns those that were told to.
+    /// The first session turned out to be that with a member, and so are all that follow.
+    fn become_member(&mut self, events: &Events) {
+        if self.member.is_none() && events.member.is_some() {
+            self.member.clone_from(&events.member);
+            self.phase = events.phase.clone();
+            if let Some(address) = self.roster.address(events.member.as_ref().map(|m| m.root)) {
+                self.endpoints = vec![address];
+            }
+        }
+    }
+
+    /// Ends a session that is of no more use: when told to stop, and when it cannot go on and nothing is held. Either
+    /// way debtors go first. Returns those that were told to.
     async fn watch(
         &self,
-        peer: &Arc<Peer>,
+        keeper: &Keeper,
         mut is_over: watch::Receiver<bool>,
     ) -> Option<Departure> {
         let mut was_told = false;
@@ -263,7 +298,11 @@ impl Supervisor {
                 () = self.hub.stopping.cancelled(), if !was_told => was_told = true,
                 () = tokio::time::sleep(LOOK) => {}
             }
-            if !was_told && peer.is_connected() {
+            if !was_told && !self.gives_up(keeper) {
+                // It goes on after all. Those who were let go come back.
+                if departure.take().is_some() {
+                    self.hub.promise_again();
+                }
                 continue;
             }
             let departure = departure.get_or_insert_with(|| self.hub.let_debtors_go());
@@ -273,11 +312,20 @@ impl Supervisor {
             // Adding up takes a look at every resource: only where it matters.
             let holds = || self.hub.domain().map_or(0, |domain| domain.totals().holds);
             if was_told {
-                self.end(peer, "the client is done");
+                self.end(keeper.peer(), "the client is done");
             } else if holds() == 0 {
-                self.end(peer, "the connection broke, and nothing was held");
+                self.end(
+                    keeper.peer(),
+                    "the session cannot go on, and nothing was held",
+                );
             }
         }
+    }
+
+    /// Whether the session is of no more use, as soon as nothing is held.
+    fn gives_up(&self, keeper: &Keeper) -> bool {
+        let elsewhere = self.endpoints.len() > 1;
+        keeper.is_over() || (elsewhere && keeper.fruitless_for() >= FRUITLESS_MAX)
     }
 
     fn end(&self, peer: &Arc<Peer>, reason: &str) {
@@ -301,6 +349,8 @@ struct Events {
     phase: watch::Sender<Phase>,
     endpoint: String,
     lease: Duration,
+    /// Who answers there, and with which registration.
+    welcomed: Option<(Vec<u8>, u64)>,
     outcome: Outcome,
     /// Why the server refused, if it did.
     refused: Option<ConnectError>,
@@ -309,6 +359,10 @@ struct Events {
     /// The creditor of the last session that had one, and its run.
     creditor: Option<(Vec<u8>, Boot)>,
     server: Option<Arc<Server>>,
+    roster: Arc<Roster>,
+    member: Option<Member>,
+    /// What says that the member has left, once it is known who it is.
+    left: watch::Sender<Option<CancellationToken>>,
 }
 
 impl Events {
@@ -321,9 +375,25 @@ impl Events {
                 self.offence = Some(format!("what answers there breaks the protocol: {why}"));
             }
             Arrived::Head { epoch, stamp } => {
-                self.hub.set_epoch(epoch);
+                if self.member.is_none() {
+                    self.hub.set_epoch(epoch);
+                }
                 self.hub.on_head(&domain, stamp);
             }
+            Arrived::View(view) => self.on_view(view),
+            Arrived::ReportAck {
+                epoch,
+                part,
+                is_active,
+                ..
+            } => {
+                if let Some(member) = &self.member
+                    && let Some(lender) = self.roster.lender()
+                {
+                    lender.on_report_ack(member.root, epoch, part, is_active);
+                }
+            }
+            Arrived::Report(_) => return Err("says what only a debtor says".into()),
             Arrived::Question { id, query } => match &self.server {
                 Some(server) => server.on_question(&self.peer, id, query),
                 None => {
@@ -344,12 +414,12 @@ impl Events {
         match self.peer.extend_trust(deadline) {
             Extended::First(trust) => {
                 self.outcome = Outcome::Lived;
-                domain.on_creditor_up(self.peer.id, trust);
+                match &self.member {
+                    None => domain.on_creditor_up(self.peer.id, trust),
+                    Some(member) => domain.on_root_up(member.root, self.peer.id, trust),
+                }
                 self.hub.promise_again();
-                self.set(Phase::Connected {
-                    peer: self.peer.id,
-                    lease: self.lease,
-                });
+                self.on_connected();
             }
             Extended::Further => {}
             // Resources have let go of this session, and would wait for ever for another one.
@@ -377,8 +447,19 @@ impl Events {
             SessionEffect::Extended { deadline } => {
                 self.on_extended(domain, deadline);
             }
+            SessionEffect::Disconnected(why) => {
+                tracing::info!(endpoint = self.endpoint, %why, "connecting again");
+                self.set(Phase::Connecting {
+                    last: self.reason(&why),
+                    refused: None,
+                });
+            }
+            SessionEffect::Resumed => {
+                tracing::info!(endpoint = self.endpoint, "the session goes on");
+                self.on_connected();
+            }
             SessionEffect::Ended(why) => {
-                tracing::info!(endpoint = self.endpoint, %why, "the connection is over");
+                tracing::info!(endpoint = self.endpoint, %why, "the session cannot go on");
                 self.hub.promise_no_more();
                 self.set(Phase::Connecting {
                     last: self.reason(&why),
@@ -420,13 +501,15 @@ impl Events {
         domain: &rm_core::front::Domain,
         welcome: Welcome,
     ) -> Result<(), String> {
-        if welcome.boot == self.hub.party.boot {
+        // A member's borrower borrows from its own lender, too.
+        if welcome.boot == self.hub.party.boot && self.member.is_none() {
             return Err("it is this node itself, which cannot borrow from itself".into());
         }
         self.lease = welcome.lease;
+        self.welcomed = Some((welcome.name.clone(), welcome.reg));
         let creditor = (welcome.name, welcome.boot);
         let former = self.creditor.replace(creditor);
-        if former.is_some() && former != self.creditor {
+        if former.is_some() && former != self.creditor && self.member.is_none() {
             domain.on_creditor_replaced();
         }
         Ok(())
@@ -448,8 +531,74 @@ impl Events {
         })
     }
 
+    fn on_connected(&self) {
+        self.set(Phase::Connected {
+            peer: self.peer.id,
+            lease: self.lease,
+        });
+        if let Some(member) = &self.member
+            && let Some(lender) = self.roster.lender()
+        {
+            lender.on_member_connected(member.root);
+        }
+    }
+
+    /// A view came. Before anything is borrowed over the first session, it tells that this is one with a member.
+    fn on_view(&mut self, view: Arc<View>) {
+        let is_first = self.member.is_none() && self.outcome == Outcome::Stillborn;
+        if let Some((name, reg)) = self.welcomed.as_ref().filter(|_| is_first) {
+            let root = RootId {
+                node: NodeId::of_name(name),
+                reg: *reg,
+            };
+            if view.has(root) {
+                let left = self.roster.enlist(root);
+                self.left.send_replace(Some(left.clone()));
+                self.member = Some(Member { root, left });
+                self.phase = own_phase();
+            }
+        }
+        if self.member.is_some() {
+            self.roster.on_view(view);
+        }
+    }
+
     fn set(&self, phase: Phase) {
-        self.phase.send_replace(phase);
+        set(&self.phase, &self.roster, self.member.as_ref(), phase);
+    }
+}
+
+/// How a session stands, for whoever asks.
+fn set(
+    own: &watch::Sender<Phase>,
+    roster: &Roster,
+    member: Option<&Member>,
+    phase: Phase,
+) -> Phase {
+    if let Some(Member { root, left }) = member
+        && !left.is_cancelled()
+    {
+        roster.note(*root, phase.clone());
+    }
+    own.send_replace(phase)
+}
+
+/// How the sessions with one member stand.
+fn own_phase() -> watch::Sender<Phase> {
+    let last = "no connection yet".into();
+    let refused = None;
+    watch::Sender::new(Phase::Connecting { last, refused })
+}
+
+/// Waits until the member whose session it is has left, if it is one's.
+async fn has_left(mut left: watch::Receiver<Option<CancellationToken>>) {
+    let token = match left.wait_for(Option::is_some).await {
+        Ok(token) => token.clone(),
+        Err(_) => None,
+    };
+    match token {
+        Some(token) => token.cancelled().await,
+        None => core::future::pending().await,
     }
 }
 

@@ -219,6 +219,7 @@ impl World {
             5 if self.owner.creditor().is_some() => Event::CreditorDown,
             6 if !self.owner.is_root() && self.owner.creditor().is_none() => Event::CreditorUp {
                 peer: PeerId(PEERS + u64::from(self.next)),
+                epoch: 0,
             },
             7 if self.random.percent(2) => Event::WindUp {
                 order: self.order(Class::New, 0),

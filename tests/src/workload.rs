@@ -344,7 +344,7 @@ pub fn run(policy: Policy, workload: &Workload) -> Cost {
         let root = Owner::root(Arc::clone(&settings), capital, 1, 0, loan);
         let debtors = (1..nodes).map(|_| {
             let mut owner = Owner::debtor(Arc::clone(&settings), capital, 0, loan);
-            owner.on_creditor_up(Time::ZERO, PeerId(ROOT as u64), &mut Effects::new());
+            owner.on_creditor_up(Time::ZERO, PeerId(ROOT as u64), 0, &mut Effects::new());
             owner
         });
         core::iter::once(root).chain(debtors).collect()

@@ -39,6 +39,12 @@ impl<T: ResourceType> Owner<T> {
         if self.is_shut {
             return;
         }
+        if self.is_silent() {
+            self.forget_strangers();
+            #[cfg(debug_assertions)]
+            self.check();
+            return;
+        }
         let spare = self.spare(spare);
         if !self.is_settled() || spare == Spare::Return {
             // Another pass happens only after a conversion was granted or a group came to hold something: each request
@@ -170,7 +176,8 @@ impl<T: ResourceType> Owner<T> {
         fx: &mut Effects<T>,
     ) -> Option<Waiting<T::Level>> {
         let debtor = item.asker.debtor();
-        if debtor.is_some_and(|peer| self.debtors[&peer].silent) {
+        let is_deaf = |peer| self.debtors[&peer].silent || self.is_orphan();
+        if debtor.is_some_and(is_deaf) || self.is_barred(item.order) {
             return Some(item);
         }
         let wide = self.widened_then(walk, &item);

@@ -29,8 +29,8 @@ impl<T: ResourceType> Owner<T> {
         ask: &T::Level,
         note: Option<Arc<Note>>,
     ) -> Option<u64> {
-        let is_free = self.waiting.is_empty() && self.recall.is_empty() && !self.is_closing();
-        if !is_free {
+        let is_free = self.waiting.is_empty() && self.recall.is_empty();
+        if !is_free || self.is_closing() || self.is_silent() {
             return None;
         }
         if self.widened(ask).is_some() {
@@ -57,7 +57,7 @@ impl<T: ResourceType> Owner<T> {
     /// anything, and nothing is to be asked for.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        self.is_settled() && !self.is_closing() && !self.fence.should_ask()
+        self.is_settled() && !self.is_closing() && !self.is_silent() && !self.fence.should_ask()
     }
 
     /// Ends a hold if that needs no decision: nothing waits, here or at the creditor, and nobody is asked for
@@ -413,6 +413,7 @@ impl<T: ResourceType> Owner<T> {
             self.deny(&waiting, why, fx);
         }
         self.take_overdue(now, fx);
+        self.lift_late_bars(now);
         self.balance(now, Spare::Keep, fx);
     }
 

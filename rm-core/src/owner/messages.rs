@@ -12,14 +12,37 @@ use super::{
     Asker, Debtor, Owner, RecallStep, STEPS_MAX, Spare, StandingWant, Upstream, Waiting, sum,
 };
 use crate::credit::{Colour, Credit, Level};
-use crate::effect::{Effect, Effects};
+use crate::effect::Effects;
 use crate::error::{LostReason, PeerMisbehaved};
 use crate::fence::ROOM_MAX;
-use crate::id::{LoanId, Order, PeerId, Version};
+use crate::id::{LoanId, Order, Party, PeerId, Version};
 use crate::message::{BLOCKERS_MAX, Blockers, Grant, Message, Refusal, Steps, Want};
 use crate::resource::{Lending, ResourceType};
 use crate::time::Time;
 use crate::value::{VALUE_BYTES_MAX, Value};
+
+/// Where a message comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "made by the caller")]
+pub struct Origin {
+    /// The session.
+    pub peer: PeerId,
+    /// The other side of it: the run that a debtor is.
+    pub party: Party,
+    /// The epoch of the packet that it came in: the view in which it was sent.
+    pub epoch: u32,
+}
+
+/// Where there are no views, every message is of the present one; and nobody claims, so nobody need be known.
+impl From<PeerId> for Origin {
+    fn from(peer: PeerId) -> Self {
+        Self {
+            peer,
+            party: Party::default(),
+            epoch: u32::MAX,
+        }
+    }
+}
 
 /// A debtor that asks for a higher limit again within this many nanoseconds gets twice the room.
 const ASKED_AGAIN_NANOS: u64 = 1_000_000_000;
@@ -27,21 +50,44 @@ const ASKED_AGAIN_NANOS: u64 = 1_000_000_000;
 impl<T: ResourceType> Owner<T> {
     /// A message from a neighbour.
     ///
+    /// What a debtor hears from one that is not its creditor now is late, and no fault: another view had that one as the
+    /// root. Credit goes back to it; all else is void.
+    ///
     /// # Errors
     /// What the peer did wrong, where no correct peer does it. Nothing changed.
     pub fn on_message(
         &mut self,
         now: Time,
-        from: PeerId,
+        origin: impl Into<Origin>,
         message: Message<T::Credit, T::Level>,
         fx: &mut Effects<T>,
     ) -> Result<(), PeerMisbehaved> {
-        if message.is_downward() != (self.creditor() == Some(from)) {
-            return Err(PeerMisbehaved::WrongDirection);
+        let Origin {
+            peer: from,
+            party,
+            epoch,
+        } = origin.into();
+        let is_creditor = self.creditor() == Some(from);
+        if message.is_downward() != is_creditor {
+            let is_late = !self.is_root() && !is_creditor && !self.debtors.contains_key(&from);
+            return match message {
+                Message::Grant(grant) if is_late => {
+                    self.send_back(from, grant, fx);
+                    Ok(())
+                }
+                message if is_late && message.is_downward() => Ok(()),
+                _ => Err(PeerMisbehaved::WrongDirection),
+            };
         }
         match message {
             Message::AskLimit { loan } => self.on_ask_limit(now, from, loan, fx),
             Message::Busy { order, blockers } => self.on_busy(from, order, blockers),
+            Message::Claim(_) if !self.is_root() => return Err(PeerMisbehaved::WrongDirection),
+            Message::Claim(claim) => {
+                check_size(claim.value.as_ref(), self.settings.value_bytes_max)?;
+                self.on_claim((from, party), claim, fx);
+            }
+            Message::Claimed(claimed) => self.on_claimed(from, claimed, fx)?,
             Message::Deny {
                 order,
                 version,
@@ -50,7 +96,7 @@ impl<T: ResourceType> Owner<T> {
             } => {
                 self.on_deny(order, version, why, blockers, fx);
             }
-            Message::Grant(grant) => self.on_grant(from, grant, fx)?,
+            Message::Grant(grant) => self.on_grant((from, epoch), grant, fx)?,
             Message::Limit { loan, limit } => self.on_limit(loan, limit, fx),
             Message::Recall { loan, steps } => self.on_recall(loan, steps, fx)?,
             Message::Return {
@@ -61,176 +107,20 @@ impl<T: ResourceType> Owner<T> {
                 colour,
             } => {
                 self.on_return(from, loan, &delta, (fence, value, colour))?;
+                self.return_revoked(fx);
                 if self.is_collecting(from) {
                     #[cfg(debug_assertions)]
                     self.check_nothing_to_decide(now);
                     return Ok(());
                 }
             }
+            Message::Revoke { loan, reason } => self.on_revoke(loan, &reason, fx),
+            Message::Unclaimed { epoch, old, why } => self.on_unclaimed((epoch, old), why, fx),
             Message::Unwant { order } => self.on_unwant(from, order),
             Message::Want(want) => self.on_want(now, from, want, fx),
         }
         self.balance(now, Spare::Keep, fx);
         Ok(())
-    }
-
-    /// There is a session with the creditor: what waits here is asked for over it.
-    pub fn on_creditor_up(&mut self, now: Time, peer: PeerId, fx: &mut Effects<T>) {
-        if let Upstream::Debtor { peer: present, .. } = &mut self.upstream {
-            assert!(present.is_none(), "one session with the creditor at a time");
-            *present = Some(peer);
-            self.balance(now, Spare::Keep, fx);
-        }
-    }
-
-    /// The next session will be with another creditor than the last, or with another run of it. The names it gives its
-    /// loans say nothing about those of the former: they may well be smaller.
-    ///
-    /// A root needs no such word, because its epoch rises with each run.
-    ///
-    /// # Panics
-    /// If there is a session with a creditor.
-    pub fn on_creditor_replaced(&mut self) {
-        if let Upstream::Debtor { peer, loan, dead } = &mut self.upstream {
-            assert!(peer.is_none(), "the session with the former is over");
-            (*loan, *dead) = (LoanId::default(), LoanId::default());
-        }
-    }
-
-    /// The session with the creditor is over, or its lease ran out: what was borrowed over it is lost, with
-    /// every hold. Requests that wait go on waiting.
-    pub fn on_creditor_down(&mut self, now: Time, why: LostReason, fx: &mut Effects<T>) {
-        let Upstream::Debtor { peer, loan, dead } = &mut self.upstream else {
-            return;
-        };
-        *peer = None;
-        *dead = *loan;
-        if T::LENDING == Lending::Loaned {
-            self.lose_loan(why, fx);
-        }
-        self.recall.clear();
-        self.wants.clear();
-        self.fence.forget_limit();
-        for waiting in &mut self.waiting {
-            waiting.denied_above = false;
-        }
-        self.balance(now, Spare::Keep, fx);
-    }
-
-    /// What was borrowed is gone, and so is what was held and lent of it.
-    fn lose_loan(&mut self, why: LostReason, fx: &mut Effects<T>) {
-        for (token, _) in self.holds.take_all() {
-            // A conversion goes with its hold.
-            self.waiting.retain(|w| w.asker != Asker::Convert(token));
-            fx.push(Effect::Lost { token, why });
-        }
-        self.borrowed = T::Credit::empty();
-        self.cached = T::Credit::empty();
-        self.lent = T::Credit::empty();
-        self.forget_value();
-        self.colour = None;
-        // A debtor's loan came out of what is lost: what it returns now is dropped by its loan's name.
-        // Its limit ends with it: what this owner borrows next may have a lower one.
-        let room = self.settings.fence_room;
-        for debtor in self.debtors.values_mut() {
-            *debtor = Debtor {
-                silent: debtor.silent,
-                ..Debtor::new(room)
-            };
-        }
-        self.unlent = self.debtors.len() as u32;
-        self.recalling = 0;
-    }
-
-    /// A debtor may not hear us: its wants do not count until [`on_debtor_heard`](Self::on_debtor_heard), so
-    /// that no credit is parked where it cannot be used. What was lent stays lent until the lease ends.
-    pub fn on_debtor_silent(&mut self, now: Time, peer: PeerId, fx: &mut Effects<T>) {
-        self.set_silent(now, peer, true, fx);
-    }
-
-    /// A debtor that was silent is heard again.
-    pub fn on_debtor_heard(&mut self, now: Time, peer: PeerId, fx: &mut Effects<T>) {
-        self.set_silent(now, peer, false, fx);
-    }
-
-    fn set_silent(&mut self, now: Time, peer: PeerId, silent: bool, fx: &mut Effects<T>) {
-        if let Some(debtor) = self.debtors.get_mut(&peer)
-            && debtor.silent != silent
-        {
-            debtor.silent = silent;
-            self.balance(now, Spare::Keep, fx);
-        }
-    }
-
-    /// The session with a debtor is over and its lease has run out: its loan is taken back, its wants are
-    /// forgotten.
-    pub fn on_debtor_down(&mut self, now: Time, peer: PeerId, fx: &mut Effects<T>) {
-        let Some(debtor) = self.debtors.remove(&peer) else {
-            return;
-        };
-        self.recalling -= u32::from(!debtor.sent.is_empty());
-        self.unlent -= u32::from(debtor.id.is_none());
-        self.waiting.retain(|w| w.asker.debtor() != Some(peer));
-        self.lent = self.lent.less(&debtor.loan);
-        self.cached = sum(&self.cached, &debtor.loan);
-        if T::may_tick(&debtor.loan, &self.capital) {
-            // Past every token the dead debtor can have given out.
-            self.fence.observe(debtor.limit);
-        }
-        if Self::may_write(&debtor.loan, &self.capital) {
-            self.doubt_value();
-        }
-        self.balance(now, Spare::Keep, fx);
-    }
-
-    /// A root enters a new epoch: its tokens and loans are above those of all older ones.
-    pub fn on_epoch(&mut self, now: Time, epoch: u32, fx: &mut Effects<T>) {
-        if self.is_root() && epoch > self.last_loan.epoch {
-            self.fence.enter_epoch(epoch);
-            self.last_loan = LoanId { epoch, counter: 0 };
-            if T::LENDING == Lending::UsedUp {
-                // What the old epoch had left is a hole.
-                self.borrowed = self.borrowed.less(&self.cached);
-                self.cached = self.opening();
-                self.borrowed = sum(&self.borrowed, &self.cached);
-            }
-            // A debtor may have waited for numbers that the old epoch no longer had.
-            self.answer_limits(fx);
-            self.balance(now, Spare::Keep, fx);
-        }
-    }
-
-    /// Lends everything to a debtor that nobody has heard of: what a restarted root does until the leases of
-    /// its former life have run out. What is given for good is not waited for: each epoch has its own.
-    ///
-    /// # Panics
-    /// If anything has been lent or taken.
-    pub fn lend_all_to_unknown(&mut self, peer: PeerId) {
-        if T::LENDING == Lending::UsedUp {
-            return;
-        }
-        assert!(
-            self.cached == self.capital,
-            "only an untouched root can be in its grace"
-        );
-        let mut debtor = Debtor::new(self.settings.fence_room);
-        debtor.loan = self.capital.clone();
-        debtor.id = Some(self.open_loan());
-        debtor.limit = self.fence.now();
-        self.lent = self.capital.clone();
-        self.cached = T::Credit::empty();
-        self.debtors.insert(peer, debtor);
-        self.forget_colour();
-    }
-
-    pub(super) fn open_loan(&mut self) -> LoanId {
-        self.last_loan.counter = self.last_loan.counter.checked_add(1).unwrap_or_else(|| {
-            // 2^32 loans of one resource in one epoch: go on in the numbers of the next one. A root that
-            // reaches that epoch later starts above them.
-            self.last_loan.epoch += 1;
-            1
-        });
-        self.last_loan
     }
 
     fn on_want(&mut self, now: Time, from: PeerId, want: Want<T::Level>, fx: &mut Effects<T>) {
@@ -275,6 +165,7 @@ impl<T: ResourceType> Owner<T> {
             Debtor::new(self.settings.fence_room)
         });
         self.note_use(&level);
+        self.lift_bars(order);
         let asker = Asker::Debtor(from, version);
         let deadline = deadline.map(|left| now.after(left));
         match place {
@@ -411,10 +302,27 @@ impl<T: ResourceType> Owner<T> {
 
     fn on_grant(
         &mut self,
-        from: PeerId,
+        (from, epoch): (PeerId, u32),
         grant: Grant<T::Credit>,
         fx: &mut Effects<T>,
     ) -> Result<(), PeerMisbehaved> {
+        let Upstream::Debtor {
+            loan, dead, since, ..
+        } = self.upstream
+        else {
+            return Err(PeerMisbehaved::WrongDirection);
+        };
+        let is_loan = T::LENDING == Lending::Loaned;
+        let is_over = grant.loan <= dead || grant.loan < loan;
+        if is_loan && (is_over || epoch < since || self.has_claim()) {
+            self.send_back(from, grant, fx);
+            return Ok(());
+        }
+        if self.is_revoked && grant.loan != loan {
+            // The creditor closed the former loan at once.
+            self.lose_orphan(LostReason::Revoked, fx);
+            self.is_revoked = false;
+        }
         let Grant {
             loan: id,
             order,
@@ -426,25 +334,6 @@ impl<T: ResourceType> Owner<T> {
             value,
             colour,
         } = grant;
-        let Upstream::Debtor { loan, dead, .. } = self.upstream else {
-            return Err(PeerMisbehaved::WrongDirection);
-        };
-        let is_loan = T::LENDING == Lending::Loaned;
-        if is_loan && (id <= dead || id < loan) {
-            // Of a loan that ended: the credit goes back, for nobody here has it in a book.
-            let fence = self.fence.now();
-            fx.send(
-                from,
-                Message::Return {
-                    loan: id,
-                    delta,
-                    fence,
-                    value: None,
-                    colour,
-                },
-            );
-            return Ok(());
-        }
         let is_within = |sum: &T::Credit| self.capital.covers(sum);
         if is_loan && id != loan && !self.borrowed.is_empty() {
             return Err(PeerMisbehaved::GrantAboveCapital);
@@ -508,9 +397,8 @@ impl<T: ResourceType> Owner<T> {
         fx: &mut Effects<T>,
     ) -> Result<(), PeerMisbehaved> {
         check_steps(&steps)?;
-        if let Upstream::Debtor { loan, .. } = self.upstream
-            && loan == id
-        {
+        // An orphan cannot shrink.
+        if self.present_loan() == Some(id) && !self.has_claim() {
             self.replace_recall(steps, fx);
         }
         Ok(())
@@ -555,20 +443,30 @@ impl<T: ResourceType> Owner<T> {
     }
 
     fn on_limit(&mut self, id: LoanId, limit: u64, fx: &mut Effects<T>) {
-        if let Upstream::Debtor { loan, .. } = self.upstream
-            && loan == id
-        {
+        // A claim tells the root what was used of the former limit: no more of it must be used after that.
+        if self.present_loan() == Some(id) && !self.has_claim() {
             self.raise_limit(limit, fx);
         }
     }
 
-    fn raise_limit(&mut self, limit: u64, fx: &mut Effects<T>) {
+    pub(super) fn raise_limit(&mut self, limit: u64, fx: &mut Effects<T>) {
         self.fence.raise_limit(limit);
         self.answer_limits(fx);
     }
 
+    /// The name under which everything is borrowed; of a loan that ended too.
+    pub(super) const fn present_loan(&self) -> Option<LoanId> {
+        match self.upstream {
+            Upstream::Root(_) => None,
+            Upstream::Debtor { loan, .. } => Some(loan),
+        }
+    }
+
     /// Gives debtors that asked a higher limit, as far as this owner's own one reaches.
-    fn answer_limits(&mut self, fx: &mut Effects<T>) {
+    pub(super) fn answer_limits(&mut self, fx: &mut Effects<T>) {
+        if self.is_silent() {
+            return;
+        }
         let (now, own) = (self.fence.now(), self.fence.limit());
         for (&peer, debtor) in &mut self.debtors {
             // Its clock may be as far as its limit: it is not heard of while it uses its own cache.

@@ -30,8 +30,10 @@
 mod adaptive;
 mod balance;
 mod check;
+mod claim;
 mod colour;
 mod commands;
+mod confirm;
 mod group;
 mod hold;
 mod messages;
@@ -39,7 +41,11 @@ mod notice;
 mod passing;
 mod request;
 mod rest;
+mod revoke;
+mod sessions;
+mod settings;
 mod settle;
+mod tenure;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -49,24 +55,29 @@ mod walk;
 mod windup;
 
 use core::marker::PhantomData;
-use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use self::adaptive::Learned;
+use self::claim::Orphan;
 pub use self::hold::Hold;
 use self::hold::Holds;
+pub use self::messages::Origin;
+use self::request::{Asker, Waiting};
 pub use self::request::{Conversion, Request, WaitingView};
 pub(crate) use self::rest::Rest;
+pub use self::settings::Settings;
+use self::tenure::{Succession, Tenure};
 use self::value::Known;
+use crate::book::Lessee;
 use crate::credit::{Colour, Credit, Level};
 use crate::effect::Effects;
 use crate::error::PeerMisbehaved;
 use crate::event::Event;
-use crate::fence::{FenceClock, ROOM_MIN};
-use crate::id::{GroupId, LoanId, Note, Order, Party, PeerId, Token, Version};
+use crate::fence::FenceClock;
+use crate::id::{LoanId, Order, PeerId, Token, Version};
 use crate::message::{Blockers, Step, Steps};
 use crate::policy::Policy;
 use crate::resource::{Lending, ResourceType};
@@ -74,66 +85,6 @@ use crate::time::Time;
 
 /// The most steps a recall register carries. The first one alone would do; more save round trips.
 pub const STEPS_MAX: usize = 64;
-
-/// What an owner is told about how to behave.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct Settings {
-    /// Who keeps the book: named to those it is in the way of.
-    pub party: Party,
-    /// What people are told of a local holder that said nothing of itself.
-    pub unlabelled: Arc<Note>,
-    /// How much is granted beyond what was asked, where nothing is said for the type or the resource.
-    pub policy: Policy,
-    /// A `try` waits no longer than this for the answers of peers; the silent count as busy. 1 s by default.
-    pub try_limit: Duration,
-    /// How many wants of one debtor may wait here; more are refused. 4,096 by default.
-    pub wants_per_debtor_max: usize,
-    /// The most bytes of a value, written here or by a debtor: the same at all nodes, 1,024 by default. No more count
-    /// than [`VALUE_BYTES_MAX`](crate::value::VALUE_BYTES_MAX).
-    pub value_bytes_max: usize,
-    /// How many exclusive holds a fresh loan allows before its owner has to ask for a higher limit of the fence. 4,096
-    /// by default; 0 counts as 1. With the least of it, a simulation soon reaches every limit.
-    pub fence_room: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            party: Party::default(),
-            unlabelled: Arc::default(),
-            policy: Policy::default(),
-            try_limit: Duration::from_secs(1),
-            wants_per_debtor_max: 4096,
-            value_bytes_max: 1024,
-            fence_room: ROOM_MIN,
-        }
-    }
-}
-
-impl Settings {
-    /// The same, kept by another party, whose node has that name.
-    #[must_use]
-    pub fn with_party(mut self, party: Party, name: &str) -> Self {
-        self.party = party;
-        self.unlabelled = Note::new("", "", name);
-        self
-    }
-
-    /// The same with another policy.
-    #[must_use]
-    pub const fn with_policy(mut self, policy: Policy) -> Self {
-        self.policy = policy;
-        self
-    }
-
-    /// The same with another limit for `try`.
-    #[must_use]
-    pub const fn with_try_limit(mut self, try_limit: Duration) -> Self {
-        self.try_limit = try_limit;
-        self
-    }
-}
 
 /// The book of one node for one resource: a deterministic state machine. See the module's words.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -172,6 +123,12 @@ pub struct Owner<T: ResourceType> {
     colour: Option<Colour>,
     /// It was shut down: nothing is decided any more.
     is_shut: bool,
+    /// The creditor has taken back what is still lent below: see `revoke`.
+    is_revoked: bool,
+    /// At a debtor: the loan that no root of the present view has answered for.
+    orphan: Option<Box<Orphan<T::Credit>>>,
+    /// At a root: what is left to do since it became one.
+    succession: Option<Box<Succession<T::Credit>>>,
     /// It winds up, with that order: see `windup`.
     winding_up: Option<Order>,
     /// The last loan opened.
@@ -182,8 +139,8 @@ pub struct Owner<T: ResourceType> {
 /// Where an owner's credit comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Upstream {
-    /// Nowhere: it has the capital.
-    Root,
+    /// Nowhere: it has the capital, or will have when it is active.
+    Root(Tenure),
     /// From a creditor.
     Debtor {
         /// The session with it, if there is one.
@@ -192,6 +149,8 @@ enum Upstream {
         loan: LoanId,
         /// Loans up to this one ended with their session: nothing is taken from them.
         dead: LoanId,
+        /// That creditor has been the root since this epoch, as far as is known here.
+        since: u32,
     },
 }
 
@@ -211,6 +170,10 @@ struct Debtor<C> {
     silent: bool,
     /// It asked for a higher limit than this owner could give.
     limit_owed: bool,
+    /// The name under which the loan was claimed.
+    former: Option<LoanId>,
+    /// No session has the loan, but somebody who has not come.
+    absent: Option<Lessee>,
     /// The recall register as last sent, less the steps already met.
     sent: Steps<C>,
 }
@@ -226,59 +189,9 @@ impl<C: Credit> Debtor<C> {
             asked_at: None,
             silent: false,
             limit_owed: false,
+            former: None,
+            absent: None,
             sent: Steps::new(),
-        }
-    }
-}
-
-/// A request that waits.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Waiting<L> {
-    order: Order,
-    asker: Asker,
-    /// A debtor's: the level its loan must reach. A local one's: what it wants to hold in the end.
-    level: L,
-    try_only: bool,
-    /// When it gives up.
-    deadline: Option<Time>,
-    /// A `try`: when the silent count as busy.
-    try_until: Option<Time>,
-    note: Option<Arc<Note>>,
-    /// The creditor has refused it.
-    denied_above: bool,
-    /// Debtors that said they cannot give way to it at once.
-    busy: SmallVec<[PeerId; 1]>,
-    /// Who they said is in the way.
-    blockers: Blockers,
-    /// A local one's group.
-    group: Option<GroupId>,
-    /// A local one's promise for when it holds.
-    gives_way: Option<Duration>,
-}
-
-/// On whose behalf a request waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Asker {
-    /// A local holder that wants to hold something else.
-    Convert(Token),
-    /// A debtor, with that version of its want.
-    Debtor(PeerId, Version),
-    /// A local request.
-    Local(Token),
-}
-
-impl Asker {
-    const fn debtor(self) -> Option<PeerId> {
-        match self {
-            Self::Debtor(peer, _) => Some(peer),
-            Self::Convert(_) | Self::Local(_) => None,
-        }
-    }
-
-    const fn token(self) -> Option<Token> {
-        match self {
-            Self::Convert(token) | Self::Local(token) => Some(token),
-            Self::Debtor(..) => None,
         }
     }
 }
@@ -357,6 +270,7 @@ impl<T: ResourceType> Owner<T> {
             peer: None,
             loan: last_loan,
             dead: last_loan,
+            since: 0,
         };
         owner
     }
@@ -367,6 +281,7 @@ impl<T: ResourceType> Owner<T> {
         fence: FenceClock,
         last_loan: LoanId,
     ) -> Self {
+        let epoch = last_loan.epoch;
         Self {
             policy: settings.policy,
             settings,
@@ -375,7 +290,7 @@ impl<T: ResourceType> Owner<T> {
             borrowed: T::Credit::empty(),
             cached: T::Credit::empty(),
             lent: T::Credit::empty(),
-            upstream: Upstream::Root,
+            upstream: Upstream::Root(Tenure::active(epoch)),
             debtors: BTreeMap::new(),
             recalling: 0,
             unlent: 0,
@@ -389,6 +304,9 @@ impl<T: ResourceType> Owner<T> {
             known: Known::default(),
             colour: None,
             is_shut: false,
+            is_revoked: false,
+            orphan: None,
+            succession: None,
             winding_up: None,
             last_loan,
             resource_type: PhantomData,
@@ -414,14 +332,16 @@ impl<T: ResourceType> Owner<T> {
     ) -> Result<(), PeerMisbehaved> {
         match event {
             Event::Acquire(request) => self.acquire(now, request, fx),
+            Event::Activate { epoch, opening } => self.activate(now, epoch, opening, fx),
             Event::Cancel { token } => {
                 self.cancel(now, token, fx);
             }
+            Event::CloseLoans { peer, reason } => self.close_loans(now, peer, &reason, fx),
             Event::Convert(conversion) => self.convert(now, conversion, fx),
             Event::CreditorDown => {
                 self.on_creditor_down(now, crate::error::LostReason::SessionEnded, fx);
             }
-            Event::CreditorUp { peer } => self.on_creditor_up(now, peer, fx),
+            Event::CreditorUp { peer, epoch } => self.on_creditor_up(now, peer, epoch, fx),
             Event::Deadline => self.on_deadline(now, fx),
             Event::DebtorDown { peer } => self.on_debtor_down(now, peer, fx),
             Event::DebtorHeard { peer } => self.on_debtor_heard(now, peer, fx),
@@ -431,13 +351,19 @@ impl<T: ResourceType> Owner<T> {
                 self.merge_holds(now, into, from, fx);
             }
             Event::Message { from, message } => return self.on_message(now, from, message, fx),
+            Event::OrphanLost { why } => self.on_orphan_lost(now, why, fx),
             Event::Reduce { token, keep } => {
                 self.reduce(now, token, &keep, fx);
             }
             Event::Release { token } => self.release(now, token, fx),
+            Event::Resume => self.resume(now, fx),
             Event::ReturnSpare => self.return_spare(now, fx),
+            Event::Revoke { peer, reason } => self.revoke(peer, &reason, fx),
+            Event::RootMoved => self.on_root_moved(now, fx),
             Event::ShutDown => self.shut_down(fx),
             Event::SplitHold { token, part, new } => self.split_hold(token, &part, new),
+            Event::Suspend => self.suspend(),
+            Event::View { epoch } => self.on_view(epoch),
             Event::WriteValue { token, bytes } => {
                 // An event has no answer: who may not write has changed nothing.
                 let _ = self.write_value(token, &bytes);
@@ -520,7 +446,7 @@ impl<T: ResourceType> Owner<T> {
     #[must_use]
     pub const fn creditor(&self) -> Option<PeerId> {
         match self.upstream {
-            Upstream::Root => None,
+            Upstream::Root(_) => None,
             Upstream::Debtor { peer, .. } => peer,
         }
     }
@@ -528,7 +454,7 @@ impl<T: ResourceType> Owner<T> {
     /// Whether this is the root of its resource.
     #[must_use]
     pub const fn is_root(&self) -> bool {
-        matches!(self.upstream, Upstream::Root)
+        matches!(self.upstream, Upstream::Root(_))
     }
 
     /// The fencing clock.
@@ -540,7 +466,7 @@ impl<T: ResourceType> Owner<T> {
     #[must_use]
     pub fn last_loan(&self) -> LoanId {
         match self.upstream {
-            Upstream::Root => self.last_loan,
+            Upstream::Root(_) => self.last_loan,
             Upstream::Debtor { loan, dead, .. } => self.last_loan.max(loan).max(dead),
         }
     }
@@ -571,7 +497,8 @@ impl<T: ResourceType> Owner<T> {
     pub fn next_deadline(&self) -> Option<Time> {
         let requests = self.waiting.iter().filter_map(Waiting::due).min();
         let holds = self.next_give_way();
-        requests.min(holds).or(requests).or(holds)
+        let bars = self.next_unbarring();
+        requests.into_iter().chain(holds).chain(bars).min()
     }
 }
 

@@ -79,7 +79,7 @@ impl<T: ResourceType> Owner<T> {
     ///
     /// # Panics
     /// If the owner has not let pass `ask` since its last input, or the token names something already.
-    pub fn book(&mut self, since: Time, token: Token, ask: &T::Level, fence: u64) {
+    pub fn book_in(&mut self, since: Time, token: Token, ask: &T::Level, fence: u64) {
         let credit = ask.draw_all(&self.cached);
         let credit = credit.expect("what is let pass is cached");
         self.cached = self.cached.less(&credit);

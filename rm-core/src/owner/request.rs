@@ -1,10 +1,12 @@
-//! What local callers ask for, as data.
+//! Requests as data: what local callers ask for, and what waits.
 
 use core::time::Duration;
 use std::sync::Arc;
 
-use super::Waiting;
-use crate::id::{GroupId, Note, Order, PeerId, Token};
+use smallvec::SmallVec;
+
+use crate::id::{GroupId, Note, Order, PeerId, Token, Version};
+use crate::message::Blockers;
 use crate::time::Time;
 
 /// A local request: who asks for what, and how long it will wait.
@@ -71,6 +73,58 @@ impl<L> Conversion<L> {
             to,
             try_only: false,
             deadline: None,
+        }
+    }
+}
+
+/// A request that waits.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Waiting<L> {
+    pub(super) order: Order,
+    pub(super) asker: Asker,
+    /// A debtor's: the level its loan must reach. A local one's: what it wants to hold in the end.
+    pub(super) level: L,
+    pub(super) try_only: bool,
+    /// When it gives up.
+    pub(super) deadline: Option<Time>,
+    /// A `try`: when the silent count as busy.
+    pub(super) try_until: Option<Time>,
+    pub(super) note: Option<Arc<Note>>,
+    /// The creditor has refused it.
+    pub(super) denied_above: bool,
+    /// Debtors that said they cannot give way to it at once.
+    pub(super) busy: SmallVec<[PeerId; 1]>,
+    /// Who they said is in the way.
+    pub(super) blockers: Blockers,
+    /// A local one's group.
+    pub(super) group: Option<GroupId>,
+    /// A local one's promise for when it holds.
+    pub(super) gives_way: Option<Duration>,
+}
+
+/// On whose behalf a request waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Asker {
+    /// A local holder that wants to hold something else.
+    Convert(Token),
+    /// A debtor, with that version of its want.
+    Debtor(PeerId, Version),
+    /// A local request.
+    Local(Token),
+}
+
+impl Asker {
+    pub(super) const fn debtor(self) -> Option<PeerId> {
+        match self {
+            Self::Debtor(peer, _) => Some(peer),
+            Self::Convert(_) | Self::Local(_) => None,
+        }
+    }
+
+    pub(super) const fn token(self) -> Option<Token> {
+        match self {
+            Self::Convert(token) | Self::Local(token) => Some(token),
+            Self::Debtor(..) => None,
         }
     }
 }

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::adaptive::Learned;
+use super::tenure::{Stage, Tenure};
 use super::{Debtor, Owner, Settings, Upstream, sum};
 use crate::credit::{Colour, Credit};
 use crate::id::{LoanId, PeerId};
@@ -37,6 +38,7 @@ enum Source<C> {
         /// The session with the creditor.
         peer: PeerId,
         loan: LoanId,
+        since: u32,
         limit: u64,
         borrowed: C,
     },
@@ -55,6 +57,7 @@ struct RestingLoan<C> {
     id: LoanId,
     limit: u64,
     silent: bool,
+    former: Option<LoanId>,
 }
 
 impl<C: Credit> Rest<C> {
@@ -116,6 +119,12 @@ impl<T: ResourceType> Owner<T> {
             && self.wants.is_empty()
             && self.debtors.is_empty()
             && self.has_no_bytes()
+            && !self.is_in_transition()
+    }
+
+    /// Whether a change of the root is under way here: it does not rest, and does not vanish.
+    const fn is_in_transition(&self) -> bool {
+        self.orphan.is_some() || self.succession.is_some() || self.is_silent()
     }
 
     /// The book, if nothing happens in it: nothing is held, wanted, recalled or owed, and it could not vanish either.
@@ -150,6 +159,10 @@ impl<T: ResourceType> Owner<T> {
             known,
             colour,
             is_shut,
+            // Somebody below still has what was revoked: his loan ends soon.
+            is_revoked,
+            orphan: _,
+            succession: _,
             winding_up,
             last_loan,
         } = self;
@@ -158,12 +171,17 @@ impl<T: ResourceType> Owner<T> {
         let asks = fence.is_asked() || fence.is_low();
         // What is used up outlives its session and its loan: its books are never only numbers.
         let is_lasting = T::LENDING == Lending::UsedUp;
-        let ends = *is_shut || winding_up.is_some();
+        let ends = *is_shut || *is_revoked || winding_up.is_some() || self.is_in_transition();
         if happens || asks || ends || is_lasting || self.needs_epoch() || self.is_idle() {
             return None;
         }
         let source = match *upstream {
-            Upstream::Root => Source::Root {
+            // It goes on as the root since the epoch in which it wakes, or earlier: an older claim is made again.
+            Upstream::Root(Tenure {
+                since: _,
+                stage: Stage::Active | Stage::Gathering,
+                is_suspended: _,
+            }) => Source::Root {
                 learned: *learned,
                 colour: *colour,
                 value: known.value.clone(),
@@ -175,11 +193,13 @@ impl<T: ResourceType> Owner<T> {
                 peer,
                 loan,
                 dead: _,
+                since,
             } => Source::Debtor {
                 learned: *learned,
                 colour: *colour,
                 peer: peer?,
                 loan,
+                since,
                 limit: fence.limit(),
                 borrowed: borrowed.clone(),
             },
@@ -232,6 +252,7 @@ impl<T: ResourceType> Owner<T> {
                 colour,
                 peer,
                 loan,
+                since,
                 limit,
                 borrowed,
             } => {
@@ -243,6 +264,7 @@ impl<T: ResourceType> Owner<T> {
                     peer: Some(*peer),
                     loan: *loan,
                     dead: LoanId::default(),
+                    since: *since,
                 };
                 owner.fence.raise_limit(*limit);
                 owner.borrowed = borrowed.clone();
@@ -273,13 +295,19 @@ impl<C: Credit> Debtor<C> {
             // Nothing is owed or recalled: the owner is settled.
             limit_owed: _,
             sent: _,
+            former,
+            absent,
         } = self;
+        if absent.is_some() {
+            return None;
+        }
         Some(RestingLoan {
             peer,
             credit: loan.clone(),
             id: (*id)?,
             limit: *limit,
             silent: *silent,
+            former: *former,
         })
     }
 
@@ -289,6 +317,7 @@ impl<C: Credit> Debtor<C> {
         debtor.id = Some(loan.id);
         debtor.limit = loan.limit;
         debtor.silent = loan.silent;
+        debtor.former = loan.former;
         debtor
     }
 }

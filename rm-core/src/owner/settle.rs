@@ -76,12 +76,8 @@ impl<T: ResourceType> Owner<T> {
             self.cached = self.cached.less(&walk.free);
             walk.free = T::Credit::empty();
         }
-        let Upstream::Debtor {
-            peer: Some(creditor),
-            loan,
-            ..
-        } = self.upstream
-        else {
+        // An orphan cannot shrink.
+        let Some(creditor) = self.creditor().filter(|_| !self.is_orphan()) else {
             return;
         };
         let beside = match spare {
@@ -90,33 +86,47 @@ impl<T: ResourceType> Owner<T> {
         };
         walk.free = walk.free.less(&beside);
         let give = sum(&walk.give, &beside);
-        if !give.is_empty() {
-            self.borrowed = self.borrowed.less(&give);
-            self.cached = self.cached.less(&give);
-            fx.push(Effect::Leaving);
-            let (fence, value) = (self.fence.now(), self.take_news());
-            let colour = self.colour_with(&give);
-            fx.send(
-                creditor,
-                Message::Return {
-                    loan,
-                    delta: give,
-                    fence,
-                    value,
-                    colour,
-                },
-            );
-            self.forget_colour();
-            if self.borrowed.is_empty() {
-                self.forget_value();
-            }
-        }
+        self.give(&give, fx);
         // A step that is met asks for nothing: only a grant could undo that, and it replaces the register.
         let borrowed = &self.borrowed;
         self.recall
             .retain(|recalled| !recalled.step.keep.covers(borrowed));
         for (order, blockers) in walk.busy.drain(..) {
             fx.send(creditor, Message::Busy { order, blockers });
+        }
+    }
+
+    /// Sends credit that is cached here back to the creditor.
+    pub(super) fn give(&mut self, give: &T::Credit, fx: &mut Effects<T>) {
+        let Upstream::Debtor {
+            peer: Some(creditor),
+            loan,
+            ..
+        } = self.upstream
+        else {
+            return;
+        };
+        if give.is_empty() {
+            return;
+        }
+        self.borrowed = self.borrowed.less(give);
+        self.cached = self.cached.less(give);
+        fx.push(Effect::Leaving);
+        let (fence, value) = (self.fence.now(), self.take_news());
+        let (delta, colour) = (give.clone(), self.colour_with(give));
+        fx.send(
+            creditor,
+            Message::Return {
+                loan,
+                delta,
+                fence,
+                value,
+                colour,
+            },
+        );
+        self.forget_colour();
+        if self.borrowed.is_empty() {
+            self.forget_value();
         }
     }
 
@@ -201,6 +211,9 @@ impl<T: ResourceType> Owner<T> {
             let Some(loan) = loan else {
                 continue;
             };
+            if debtor.absent.is_some() {
+                continue;
+            }
             // Steps that the debtor has met are not in `sent`; so an empty register here lifts one that
             // could still do something.
             if mine.is_empty() && plan.steps == debtor.sent {
@@ -262,7 +275,10 @@ impl<T: ResourceType> Owner<T> {
         else {
             return;
         };
-        if !self.borrowed.is_empty() && (self.fence.should_ask() || self.owes_limit()) {
+        if !self.borrowed.is_empty()
+            && !self.is_orphan()
+            && (self.fence.should_ask() || self.owes_limit())
+        {
             self.fence.mark_asked();
             fx.send(creditor, Message::AskLimit { loan });
         }

@@ -149,19 +149,38 @@ impl<T: ResourceType> Owner<T> {
             known,
             colour,
             is_shut,
+            is_revoked,
+            orphan,
+            succession,
             winding_up,
             resource_type: _,
         } = self;
-        (borrowed, is_shut, winding_up.map(|order| order.seq)).hash(state);
+        (
+            borrowed,
+            is_shut,
+            is_revoked,
+            winding_up.map(|order| order.seq),
+        )
+            .hash(state);
         // The others only count.
         if let Policy::Adaptive(_) = policy {
             learned.hash(state);
         }
-        if let Upstream::Debtor { peer, loan, dead } = upstream {
-            peer.is_some().hash(state);
-            numbers.note_loan(OWN_LINK, *loan);
-            numbers.note_loan(OWN_LINK, *dead);
+        match upstream {
+            Upstream::Root(tenure) => tenure.hash(state),
+            Upstream::Debtor {
+                peer,
+                loan,
+                dead,
+                since,
+            } => {
+                (peer.is_some(), since).hash(state);
+                numbers.note_loan(OWN_LINK, *loan);
+                numbers.note_loan(OWN_LINK, *dead);
+            }
         }
+        // Explored worlds have one view, and neither.
+        (orphan, succession).hash(state);
         if clocks == Clocks::Kept {
             state.write_u64(fence.now());
         }
@@ -239,13 +258,15 @@ fn hash_debtor<C: Hash, H: Hasher>(
         limit_owed,
         sent,
         silent,
+        former,
+        absent,
     } = debtor;
     loan.hash(state);
     id.is_some().hash(state);
     if let Some(id) = id {
         numbers.note_loan(peer.0 as u8, *id);
     }
-    (limit_owed, silent).hash(state);
+    (limit_owed, silent, former, absent).hash(state);
     for step in sent {
         hash_step(step, state);
     }

@@ -64,8 +64,10 @@ impl<T: ResourceType> Owner<T> {
     }
 
     /// What becomes of credit that nothing waits for.
-    pub(super) const fn spare(&self, asked: Spare) -> Spare {
-        if self.is_winding_up() {
+    pub(super) fn spare(&self, asked: Spare) -> Spare {
+        if self.is_orphan() {
+            Spare::Keep
+        } else if self.is_winding_up() {
             Spare::Return
         } else {
             asked

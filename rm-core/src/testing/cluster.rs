@@ -128,7 +128,7 @@ impl<T: ResourceType> Cluster<T> {
             }
             let creditor = PeerId(tree.creditor(node) as u64);
             let mut owner = Owner::debtor(settings, capital.clone(), 0, loan);
-            owner.on_creditor_up(Time::ZERO, creditor, &mut Effects::new());
+            owner.on_creditor_up(Time::ZERO, creditor, 0, &mut Effects::new());
             owner
         });
         Self {
@@ -398,7 +398,7 @@ impl<T: ResourceType> Cluster<T> {
         for &node in &lost {
             let creditor = PeerId(self.tree.creditor(node) as u64);
             let mut fx = Effects::new();
-            self.owners[node].on_creditor_up(self.now, creditor, &mut fx);
+            self.owners[node].on_creditor_up(self.now, creditor, 0, &mut fx);
             self.apply(node, &mut fx);
         }
         self.check();

@@ -13,6 +13,8 @@ pub(crate) fn of_message<C: Debug, L: Debug>(
     match message {
         Message::AskLimit { .. } => "AskLimit".into(),
         Message::Busy { order, .. } => format!("Busy for {}", name(order)),
+        Message::Claim(claim) => format!("Claim {:?} in {}", claim.amount, claim.epoch),
+        Message::Claimed(claimed) => format!("Claimed in {}", claimed.epoch),
         Message::Deny {
             order,
             version,
@@ -29,6 +31,8 @@ pub(crate) fn of_message<C: Debug, L: Debug>(
         Message::Limit { limit, .. } => format!("Limit {limit:#x}"),
         Message::Recall { steps, .. } => format!("Recall{}", of_steps(steps, name)),
         Message::Return { delta, .. } => format!("Return {delta:?}"),
+        Message::Revoke { .. } => "Revoke".into(),
+        Message::Unclaimed { epoch, why, .. } => format!("Unclaimed in {epoch}: {why:?}"),
         Message::Unwant { order } => format!("Unwant {}", name(order)),
         Message::Want(want) => format!(
             "Want level {:?} for {} v{}{}",

@@ -339,6 +339,7 @@ impl World {
                 self.next += 1;
                 Event::CreditorUp {
                     peer: PeerId(DEBTORS + u64::from(self.next)),
+                    epoch: 0,
                 }
             }
             8 if self.random.one_in(20) => Event::WindUp {

@@ -10,7 +10,7 @@ pub struct Packet {
     /// The highest stamp the sender has seen: hybrid logical time, nanoseconds since 1970 where clocks are right.
     #[prost(fixed64, tag = "2")]
     pub stamp: u64,
-    #[prost(oneof = "packet::Body", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
+    #[prost(oneof = "packet::Body", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15")]
     pub body: ::core::option::Option<packet::Body>,
 }
 /// Nested message and enum types in `Packet`.
@@ -37,6 +37,12 @@ pub mod packet {
         Inspect(super::Inspect),
         #[prost(message, tag = "12")]
         Inspected(super::Inspected),
+        #[prost(message, tag = "13")]
+        View(super::View),
+        #[prost(message, tag = "14")]
+        Report(super::Report),
+        #[prost(message, tag = "15")]
+        ReportAck(super::ReportAck),
     }
 }
 /// Debtor: opens a session, or asks to go on with one. The first packet of a connection.
@@ -82,6 +88,158 @@ pub struct Welcome {
     /// The length of leases in this cluster.
     #[prost(uint64, tag = "6")]
     pub lease_nanos: u64,
+}
+/// Either side: the newest view that the sender has adopted. Whoever adopts one says it on every connection before any
+/// packet with its number.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct View {
+    /// Its number.
+    #[prost(uint32, tag = "1")]
+    pub epoch: u32,
+    /// The number of the cluster's first view; 0 where that is not known.
+    #[prost(uint32, tag = "2")]
+    pub founded: u32,
+    /// The length of leases in this cluster.
+    #[prost(uint64, tag = "3")]
+    pub lease_nanos: u64,
+    /// By name: at most 64.
+    #[prost(message, repeated, tag = "4")]
+    pub members: ::prost::alloc::vec::Vec<Member>,
+}
+/// One member of a view.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Member {
+    /// Its configured name.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub name: ::prost::bytes::Bytes,
+    /// Its registration.
+    #[prost(fixed64, tag = "2")]
+    pub reg: u64,
+    /// Where others reach it, host and port: 1 to 255 bytes.
+    #[prost(string, tag = "3")]
+    pub address: ::prost::alloc::string::String,
+    /// It is the root of nothing any more.
+    #[prost(bool, tag = "4")]
+    pub leaving: bool,
+    /// Its share of the resources beside the others': 1 to 16.
+    #[prost(uint32, tag = "5")]
+    pub weight: u32,
+}
+/// One life of a member.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Root {
+    /// Its node: xxh3_64 of the name.
+    #[prost(fixed64, tag = "1")]
+    pub node: u64,
+    /// Its registration.
+    #[prost(fixed64, tag = "2")]
+    pub reg: u64,
+}
+/// Member to member: that view is adopted, and what of it the receiver is now the root of. In parts, each of which is
+/// said until it is acknowledged.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Report {
+    /// The number of the view.
+    #[prost(uint32, tag = "1")]
+    pub epoch: u32,
+    /// The reporter's registration.
+    #[prost(fixed64, tag = "2")]
+    pub reg: u64,
+    /// Which part: from 0.
+    #[prost(uint32, tag = "3")]
+    pub part: u32,
+    /// There is none after it.
+    #[prost(bool, tag = "4")]
+    pub is_last: bool,
+    /// The views that the reporter has adopted, the oldest first: at most 8, in the first part.
+    #[prost(message, repeated, tag = "5")]
+    pub past: ::prost::alloc::vec::Vec<Past>,
+    /// At most 256, of about 256 KiB.
+    #[prost(message, repeated, tag = "6")]
+    pub books: ::prost::alloc::vec::Vec<Book>,
+}
+/// A view that the reporter has adopted.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Past {
+    /// The view.
+    #[prost(message, optional, tag = "1")]
+    pub view: ::core::option::Option<View>,
+    /// Present where the reporter was active in it: how long something without a book may still be trusted.
+    #[prost(uint64, optional, tag = "2")]
+    pub remaining_nanos: ::core::option::Option<u64>,
+}
+/// What a root knows of one resource.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Book {
+    /// The type of the resource.
+    #[prost(uint32, tag = "1")]
+    pub type_id: u32,
+    /// The name of the resource.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub key: ::prost::bytes::Bytes,
+    /// The newest view in which the book was active.
+    #[prost(uint32, tag = "3")]
+    pub version: u32,
+    /// To whom it was given since: at most 64.
+    #[prost(message, repeated, tag = "4")]
+    pub given: ::prost::alloc::vec::Vec<Root>,
+    /// What is lent: at most 1,024. All else is free.
+    #[prost(message, repeated, tag = "5")]
+    pub loans: ::prost::alloc::vec::Vec<BookLoan>,
+    /// The highest fencing number.
+    #[prost(uint64, tag = "6")]
+    pub fence: u64,
+    /// The last loan that was opened.
+    #[prost(message, optional, tag = "7")]
+    pub last_loan: ::core::option::Option<Loan>,
+    /// Absent where there is none.
+    #[prost(message, optional, tag = "8")]
+    pub value: ::core::option::Option<Value>,
+    /// The colour of what is coloured, 0 to 255; absent: not known.
+    #[prost(uint32, optional, tag = "9")]
+    pub colour: ::core::option::Option<u32>,
+    /// The requests that waited, the oldest first: at most 64.
+    #[prost(message, repeated, tag = "10")]
+    pub waiting: ::prost::alloc::vec::Vec<Order>,
+}
+/// One loan of a book.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BookLoan {
+    /// Nobody knows who has it; else who:
+    #[prost(bool, tag = "1")]
+    pub is_unknown: bool,
+    #[prost(fixed64, tag = "2")]
+    pub node: u64,
+    #[prost(fixed64, tag = "3")]
+    pub boot: u64,
+    /// How much.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub credit: ::prost::bytes::Bytes,
+    /// Its name.
+    #[prost(message, optional, tag = "5")]
+    pub loan: ::core::option::Option<Loan>,
+    /// No token of it is above this.
+    #[prost(uint64, tag = "6")]
+    pub limit: u64,
+    /// How long it may still be trusted.
+    #[prost(uint64, tag = "7")]
+    pub remaining_nanos: u64,
+}
+/// The answer to a part of a report.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReportAck {
+    /// The number of the view.
+    #[prost(uint32, tag = "1")]
+    pub epoch: u32,
+    /// The registration of who answers.
+    #[prost(fixed64, tag = "2")]
+    pub reg: u64,
+    /// Which part has come.
+    #[prost(uint32, tag = "3")]
+    pub part: u32,
+    /// Whether who answers has opened its books of that view.
+    #[prost(bool, tag = "4")]
+    pub is_active: bool,
 }
 /// Creditor: that session is over for good; open the next one.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -149,7 +307,7 @@ pub struct Item {
     /// The name of the resource.
     #[prost(bytes = "bytes", tag = "2")]
     pub key: ::prost::bytes::Bytes,
-    #[prost(oneof = "item::Message", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11")]
+    #[prost(oneof = "item::Message", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15")]
     pub message: ::core::option::Option<item::Message>,
 }
 /// Nested message and enum types in `Item`.
@@ -174,6 +332,14 @@ pub mod item {
         Deny(super::Deny),
         #[prost(message, tag = "11")]
         Busy(super::Busy),
+        #[prost(message, tag = "12")]
+        Claim(super::Claim),
+        #[prost(message, tag = "13")]
+        Claimed(super::Claimed),
+        #[prost(message, tag = "14")]
+        Unclaimed(super::Unclaimed),
+        #[prost(message, tag = "15")]
+        Revoke(super::Revoke),
     }
 }
 /// The place of a request in the one order of all requests: compared by class, stamp, node, boot, seq.
@@ -289,6 +455,74 @@ pub struct Return {
     /// The colour of what is coloured of it, 0 to 255; absent: it has none.
     #[prost(uint32, optional, tag = "5")]
     pub colour: ::core::option::Option<u32>,
+}
+/// Debtor to the root of a new view: I still have this loan of the former root; make it yours. The debtor's wants of that
+/// resource come after it, anew.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Claim {
+    /// The view in which the receiver is the root. With `loan` it names the claim.
+    #[prost(uint32, tag = "1")]
+    pub epoch: u32,
+    /// The loan, by the name that its creditor gave it.
+    #[prost(message, optional, tag = "2")]
+    pub loan: ::core::option::Option<Loan>,
+    /// How much of it the debtor still has; nothing where it was lost.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub amount: ::prost::bytes::Bytes,
+    /// The highest fencing number the debtor has seen.
+    #[prost(uint64, tag = "4")]
+    pub fence: u64,
+    /// The value as the debtor knows it; absent: there is none, or the debtor has nothing.
+    #[prost(message, optional, tag = "5")]
+    pub value: ::core::option::Option<Value>,
+    /// The colour of what is coloured of it, 0 to 255; absent: it has none, or it is not known.
+    #[prost(uint32, optional, tag = "6")]
+    pub colour: ::core::option::Option<u32>,
+}
+/// Root to debtor: what you claimed is a loan of mine.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Claimed {
+    /// The epoch of the claim.
+    #[prost(uint32, tag = "1")]
+    pub epoch: u32,
+    /// The loan that was claimed.
+    #[prost(message, optional, tag = "2")]
+    pub old: ::core::option::Option<Loan>,
+    /// Its name from now on.
+    #[prost(message, optional, tag = "3")]
+    pub loan: ::core::option::Option<Loan>,
+    /// The highest fencing number the root has seen.
+    #[prost(uint64, tag = "4")]
+    pub fence: u64,
+    /// No token above it.
+    #[prost(uint64, tag = "5")]
+    pub limit: u64,
+    /// The value; absent: there is none.
+    #[prost(message, optional, tag = "6")]
+    pub value: ::core::option::Option<Value>,
+}
+/// Root to debtor: what you claimed is no loan of mine.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Unclaimed {
+    /// The epoch of the claim.
+    #[prost(uint32, tag = "1")]
+    pub epoch: u32,
+    /// The loan that was claimed.
+    #[prost(message, optional, tag = "2")]
+    pub old: ::core::option::Option<Loan>,
+    /// What is to be done about it.
+    #[prost(enumeration = "UnclaimedReason", tag = "3")]
+    pub why: i32,
+}
+/// Creditor to debtor: give all of that loan back, whoever holds it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Revoke {
+    /// The loan it is about.
+    #[prost(message, optional, tag = "1")]
+    pub loan: ::core::option::Option<Loan>,
+    /// For people: who does it, and why. At most 256 bytes of UTF-8.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
 }
 /// What one holder of everything wrote.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -684,6 +918,39 @@ impl Class {
         match value {
             "CLASS_NEW" => Some(Self::New),
             "CLASS_CONVERT" => Some(Self::Convert),
+            _ => None,
+        }
+    }
+}
+/// Why a root does not confirm a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum UnclaimedReason {
+    /// Never sent.
+    Unspecified = 0,
+    /// It was made in a view in which the receiver was not yet the root: claim again with the epoch of the present one.
+    Again = 1,
+    /// That credit is not known to be out any more: it is lost.
+    Refused = 2,
+}
+impl UnclaimedReason {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "UNCLAIMED_REASON_UNSPECIFIED",
+            Self::Again => "UNCLAIMED_REASON_AGAIN",
+            Self::Refused => "UNCLAIMED_REASON_REFUSED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "UNCLAIMED_REASON_UNSPECIFIED" => Some(Self::Unspecified),
+            "UNCLAIMED_REASON_AGAIN" => Some(Self::Again),
+            "UNCLAIMED_REASON_REFUSED" => Some(Self::Refused),
             _ => None,
         }
     }

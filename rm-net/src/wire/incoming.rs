@@ -11,15 +11,16 @@ use rm_core::id::{
     Boot, Class, LoanId, NodeId, Note, Order, Party, ResourceKey, Stamp, TypeId, Version,
 };
 use rm_core::message::{
-    Blocker, BlockerKind, Blockers, Grant, Message, Refusal, Step, Steps, Want,
+    Blocker, BlockerKind, Blockers, Claim, Claimed, Grant, Message, REASON_BYTES_MAX, Refusal,
+    Step, Steps, Unclaimed, Want,
 };
 use rm_core::session::packet::{Body, Hello, Item, Packet, RefuseCode, Welcome};
 use rm_core::value::{Value, ValueState};
 
 use super::WireError;
 use super::generated as pb;
-use super::inspect;
 use super::limits::{self, LEASE_MAX, NOTE_BYTES_MAX, SPAN_MAX, TEXT_BYTES_MAX, VALUE_BYTES_MAX};
+use super::{cluster, inspect};
 
 /// `later_body` is the number of a field that must be a body of a later version if there is none known here.
 pub(super) fn packet(packet: pb::Packet, later_body: Option<u32>) -> Result<Packet, WireError> {
@@ -76,6 +77,14 @@ fn body(body: pb::packet::Body) -> Result<Body, WireError> {
         In::Inspect(it) => Body::Inspect {
             id: it.id,
             query: inspect::query_in(it.query)?,
+        },
+        In::View(view) => Body::View(cluster::view_in(view)?),
+        In::Report(report) => Body::Report(cluster::report_in(report)?),
+        In::ReportAck(ack) => Body::ReportAck {
+            epoch: ack.epoch,
+            reg: ack.reg,
+            part: ack.part,
+            is_active: ack.is_active,
         },
         In::Inspected(it) => Body::Inspected {
             id: it.id,
@@ -193,10 +202,48 @@ fn message(message: pb::item::Message) -> Result<Message<Opaque>, WireError> {
             order: order("Busy.order", busy.order)?,
             blockers: blockers(busy.blockers)?,
         },
+        In::Claim(claim) => Message::Claim(Claim {
+            epoch: claim.epoch,
+            loan: loan("Claim.loan", claim.loan)?,
+            amount: credit("Claim.amount", &claim.amount)?,
+            fence: claim.fence,
+            value: value(claim.value)?,
+            colour: colour(claim.colour),
+        }),
+        In::Claimed(claimed) => Message::Claimed(Claimed {
+            epoch: claimed.epoch,
+            old: loan("Claimed.old", claimed.old)?,
+            loan: loan("Claimed.loan", claimed.loan)?,
+            fence: claimed.fence,
+            limit: claimed.limit,
+            value: value(claimed.value)?,
+        }),
+        In::Unclaimed(it) => Message::Unclaimed {
+            epoch: it.epoch,
+            old: loan("Unclaimed.old", it.old)?,
+            why: unclaimed(it.why)?,
+        },
+        In::Revoke(revoke) => Message::Revoke {
+            loan: loan("Revoke.loan", revoke.loan)?,
+            reason: reason(&revoke.reason)?,
+        },
     })
 }
 
-fn value(value: Option<pb::Value>) -> Result<Option<Arc<Value>>, WireError> {
+fn unclaimed(value: i32) -> Result<Unclaimed, WireError> {
+    match pb::UnclaimedReason::try_from(value) {
+        Ok(pb::UnclaimedReason::Again) => Ok(Unclaimed::Again),
+        Ok(pb::UnclaimedReason::Refused) => Ok(Unclaimed::Refused),
+        Ok(pb::UnclaimedReason::Unspecified) | Err(_) => Err(unknown("Unclaimed.why", value)),
+    }
+}
+
+fn reason(reason: &str) -> Result<Arc<str>, WireError> {
+    limits::length("Revoke.reason", reason.len(), 0, REASON_BYTES_MAX)?;
+    Ok(reason.into())
+}
+
+pub(super) fn value(value: Option<pb::Value>) -> Result<Option<Arc<Value>>, WireError> {
     let Some(value) = value else {
         return Ok(None);
     };
@@ -295,7 +342,7 @@ fn note(note: Option<pb::Note>) -> Result<Option<Arc<Note>>, WireError> {
     Ok(Some(Note::new(&note.mode, &note.label, &note.node)))
 }
 
-fn credit(field: &'static str, bytes: &Bytes) -> Result<Opaque, WireError> {
+pub(super) fn credit(field: &'static str, bytes: &Bytes) -> Result<Opaque, WireError> {
     limits::credit(field, bytes)?;
     Ok(Opaque(bytes[..].into()))
 }

@@ -6,17 +6,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rm_core::credit::Opaque;
 use rm_core::id::{Class, LoanId, Note, Order};
-use rm_core::message::{Blocker, BlockerKind, Message, Refusal, Step};
+use rm_core::message::{Blocker, BlockerKind, Message, REASON_BYTES_MAX, Refusal, Step, Unclaimed};
 use rm_core::session::packet::{Body, Hello, Item, Packet, RefuseCode, Welcome};
 use rm_core::value::Value;
 
 use super::WireError;
 use super::generated as pb;
-use super::inspect;
 use super::limits::{
     self, BLOCKERS_MAX, LEASE_MAX, NOTE_BYTES_MAX, SPAN_MAX, STEPS_MAX, TEXT_BYTES_MAX,
     VALUE_BYTES_MAX,
 };
+use super::{cluster, inspect};
 
 /// Checks every limit but the number of items.
 pub(super) fn packet(packet: &Packet) -> Result<pb::Packet, WireError> {
@@ -62,6 +62,19 @@ fn body(body: &Body) -> Result<pb::packet::Body, WireError> {
                 length_nanos: nanos(*length),
             })
         }
+        Body::Report(it) => Out::Report(cluster::report_out(it)?),
+        Body::ReportAck {
+            epoch,
+            reg,
+            part,
+            is_active,
+        } => Out::ReportAck(pb::ReportAck {
+            epoch: *epoch,
+            reg: *reg,
+            part: *part,
+            is_active: *is_active,
+        }),
+        Body::View(it) => Out::View(cluster::view_out(it)),
         Body::Welcome(it) => Out::Welcome(welcome(it)?),
     })
 }
@@ -121,6 +134,22 @@ fn message(message: &Message<Opaque>) -> Result<pb::item::Message, WireError> {
             order: order(of),
             blockers: blockers("Busy.blockers", who)?,
         }),
+        Message::Claim(claim) => Out::Claim(pb::Claim {
+            epoch: claim.epoch,
+            loan: loan(claim.loan),
+            amount: credit("Claim.amount", &claim.amount)?,
+            fence: claim.fence,
+            value: value(claim.value.as_deref())?,
+            colour: claim.colour.map(|colour| colour.0.into()),
+        }),
+        Message::Claimed(claimed) => Out::Claimed(pb::Claimed {
+            epoch: claimed.epoch,
+            old: loan(claimed.old),
+            loan: loan(claimed.loan),
+            fence: claimed.fence,
+            limit: claimed.limit,
+            value: value(claimed.value.as_deref())?,
+        }),
         Message::Deny {
             order: of,
             version,
@@ -167,6 +196,15 @@ fn message(message: &Message<Opaque>) -> Result<pb::item::Message, WireError> {
             value: value(known.as_deref())?,
             colour: colour.map(|colour| colour.0.into()),
         }),
+        Message::Revoke { loan: of, reason } => Out::Revoke(pb::Revoke {
+            loan: loan(*of),
+            reason: cut(reason, REASON_BYTES_MAX),
+        }),
+        Message::Unclaimed { epoch, old, why } => Out::Unclaimed(pb::Unclaimed {
+            epoch: *epoch,
+            old: loan(*old),
+            why: unclaimed(*why).into(),
+        }),
         Message::Unwant { order: of } => Out::Unwant(pb::Unwant { order: order(of) }),
         Message::Want(want) => Out::Want(pb::Want {
             order: order(&want.order),
@@ -179,7 +217,14 @@ fn message(message: &Message<Opaque>) -> Result<pb::item::Message, WireError> {
     })
 }
 
-fn value(value: Option<&Value>) -> Result<Option<pb::Value>, WireError> {
+const fn unclaimed(why: Unclaimed) -> pb::UnclaimedReason {
+    match why {
+        Unclaimed::Again => pb::UnclaimedReason::Again,
+        Unclaimed::Refused => pb::UnclaimedReason::Refused,
+    }
+}
+
+pub(super) fn value(value: Option<&Value>) -> Result<Option<pb::Value>, WireError> {
     let Some(value) = value else {
         return Ok(None);
     };
@@ -281,7 +326,11 @@ pub(super) fn bytes(bytes: &[u8]) -> Bytes {
 
 /// A text for people, cut between characters where it is too long.
 pub(super) fn text(text: &str) -> String {
-    let mut end = text.len().min(TEXT_BYTES_MAX);
+    cut(text, TEXT_BYTES_MAX)
+}
+
+fn cut(text: &str, max: usize) -> String {
+    let mut end = text.len().min(max);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
@@ -294,6 +343,6 @@ pub(super) fn span(span: Duration) -> u64 {
 }
 
 /// `span` has been checked: 584 years would fit.
-fn nanos(span: Duration) -> u64 {
+pub(super) fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }

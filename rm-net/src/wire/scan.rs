@@ -9,7 +9,8 @@
 
 use super::WireError;
 use super::limits::{
-    self, BLOCKERS_MAX, COUNTERS_MAX, ENTRIES_MAX, ITEMS_MAX, LIST_MAX, STEPS_MAX,
+    self, BLOCKERS_MAX, BOOK_LOANS_MAX, BOOK_WAITING_MAX, COUNTERS_MAX, ENTRIES_MAX, ITEMS_MAX,
+    LIST_MAX, MEMBERS_MAX, PART_BOOKS_MAX, PAST_MAX, STEPS_MAX,
 };
 
 /// A field that is a list, or leads to one.
@@ -37,6 +38,19 @@ const FIELDS_MAX: usize = 4;
 const PACKET: &[Field] = &[
     Field::new("Packet.data", 3, 1, DATA),
     Field::new("Packet.inspected", 12, 1, INSPECTED),
+    Field::new("Packet.view", 13, 1, MEMBERS),
+    Field::new("Packet.report", 14, 1, REPORT),
+];
+const MEMBERS: &[Field] = &[Field::new("View.members", 4, MEMBERS_MAX, &[])];
+const REPORT: &[Field] = &[
+    Field::new("Report.past", 5, PAST_MAX, PAST),
+    Field::new("Report.books", 6, PART_BOOKS_MAX, BOOK),
+];
+const PAST: &[Field] = &[Field::new("Past.view", 1, 1, MEMBERS)];
+const BOOK: &[Field] = &[
+    Field::new("Book.given", 4, MEMBERS_MAX, &[]),
+    Field::new("Book.loans", 5, BOOK_LOANS_MAX, &[]),
+    Field::new("Book.waiting", 10, BOOK_WAITING_MAX, &[]),
 ];
 const DATA: &[Field] = &[Field::new("Data.items", 3, ITEMS_MAX, ITEM)];
 const ITEM: &[Field] = &[

@@ -29,7 +29,7 @@ fn root() -> Lock {
 fn debtor() -> Lock {
     let settings = Arc::new(Settings::default().with_policy(Policy::Exact));
     let mut owner = Lock::debtor(settings, ALL, 0, LoanId::default());
-    owner.on_creditor_up(Time::ZERO, CREDITOR, &mut Effects::new());
+    owner.on_creditor_up(Time::ZERO, CREDITOR, 0, &mut Effects::new());
     owner
 }
 

@@ -434,7 +434,7 @@ impl Trio {
         let settings = Arc::new(Settings::default().with_policy(policy));
         let debtor = || {
             let mut owner = Owner::debtor(Arc::clone(&settings), CAPITAL, 0, LoanId::default());
-            owner.on_creditor_up(Time::ZERO, PeerId(0), &mut Effects::new());
+            owner.on_creditor_up(Time::ZERO, PeerId(0), 0, &mut Effects::new());
             owner
         };
         let root = Owner::root(Arc::clone(&settings), CAPITAL, 1, 0, LoanId::default());

@@ -215,7 +215,7 @@ impl<T: ResourceType> Inner<T> {
         let level = level_of::<T>(door, capital).expect("it came by that door");
         let token = self.slots.insert(State::Held(fence));
         let since = self.passing.opened_at;
-        self.owner.book(since, token, &level, fence);
+        self.owner.book_in(since, token, &level, fence);
         self.passing.booked = Some(Booked { token, door });
     }
 

@@ -113,7 +113,7 @@ fn root() -> Owner<Bridge> {
 
 fn leaf() -> Owner<Bridge> {
     let mut owner = Owner::debtor(settings(Policy::Exact), Units(ALL), 0, LoanId::default());
-    owner.on_creditor_up(NOW, CREDITOR, &mut Fx::new());
+    owner.on_creditor_up(NOW, CREDITOR, 0, &mut Fx::new());
     owner
 }
 
@@ -525,7 +525,7 @@ fn a_grant_of_a_loan_that_ended_goes_back_in_its_colour() {
     let why = crate::error::LostReason::SessionEnded;
     owner.on_creditor_down(NOW, why, &mut Fx::new());
     assert_eq!(owner.colour(), None);
-    owner.on_creditor_up(NOW, CREDITOR, &mut Fx::new());
+    owner.on_creditor_up(NOW, CREDITOR, 0, &mut Fx::new());
     let fx = take(&mut owner, CREDITOR, grant(1, 1, Some(WEST)));
     assert_eq!(moved(&fx), [(CREDITOR, 1, Some(WEST))]);
 }

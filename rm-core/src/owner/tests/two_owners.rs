@@ -109,7 +109,7 @@ fn no_debtor_keeps_a_limit_that_its_creditor_has_lost() {
         .on_message(NOW, DEBTOR, want(9, 1), &mut fx)
         .expect("a want that waits");
     middle.on_creditor_down(NOW, LostReason::SessionEnded, &mut fx);
-    middle.on_creditor_up(NOW, PeerId(101), &mut fx);
+    middle.on_creditor_up(NOW, PeerId(101), 0, &mut fx);
     assert_eq!(ask(&mut middle, 2, 100), 100);
 }
 
@@ -156,7 +156,7 @@ fn a_lost_lease_loses_every_hold_and_keeps_what_waits() {
     };
     assert_eq!(fx.as_slice(), [lost]);
     let mut fx = Fx::new();
-    leaf.on_creditor_up(NOW, PeerId(101), &mut fx);
+    leaf.on_creditor_up(NOW, PeerId(101), 0, &mut fx);
     assert!(matches!(sent(&fx)[..], [Message::Want(_)]));
 }
 
@@ -164,7 +164,7 @@ fn a_lost_lease_loses_every_hold_and_keeps_what_waits() {
 fn a_grant_of_a_loan_that_ended_goes_back() {
     let (_, mut leaf) = lent(Policy::Exact, 1);
     leaf.on_creditor_down(NOW, LostReason::LeaseExpired, &mut Fx::new());
-    leaf.on_creditor_up(NOW, CREDITOR, &mut Fx::new());
+    leaf.on_creditor_up(NOW, CREDITOR, 0, &mut Fx::new());
     let loan = LoanId {
         epoch: 1,
         counter: 1,

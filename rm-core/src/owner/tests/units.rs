@@ -93,7 +93,7 @@ pub(super) fn root(policy: Policy) -> UnitsOwner {
 
 pub(super) fn debtor(policy: Policy) -> UnitsOwner {
     let mut owner = Owner::debtor(settings(policy), Units(ALL), 0, LoanId::default());
-    owner.on_creditor_up(NOW, CREDITOR, &mut Fx::new());
+    owner.on_creditor_up(NOW, CREDITOR, 0, &mut Fx::new());
     owner
 }
 

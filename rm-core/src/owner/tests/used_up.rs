@@ -158,7 +158,7 @@ fn debtor() -> Owner<Counter> {
         0,
         LoanId::default(),
     );
-    owner.on_creditor_up(NOW, CREDITOR, &mut Effects::new());
+    owner.on_creditor_up(NOW, CREDITOR, 0, &mut Effects::new());
     owner
 }
 

@@ -335,7 +335,7 @@ fn without_its_creditor_it_has_nothing_and_borrows_nothing_from_the_next() {
     assert_eq!(fx.as_slice(), [lost]);
     assert!(owner.is_wound_up());
     let mut fx = Fx::new();
-    owner.on_creditor_up(NOW, PeerId(101), &mut fx);
+    owner.on_creditor_up(NOW, PeerId(101), 0, &mut fx);
     assert!(fx.is_empty());
 }
 

@@ -120,9 +120,13 @@ impl<T: ResourceType> Mail<T> {
             Message::Return { delta, .. } => Some(delta),
             Message::AskLimit { .. }
             | Message::Busy { .. }
+            | Message::Claim(_)
+            | Message::Claimed(_)
             | Message::Deny { .. }
             | Message::Limit { .. }
             | Message::Recall { .. }
+            | Message::Revoke { .. }
+            | Message::Unclaimed { .. }
             | Message::Unwant { .. }
             | Message::Want(_) => None,
         }

@@ -11,7 +11,7 @@ use super::channel::Channel;
 use super::store::Store;
 use super::world::{Phase, Plan, World};
 use crate::credit::{Colour, Credit};
-use crate::message::{Grant, Message, Steps, Want};
+use crate::message::{Claim, Claimed, Grant, Message, Steps, Want};
 use crate::owner::view::{
     Clocks, LinkNumbers, NumberKind, OWN_LINK, hash_order, hash_step, hash_value,
 };
@@ -126,6 +126,21 @@ pub(super) fn hash_message<C: Credit, L: Hash>(
             state.write_u8(2);
             hash_order(order, state);
         }
+        Message::Claim(claim) => hash_claim(claim, clocks, numbers, state),
+        Message::Claimed(claimed) => {
+            let Claimed {
+                epoch,
+                old,
+                loan,
+                fence,
+                limit: _,
+                value,
+            } = claimed;
+            numbers.note_loan(OWN_LINK, *old);
+            numbers.note_loan(OWN_LINK, *loan);
+            (10_u8, epoch, fenced(fence)).hash(state);
+            hash_value(value.as_ref(), clocks, state);
+        }
         Message::Deny {
             order,
             version,
@@ -175,12 +190,40 @@ pub(super) fn hash_message<C: Credit, L: Hash>(
             (7_u8, delta, colour, fenced(fence)).hash(state);
             hash_value(value.as_ref(), clocks, state);
         }
+        Message::Revoke { loan, reason: _ } => {
+            numbers.note_loan(OWN_LINK, *loan);
+            state.write_u8(11);
+        }
+        Message::Unclaimed { epoch, old, why } => {
+            numbers.note_loan(OWN_LINK, *old);
+            (12_u8, epoch, why).hash(state);
+        }
         Message::Unwant { order } => {
             state.write_u8(8);
             hash_order(order, state);
         }
         Message::Want(want) => hash_want(want, numbers, state),
     }
+}
+
+fn hash_claim<C: Credit>(
+    claim: &Claim<C>,
+    clocks: Clocks,
+    numbers: &mut LinkNumbers,
+    state: &mut Xxh3,
+) {
+    let Claim {
+        epoch,
+        loan,
+        amount,
+        fence,
+        value,
+        colour,
+    } = claim;
+    numbers.note_loan(OWN_LINK, *loan);
+    let fence = if clocks == Clocks::Kept { *fence } else { 0 };
+    (13_u8, epoch, amount, fence, colour).hash(state);
+    hash_value(value.as_ref(), clocks, state);
 }
 
 fn hash_want<L: Hash>(want: &Want<L>, numbers: &mut LinkNumbers, state: &mut Xxh3) {

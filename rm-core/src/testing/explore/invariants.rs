@@ -122,9 +122,13 @@ impl<'a, T: ResourceType> Checked<'a, T> {
             Message::Grant(Grant { delta, .. }) | Message::Return { delta, .. } => Some(delta),
             Message::AskLimit { .. }
             | Message::Busy { .. }
+            | Message::Claim(_)
+            | Message::Claimed(_)
             | Message::Deny { .. }
             | Message::Limit { .. }
             | Message::Recall { .. }
+            | Message::Revoke { .. }
+            | Message::Unclaimed { .. }
             | Message::Unwant { .. }
             | Message::Want(_) => None,
         })

@@ -258,6 +258,8 @@ impl<T: ResourceType> Plan<T> {
         match message {
             Message::AskLimit { .. } => "AskLimit".into(),
             Message::Busy { order, .. } => format!("Busy for {}", name(order)),
+            Message::Claim(claim) => format!("Claim {:?} in {}", claim.amount, claim.epoch),
+            Message::Claimed(claimed) => format!("Claimed in {}", claimed.epoch),
             Message::Deny {
                 order,
                 version,
@@ -286,6 +288,8 @@ impl<T: ResourceType> Plan<T> {
                 let (colour, value) = (colour_in_words(*colour), value_in_words(value.as_deref()));
                 format!("Return {delta:?}{colour}{value}")
             }
+            Message::Revoke { .. } => "Revoke".into(),
+            Message::Unclaimed { epoch, why, .. } => format!("Unclaimed in {epoch}: {why:?}"),
             Message::Unwant { order } => format!("Unwant {}", name(order)),
             Message::Want(want) => format!(
                 "Want level {:?} for {} v{}{}",

@@ -372,11 +372,15 @@ fn replaces<C, L>(new: &Message<C, L>, unsent: &Message<C, L>) -> bool {
         (
             Message::AskLimit { .. }
             | Message::Busy { .. }
+            | Message::Claim(_)
+            | Message::Claimed(_)
             | Message::Deny { .. }
             | Message::Grant(_)
             | Message::Limit { .. }
             | Message::Recall { .. }
             | Message::Return { .. }
+            | Message::Revoke { .. }
+            | Message::Unclaimed { .. }
             | Message::Unwant { .. }
             | Message::Want(_),
             _,

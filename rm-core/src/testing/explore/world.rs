@@ -269,7 +269,7 @@ impl World {
             let mut owner =
                 Owner::debtor(Arc::clone(settings), capital.clone(), 0, LoanId::default());
             let creditor = PeerId(plan.tree.creditor(node) as u64);
-            owner.on_creditor_up(Time::ZERO, creditor, &mut Effects::new());
+            owner.on_creditor_up(Time::ZERO, creditor, 0, &mut Effects::new());
             owners.push(store.keep_owner(plan, owner));
         }
         let client = |_: &Client<_>| ClientState {

@@ -568,6 +568,6 @@ fn new_owner<T: ResourceType>(plan: &Plan<T>, node: usize) -> Box<Owner<T>> {
     }
     let mut owner = Owner::debtor(settings, capital, 0, loan);
     let creditor = PeerId(plan.tree.creditor(node) as u64);
-    owner.on_creditor_up(Time::ZERO, creditor, &mut Effects::new());
+    owner.on_creditor_up(Time::ZERO, creditor, 0, &mut Effects::new());
     Box::new(owner)
 }

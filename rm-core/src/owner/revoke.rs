@@ -1,0 +1,99 @@
+//! Forced release: what is lent is taken back though somebody uses it.
+//!
+//! * *Politely* ([`Owner::revoke`]) the debtor is asked. Its holds are lost, those below it are asked in turn, and all
+//!   comes back with its fencing number. Exclusion holds. Who does not answer keeps its loan as long as its lease.
+//! * *Hard* ([`Owner::close_loans`]) the loan is closed in the book at once. Its name is dead, so what comes back late doubles
+//!   nothing; later tokens are above its limit. Nothing says that the old holder has stopped: it is told, if it hears.
+//!
+//! **Fairness.** Neither is a request: nobody waits for it, and no request that waits loses its place.
+
+use std::sync::Arc;
+
+use super::{Asker, Owner, Spare};
+use crate::credit::Credit;
+use crate::effect::{Effect, Effects};
+use crate::error::LostReason;
+use crate::id::{LoanId, PeerId};
+use crate::message::Message;
+use crate::resource::ResourceType;
+use crate::time::Time;
+
+impl<T: ResourceType> Owner<T> {
+    /// Asks a debtor, or all of them, to give back what they have, whoever holds it.
+    ///
+    /// An absent debtor hears nothing: its loan ends by its lease, or by [`close_loans`](Self::close_loans).
+    pub fn revoke(&mut self, peer: Option<PeerId>, reason: &Arc<str>, fx: &mut Effects<T>) {
+        for (to, debtor) in &self.debtors {
+            if let (Some(loan), None) = (debtor.id, debtor.absent)
+                && peer.is_none_or(|peer| peer == *to)
+            {
+                let reason = Arc::clone(reason);
+                fx.send(*to, Message::Revoke { loan, reason });
+            }
+        }
+    }
+
+    /// Closes the loan of a debtor, or of all, absent ones too, at once. What they had is free.
+    pub fn close_loans(
+        &mut self,
+        now: Time,
+        peer: Option<PeerId>,
+        reason: &Arc<str>,
+        fx: &mut Effects<T>,
+    ) {
+        self.revoke(peer, reason, fx);
+        let is_meant = |other: &PeerId| peer.is_none_or(|peer| peer == *other);
+        let peers: Vec<_> = self.debtors.keys().copied().filter(is_meant).collect();
+        for peer in peers {
+            self.close_loan(peer);
+        }
+        self.balance(now, Spare::Keep, fx);
+    }
+
+    /// A loan is over, whatever its debtor does: later tokens are above all that it can have given out.
+    pub(super) fn close_loan(&mut self, peer: PeerId) {
+        let (loan, limit) = self.end_loan(peer);
+        if T::may_tick(&loan, &self.capital) {
+            self.fence.observe(limit);
+        }
+        if Self::may_write(&loan, &self.capital) {
+            self.doubt_value();
+        }
+    }
+
+    /// The creditor takes all of a loan away.
+    pub(super) fn on_revoke(&mut self, loan: LoanId, reason: &Arc<str>, fx: &mut Effects<T>) {
+        if self.present_loan() != Some(loan) || self.borrowed.is_empty() {
+            return;
+        }
+        if self.is_orphan() {
+            // It cannot shrink. What the claim brings goes back.
+            self.lose_orphan(LostReason::Revoked, fx);
+            return;
+        }
+        if !self.holds.is_empty() && Self::may_write(&self.borrowed, &self.capital) {
+            // A holder may be in the middle of what the value speaks of.
+            self.doubt_value();
+        }
+        for (token, hold) in self.holds.take_all() {
+            self.waiting.retain(|w| w.asker != Asker::Convert(token));
+            self.take_back(&hold.credit);
+            fx.push(Effect::Lost {
+                token,
+                why: LostReason::Revoked,
+            });
+        }
+        self.revoke(None, reason, fx);
+        self.is_revoked = true;
+        self.return_revoked(fx);
+    }
+
+    /// What is here of a loan that was revoked goes back before anybody can use it.
+    pub(super) fn return_revoked(&mut self, fx: &mut Effects<T>) {
+        if self.is_revoked {
+            let all = self.cached.clone();
+            self.give(&all, fx);
+            self.is_revoked = !self.borrowed.is_empty();
+        }
+    }
+}
