@@ -388,15 +388,15 @@ async fn a_user_logs_in_again_when_its_token_is_void_and_a_wrong_password_is_nam
     let mut a = Node::start(user.clone(), "a");
     let first = a.until_members("a").await;
     // A change of the password voids the tokens of the user.
-    let passwd = std::process::Command::new("sh")
-        .arg("-c")
-        .arg(format!(
-            "echo secret | ETCDCTL_API=3 etcdctl --endpoints {} --user root:top user passwd rm --interactive=false",
-            etcd.endpoint()
-        ))
-        .output()
-        .expect("a shell");
-    assert!(passwd.status.success(), "{passwd:?}");
+    let passwd = [
+        "--user",
+        "root:top",
+        "user",
+        "passwd",
+        "rm",
+        "--interactive=false",
+    ];
+    let _ = etcd.ctl_with_input(&passwd, "secret\n");
     let later = a
         .until("it goes on", |it| {
             it.good_until > first.good_until.map(|it| it.after(M))
