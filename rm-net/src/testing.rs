@@ -127,12 +127,25 @@ impl Etcd {
     /// What `etcdctl` prints for these arguments.
     #[must_use]
     pub fn ctl(&self, arguments: &[&str]) -> String {
-        let output = Command::new(control())
+        self.ctl_with_input(arguments, "")
+    }
+
+    /// The same, where it reads something.
+    #[must_use]
+    pub fn ctl_with_input(&self, arguments: &[&str], input: &str) -> String {
+        let mut child = Command::new(control())
             .env("ETCDCTL_API", "3")
             .args(["--endpoints", &self.endpoint()])
             .args(arguments)
-            .output()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .expect("etcdctl is beside etcd");
+        let mut stdin = child.stdin.take().expect("piped");
+        stdin.write_all(input.as_bytes()).expect("read");
+        drop(stdin);
+        let output = child.wait_with_output().expect("ended");
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "etcdctl {arguments:?}: {errors}");
         String::from_utf8_lossy(&output.stdout).into_owned()
