@@ -29,6 +29,7 @@ mod gate;
 mod host;
 mod inspect;
 mod reclaim;
+mod release;
 mod resource;
 mod shard;
 mod slots;
@@ -46,8 +47,9 @@ pub use self::domain::{Domain, DomainSettings, Handle, Role, UNKNOWN, WeakDomain
 pub use self::gate::Door;
 pub use self::host::Host;
 pub use self::inspect::PeerNames;
+pub use self::release::{Lent, REASONS_MAX};
 pub use self::resource::Resource;
-pub use self::totals::Totals;
+pub use self::totals::{Losses, Totals};
 pub use self::trust::Trust;
 pub use self::wanted::{Leaving, Waiter, Wanted};
 pub use self::windup::{IN_THE_WAY_MAX, InTheWay, Obstacle, Scope, WindUp, WindUpReport};

@@ -115,7 +115,7 @@ impl CreditorSession {
 
     /// A packet came. `now` is read after its receipt.
     ///
-    /// [`Body::Inspect`] and [`Body::Inspected`] belong to the driver.
+    /// [`Body::Inspect`], [`Body::Command`] and their answers belong to the driver.
     pub fn on_packet(&mut self, now: Time, body: Body, fx: &mut SessionEffects) {
         if self.void.is_some() || !self.link.is_open() {
             return;
@@ -135,7 +135,10 @@ impl CreditorSession {
             }
             Body::Gone { .. } => Err(Misbehaviour::Unexpected { packet: "Gone" }),
             Body::Hello(_) => Err(Misbehaviour::Unexpected { packet: "Hello" }),
-            Body::Inspect { .. } | Body::Inspected { .. } => Ok(()),
+            Body::Command { .. }
+            | Body::Commanded { .. }
+            | Body::Inspect { .. }
+            | Body::Inspected { .. } => Ok(()),
             Body::Refuse { .. } => Err(Misbehaviour::Unexpected { packet: "Refuse" }),
             Body::Renew { sent, heard } => {
                 self.lease.on_renew(now);

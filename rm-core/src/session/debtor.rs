@@ -108,7 +108,7 @@ impl DebtorSession {
 
     /// A packet came.
     ///
-    /// [`Body::Inspect`] and [`Body::Inspected`] belong to the driver; here they are a sign of life.
+    /// [`Body::Inspect`], [`Body::Command`] and their answers belong to the driver; here they are a sign of life.
     pub fn on_packet(&mut self, now: Time, body: Body, fx: &mut SessionEffects) {
         if self.expire(now, fx) || !self.link.is_open() {
             return;
@@ -119,7 +119,10 @@ impl DebtorSession {
             Body::Data { ack, first, items } => self.on_data(now, Data { ack, first, items }, fx),
             Body::Gone { reason } => self.void(VoidReason::Gone { reason }, None, fx),
             Body::Hello(_) => self.end(unexpected("Hello"), fx),
-            Body::Inspect { .. } | Body::Inspected { .. } => {}
+            Body::Command { .. }
+            | Body::Commanded { .. }
+            | Body::Inspect { .. }
+            | Body::Inspected { .. } => {}
             Body::Refuse { code, text } => {
                 self.end(EndReason::Refused(Refusal { code, text }), fx);
             }

@@ -21,10 +21,12 @@ use smallvec::{SmallVec, smallvec};
 
 #[cfg(test)]
 pub(crate) mod arbitrary;
+mod command;
 mod error;
 mod incoming;
 mod inspect;
 pub mod limits;
+mod members;
 mod outgoing;
 mod scan;
 

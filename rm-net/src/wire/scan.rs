@@ -7,6 +7,10 @@
 //!
 //! The walk is as deep as the table below, never as deep as the bytes claim.
 
+use rm_core::command::RELEASED_MAX;
+use rm_core::inspect::WARNINGS_MAX;
+use rm_core::view::MEMBERS_MAX;
+
 use super::WireError;
 use super::limits::{
     self, BLOCKERS_MAX, COUNTERS_MAX, ENTRIES_MAX, ITEMS_MAX, LIST_MAX, STEPS_MAX,
@@ -37,6 +41,7 @@ const FIELDS_MAX: usize = 4;
 const PACKET: &[Field] = &[
     Field::new("Packet.data", 3, 1, DATA),
     Field::new("Packet.inspected", 12, 1, INSPECTED),
+    Field::new("Packet.commanded", 41, 1, COMMANDED),
 ];
 const DATA: &[Field] = &[Field::new("Data.items", 3, ITEMS_MAX, ITEM)];
 const ITEM: &[Field] = &[
@@ -53,6 +58,7 @@ const INSPECTED: &[Field] = &[
     Field::new("Inspected.list", 2, 1, LIST),
     Field::new("Inspected.show", 3, 1, SHOW),
     Field::new("Inspected.status", 4, 1, STATUS),
+    Field::new("Inspected.members", 5, 1, MEMBERS),
 ];
 const LIST: &[Field] = &[Field::new(
     "ListAnswer.resources",
@@ -63,6 +69,19 @@ const LIST: &[Field] = &[Field::new(
 const SHOW: &[Field] = &[Field::new("ShowAnswer.view", 1, 1, VIEW)];
 const VIEW: &[Field] = &[Field::new("ResourceView.entries", 4, ENTRIES_MAX, &[])];
 const STATUS: &[Field] = &[Field::new("StatusAnswer.counters", 10, COUNTERS_MAX, &[])];
+const MEMBERS: &[Field] = &[
+    Field::new("MembersAnswer.members", 8, MEMBERS_MAX, &[]),
+    Field::new("MembersAnswer.missing", 9, MEMBERS_MAX, &[]),
+    Field::new("MembersAnswer.coordinator", 11, 1, COORDINATOR),
+];
+const COORDINATOR: &[Field] = &[Field::new(
+    "CoordinatorState.warnings",
+    6,
+    WARNINGS_MAX,
+    &[],
+)];
+const COMMANDED: &[Field] = &[Field::new("Commanded.released", 5, 1, RELEASED)];
+const RELEASED: &[Field] = &[Field::new("ReleasedOutcome.loans", 1, RELEASED_MAX, &[])];
 
 /// A field as it stands in the bytes.
 struct RawField<'a> {
