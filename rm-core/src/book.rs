@@ -36,6 +36,31 @@ pub struct Book<C> {
     pub waiting: Vec<Order>,
 }
 
+impl<C> Book<C> {
+    /// The same book, with each credit as `f` has it.
+    ///
+    /// # Errors
+    /// The first of `f`.
+    pub fn try_map<D, E>(self, mut f: impl FnMut(C) -> Result<D, E>) -> Result<Book<D>, E> {
+        let loan = |loan: BookLoan<C>| {
+            Ok(BookLoan {
+                lessee: loan.lessee,
+                credit: f(loan.credit)?,
+                id: loan.id,
+                limit: loan.limit,
+            })
+        };
+        Ok(Book {
+            loans: self.loans.into_iter().map(loan).collect::<Result<_, _>>()?,
+            fence: self.fence,
+            last_loan: self.last_loan,
+            value: self.value,
+            colour: self.colour,
+            waiting: self.waiting,
+        })
+    }
+}
+
 /// One loan in a [`Book`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_structs, reason = "the wire carries each field")]

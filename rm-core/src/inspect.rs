@@ -1,9 +1,10 @@
 //! What a node tells people and tools about itself: read-only, bounded, outside the sequence.
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use crate::id::{LoanId, NodeId, Order, ResourceKey, TypeId};
-use crate::view::{Member, View};
+use crate::view::View;
 
 /// The most resources one answer lists.
 pub const LIST_MAX: u32 = 1_000;
@@ -222,14 +223,8 @@ pub struct MembersView {
     pub role: NodeRole,
     /// How far it may lend.
     pub standing: Standing,
-    /// The epoch of the view; 0 where it has none.
-    pub epoch: u32,
-    /// The first epoch of the cluster; 0 where that is not known.
-    pub founded: u32,
-    /// The cluster's lease.
-    pub lease: Duration,
-    /// The members of the view, by name; at most [`MEMBERS_MAX`](crate::view::MEMBERS_MAX).
-    pub members: Vec<Member>,
+    /// The view that it goes by, if it has one. In it is the cluster's lease.
+    pub view: Option<Arc<View>>,
     /// Members whose reports it still waits for.
     pub missing: Vec<String>,
     /// For how long it knows itself to be a member: `None`, for ever; zero, not any more.
@@ -238,19 +233,6 @@ pub struct MembersView {
     pub coordinator: CoordinatorView,
     /// How long credit of which it knows nothing may still be in use; zero: there is none.
     pub grace: Duration,
-}
-
-impl MembersView {
-    /// What a view says; all else is left to who answers.
-    #[must_use]
-    pub fn of(view: &View) -> Self {
-        Self {
-            epoch: view.epoch(),
-            lease: view.lease().length(),
-            members: view.members().to_vec(),
-            ..Self::default()
-        }
-    }
 }
 
 /// How a node stands with what coordinates its cluster.

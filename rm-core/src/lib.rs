@@ -6,6 +6,7 @@
 //! randomness or I/O.
 
 pub mod book;
+pub mod cluster;
 pub mod command;
 pub mod credit;
 #[doc(hidden)]

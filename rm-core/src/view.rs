@@ -96,6 +96,8 @@ impl Member {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct View {
     epoch: u32,
+    /// The first epoch of the cluster.
+    founded: u32,
     lease: LeaseTerms,
     members: Vec<Member>,
 }
@@ -175,9 +177,30 @@ impl View {
         let lease = LeaseTerms::new(lease)?;
         Ok(Self {
             epoch,
+            founded: 0,
             lease,
             members,
         })
+    }
+
+    /// The same of a cluster whose first view was that of the epoch `founded`. Where nothing is said of it, there were
+    /// others before.
+    #[must_use]
+    pub const fn founded_in(mut self, founded: u32) -> Self {
+        self.founded = founded;
+        self
+    }
+
+    /// The first epoch of the cluster; 0 where that is not known.
+    #[must_use]
+    pub const fn founded(&self) -> u32 {
+        self.founded
+    }
+
+    /// Whether it is the cluster's first, so that nobody can trust anything from before.
+    #[must_use]
+    pub const fn is_founding(&self) -> bool {
+        self.founded == self.epoch
     }
 
     /// Its number: one more for each view.

@@ -29,6 +29,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod error;
+pub mod fenced_file;
 pub mod frame;
 pub mod node;
 pub mod wire;

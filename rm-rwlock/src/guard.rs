@@ -91,10 +91,11 @@ impl<M: Mode, R: Deref<Target = Resource<RwLockType>>> Guard<M, R> {
     }
 
     /// The fencing token, never zero: larger than that of every conflicting hold that ended before this one
-    /// began. A writer's is odd, and no reader's.
+    /// began. A writer's is odd, a reader's even. That of an upgradable guard is odd too, as there is one at a time, though
+    /// it only reads; the writer that it becomes has a larger one.
     ///
-    /// Pass it to the store that the lock guards. The store keeps the highest *odd* token that it has seen
-    /// for the resource, and refuses a smaller one.
+    /// Pass it to the store that the lock guards. The store keeps the highest token that *wrote*, and refuses a smaller
+    /// one; reads leave that mark as it is. [`fencing`](crate::fencing) has this rule, and checkers for several stores.
     #[must_use]
     pub const fn fence(&self) -> u64 {
         self.held.fence()

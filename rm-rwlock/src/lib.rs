@@ -39,7 +39,8 @@
 //! **Guards** are `Send`. Dropping one is synchronous, cannot fail and needs no runtime. A guard over a
 //! network can be *lost*, when the lease of its node's session runs out: [`Guard::is_valid`] tells, and
 //! [`Guard::lost`] waits for it. What is lost stays lost. Give [`Guard::fence`] to the store that you
-//! write to, and let it refuse smaller numbers: that holds even where a process slept past its lease.
+//! write to, and let it refuse smaller numbers: that holds even where a process slept past its lease. [`fencing`] has the
+//! rule, and checkers for databases and key-value stores.
 //!
 //! **A value** of a few bytes may go with a lock: a writer sets it ([`Guard::set_value`]), whoever holds reads it
 //! ([`Guard::value`]) without a message. **Data** of this process that a lock is to guard goes into a
@@ -52,6 +53,7 @@ mod blocking;
 pub mod credit;
 #[doc(hidden)]
 pub mod doc;
+pub mod fencing;
 mod guard;
 pub mod guarded;
 mod lock;

@@ -170,6 +170,18 @@ fn an_upgrade_of_a_lost_guard_says_so() {
 }
 
 #[test]
+fn an_upgradable_guard_has_an_odd_token_and_readers_beside_it_even_ones() {
+    let lock = RwLock::new(&domain(), "x");
+    let before = lock.try_read_cached().expect("free").fence();
+    let upgradable = lock.try_upgradable_read_cached().expect("shared");
+    let beside = lock.try_read_cached().expect("shared").fence();
+    assert_eq!((before % 2, beside % 2), (0, 0));
+    assert_eq!(upgradable.fence() % 2, 1);
+    // So a store that took it for a writer's would refuse who reads since before.
+    assert!(before < upgradable.fence() && upgradable.fence() < beside);
+}
+
+#[test]
 fn a_writer_becomes_a_reader_without_a_gap_and_lets_readers_in() {
     let lock = RwLock::new(&domain(), "x");
     let writer = lock.try_write_cached().expect("free");

@@ -10,14 +10,17 @@ use std::sync::{Arc, Weak};
 use super::acquire::AcquireError;
 use super::host::Host;
 use super::inspect::{AnyInspect, PeerNames};
+use super::lending::Lending;
 use super::reclaim::Budget;
 use super::release::{AnyRelease, Reasons};
 use super::resource::Resource;
+use super::routes::{Adoption, Link, Routes};
 use super::table::Table;
 use super::timers::Timers;
 use super::totals::{Tally, Totals};
 use super::trust::{Ended, Trust};
 use super::windup::{Course, WindUpReport, WindUps};
+use crate::cluster::History;
 use crate::effect::Effects;
 use crate::error::{LostReason, PeerMisbehaved};
 use crate::id::{Class, Order, PeerId, ResourceKey, Stamp, TypeId};
@@ -28,8 +31,9 @@ use crate::policy::Policy;
 use crate::resource::ResourceType;
 use crate::session::packet::Item;
 use crate::stamp::HybridClock;
-use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::time::Time;
+use crate::view::{RootId, View};
 
 /// The debtor that nobody has heard of: after a restart it has what the former life may have lent.
 pub const UNKNOWN: PeerId = PeerId(u64::MAX);
@@ -102,15 +106,6 @@ pub enum Role {
     },
 }
 
-/// The session with the creditor, as resources see it.
-#[derive(Clone, Debug)]
-pub(super) struct Link {
-    pub(super) peer: PeerId,
-    pub(super) trust: Arc<Trust>,
-    /// Which session with a creditor it is: the first of the domain is 1.
-    pub(super) session: u64,
-}
-
 /// What all resources of a domain share.
 pub(super) struct Shared {
     pub(super) host: Arc<dyn Host>,
@@ -122,9 +117,13 @@ pub(super) struct Shared {
     pub(super) resources_max: usize,
     pub(super) budget: Budget,
     role: Mutex<Role>,
-    link: Mutex<Option<Link>>,
-    /// How many sessions with creditors there were.
-    sessions: AtomicU64,
+    routes: Mutex<Routes>,
+    /// Of a member's lender: what it is the root of.
+    tenure: Mutex<Option<Arc<History>>>,
+    /// Of a lender: until when it may lend, in nanoseconds.
+    good_until: AtomicU64,
+    /// Somebody had to wait for that.
+    pub(super) has_suspended: AtomicBool,
     pub(super) ended: Arc<Ended>,
     stamps: Mutex<HybridClock>,
     seq: AtomicU64,
@@ -190,16 +189,35 @@ impl Shared {
         *self.role.lock()
     }
 
-    pub(super) fn link(&self) -> Option<Link> {
-        self.link.lock().clone()
+    /// The epoch under which a root lends.
+    pub(super) fn epoch(&self) -> u32 {
+        match self.role() {
+            Role::Debtor => 0,
+            Role::Root { epoch, .. } => epoch,
+        }
+    }
+
+    pub(super) fn routes(&self) -> MutexGuard<'_, Routes> {
+        self.routes.lock()
+    }
+
+    pub(super) fn tenure(&self) -> Option<Arc<History>> {
+        self.tenure.lock().clone()
+    }
+
+    /// Whether nothing may be lent at `now`: this root's membership is not known to be good.
+    pub(super) fn is_suspended(&self, now: Time) -> bool {
+        // Acquire pairs with the release in `set_good_until`.
+        now.as_nanos() >= self.good_until.load(Ordering::Acquire)
     }
 }
 
 /// The tables of all types, whatever their credit: what the wire needs.
-pub(super) trait AnyTable: AnyInspect + AnyRelease + Send + Sync {
+pub(super) trait AnyTable: AnyInspect + AnyRelease + Lending + Send + Sync {
     fn as_any(&self) -> &dyn Any;
     fn deliver(&self, from: PeerId, item: Item) -> Result<(), PeerMisbehaved>;
     fn on_creditor_up(&self, link: &Link);
+    fn adopt(&self, adoption: &Adoption);
     fn on_creditor_down(&self, peer: PeerId, why: LostReason);
     fn on_creditor_replaced(&self);
     fn on_debtor_down(&self, peer: PeerId);
@@ -306,8 +324,10 @@ impl Domain {
                 bytes: settings.cached_bytes_max as u64,
             },
             role: Mutex::new(role),
-            link: Mutex::new(None),
-            sessions: AtomicU64::new(0),
+            routes: Mutex::new(Routes::default()),
+            tenure: Mutex::new(None),
+            good_until: AtomicU64::new(u64::MAX),
+            has_suspended: AtomicBool::new(false),
             ended: Arc::new(Ended::new()),
             stamps: Mutex::new(HybridClock::default()),
             seq: AtomicU64::new(0),
@@ -392,16 +412,34 @@ impl Domain {
 
     /// There is a session with the creditor, and its lease has been acknowledged.
     pub fn on_creditor_up(&self, peer: PeerId, trust: Arc<Trust>) {
-        // Relaxed: only that it rises counts.
-        let session = self.shared.sessions.fetch_add(1, Ordering::Relaxed) + 1;
-        trust.tell(Arc::clone(&self.shared.ended), session);
-        let link = Link {
-            peer,
-            trust,
-            session,
+        self.on_root_up(RootId::default(), peer, trust);
+    }
+
+    /// There is a session with that member, and its lease has been acknowledged: what it is the root of is claimed
+    /// and asked for over it.
+    pub fn on_root_up(&self, root: RootId, peer: PeerId, trust: Arc<Trust>) {
+        let link = {
+            let mut routes = self.shared.routes();
+            routes.add(root, peer, trust, &self.shared.ended)
         };
-        *self.shared.link.lock() = Some(link.clone());
         self.each(|table| table.on_creditor_up(&link));
+    }
+
+    /// A view of the cluster: each resource is borrowed from its root in it. What was borrowed from another becomes an
+    /// orphan, and is claimed. An older view, or the same, changes nothing. Returns whether it was newer, and then the
+    /// sessions with those who are no members any more: nothing rests on them from here on.
+    ///
+    /// To be called by one task at a time.
+    pub fn adopt(&self, view: &Arc<View>) -> Option<Vec<PeerId>> {
+        let adoption = self.shared.routes().adopt(view)?;
+        self.each(|table| table.adopt(&adoption));
+        Some(self.shared.routes().adopted())
+    }
+
+    /// The view that a debtor goes by.
+    #[must_use]
+    pub fn view(&self) -> Option<Arc<View>> {
+        self.shared.routes().view().cloned()
     }
 
     /// How long what this node has may still be used, by its clock and if no lease is extended: `None` at a root, for
@@ -414,7 +452,10 @@ impl Domain {
         if let Role::Root { .. } = self.shared.role() {
             return None;
         }
-        let deadline = self.shared.link().and_then(|link| link.trust.deadline());
+        let mut routes = self.shared.routes();
+        // The first that ends: nobody here knows what came from whom.
+        let deadline = routes.trusts().filter_map(|trust| trust.deadline()).min();
+        drop(routes);
         let now = self.shared.host.now();
         Some(deadline.map_or(Duration::ZERO, |deadline| deadline.since(now)))
     }
@@ -427,7 +468,7 @@ impl Domain {
     /// here still trusts. Their leases are within this node's own ([`trusted_for`](Self::trusted_for)), so where it
     /// was the lease that ran out, theirs have too.
     pub fn on_creditor_down(&self, peer: PeerId, why: LostReason) {
-        let former = self.shared.link.lock().take_if(|link| link.peer == peer);
+        let former = self.shared.routes().remove(peer);
         if let Some(link) = former {
             // If its lease has run out, that was first. Either way no resource trusts it from here on.
             link.trust.is_good(self.shared.host.now());
@@ -567,7 +608,18 @@ impl Domain {
         self.types.tables.get(&type_id).map(|table| &**table)
     }
 
-    fn each(&self, mut f: impl FnMut(&dyn AnyTable)) {
+    pub(super) fn set_tenure_to(&self, tenure: Arc<History>) {
+        *self.shared.tenure.lock() = Some(tenure);
+    }
+
+    pub(super) fn set_good_until_to(&self, until: Time) {
+        // Release pairs with the acquire in `is_suspended`.
+        self.shared
+            .good_until
+            .store(until.as_nanos(), Ordering::Release);
+    }
+
+    pub(super) fn each(&self, mut f: impl FnMut(&dyn AnyTable)) {
         self.types.tables.values().for_each(|table| f(&**table));
     }
 }

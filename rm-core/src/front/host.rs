@@ -1,6 +1,6 @@
 //! What a domain needs of the node it lives in.
 
-use crate::id::PeerId;
+use crate::id::{Party, PeerId};
 use crate::session::packet::Item;
 use crate::time::Time;
 
@@ -26,6 +26,12 @@ pub trait Host: Send + Sync + 'static {
 
     /// Something was queued for that peer: send it when convenient.
     fn flush(&self, to: PeerId);
+
+    /// The run of the debtor that a session is with: who claims. Called under the lock of a resource.
+    fn party(&self, peer: PeerId) -> Option<Party> {
+        let _ = peer;
+        None
+    }
 
     /// What people call a peer. Called under the lock of a resource.
     fn peer_name(&self, peer: PeerId) -> String {

@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::domain::{Link, Role};
+use super::domain::Role;
 use super::resource::Resource;
 use super::shard::{Numbers, Place, Resting, Shard};
 use super::table::Table;
@@ -128,6 +128,9 @@ struct Round {
     budget: Option<Budget>,
     /// How many more are to go home for want of room.
     excess: u64,
+    /// Of a resource that vanished, nothing is known but what is known of all: at a member's lender that may be less,
+    /// for as long as something may still be lent that it has no book of.
+    may_vanish: bool,
 }
 
 impl Age {
@@ -181,8 +184,11 @@ impl<T: ResourceType> Table<T> {
             Role::Debtor => Some(self.shared.budget),
             Role::Root { .. } => None,
         };
+        let now = self.shared.host.now();
+        let tenure = self.shared.tenure();
         Round {
-            now: Tick::at(self.shared.host.now()),
+            may_vanish: tenure.is_none_or(|tenure| tenure.grace(now).is_zero()),
+            now: Tick::at(now),
             budget,
             excess: budget.map_or(0, |budget| self.excess(&budget)),
         }
@@ -219,21 +225,22 @@ impl<T: ResourceType> Table<T> {
         let mut homeward = Vec::new();
         // Dropped without the lock.
         let mut gone = Vec::new();
-        let creditor;
+        let creditors;
         {
             let mut shard = shard.lock();
             // Under the shard's lock: what rests here has borrowed over this session, or over one that has ended.
-            creditor = self.shared.link().map(|link: Link| link.peer);
+            creditors = self.shared.routes().peers();
+            let seen = shard.seen;
             let mut crowd: SmallVec<[(u32, usize); VISITS_OVER_BUDGET]> = SmallVec::new();
             for _ in 0..visits.min(shard.len()) {
                 let Some(place) = shard.next(STEPS_PER_VISIT) else {
                     continue;
                 };
-                match self.judge(place, round, creditor) {
+                match self.judge(place, round, &creditors) {
                     Verdict::Stay => {}
                     Verdict::HomeIfCrowded(age) => crowd.push((age, shard.hand())),
                     Verdict::Home => {
-                        homeward.push(self.wake(place));
+                        homeward.push(self.wake(place, seen));
                         shard.totals.idle_returns += 1;
                     }
                     Verdict::Rest(rest, age) => {
@@ -251,20 +258,20 @@ impl<T: ResourceType> Table<T> {
             // The oldest first.
             crowd.sort_unstable_by_key(|&(age, _)| core::cmp::Reverse(age));
             for (_, place) in crowd.into_iter().take(round.excess as usize) {
-                homeward.extend(shard.at(place).map(|place| self.wake(place)));
+                homeward.extend(shard.at(place).map(|place| self.wake(place, seen)));
                 shard.totals.evictions += 1;
                 round.excess -= 1;
             }
         }
         drop(gone);
-        self.send_home(homeward, shard, creditor);
+        self.send_home(homeward, shard, &creditors);
     }
 
     fn send_home(
         &self,
         homeward: Vec<Arc<Resource<T>>>,
         shard: &Mutex<Shard<T>>,
-        creditor: Option<PeerId>,
+        creditors: &[PeerId],
     ) {
         if homeward.is_empty() {
             return;
@@ -272,7 +279,7 @@ impl<T: ResourceType> Table<T> {
         for resource in &homeward {
             resource.send_home();
         }
-        if let Some(peer) = creditor {
+        for &peer in creditors {
             self.shared.host.flush(peer);
         }
         self.put_away(shard, homeward);
@@ -283,13 +290,13 @@ impl<T: ResourceType> Table<T> {
         &self,
         place: &mut Place<T>,
         round: &Round,
-        creditor: Option<PeerId>,
+        creditors: &[PeerId],
     ) -> Verdict<T::Credit> {
         let resource = match place {
             Place::Live(resource) => resource,
             Place::Resting(resting) => {
                 let former = resting.rest.creditor();
-                return if former.is_some() && former != creditor {
+                return if former.is_some_and(|peer| !creditors.contains(&peer)) {
                     // What it had went with that session.
                     Verdict::Vanish
                 } else if resting.rest.has_spare() {
@@ -302,7 +309,7 @@ impl<T: ResourceType> Table<T> {
         // Nobody else can get at it: the one reference is the shard's, whose lock we have.
         let is_free = Arc::strong_count(resource) == 1;
         resource.visit(|found, age, owner| {
-            if is_free && found.used != Use::Now && owner.is_idle() {
+            if is_free && round.may_vanish && found.used != Use::Now && owner.is_idle() {
                 return Verdict::Vanish;
             }
             if found.used != Use::No {
@@ -358,10 +365,13 @@ impl<T: ResourceType> Table<T> {
         if !is_same || Arc::strong_count(resource) > 2 {
             return None;
         }
+        let tenure = self.shared.tenure();
+        let now = self.shared.host.now();
+        let may_vanish = tenure.is_none_or(|tenure| tenure.grace(now).is_zero());
         let (is_idle, rest, age) = resource.visit(|found, age, owner| {
             let is_free = found.used != Use::Now;
             (
-                is_free && owner.is_idle(),
+                is_free && may_vanish && owner.is_idle(),
                 owner.rest().filter(|_| is_free),
                 *age,
             )

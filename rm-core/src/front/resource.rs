@@ -5,6 +5,7 @@ mod neighbours;
 mod notices;
 mod passing;
 mod release;
+mod roots;
 mod value;
 mod visit;
 
@@ -19,9 +20,10 @@ use smallvec::SmallVec;
 pub(super) use self::passing::Claim;
 use self::passing::Passing;
 use super::ask::{Ask, Patience};
-use super::domain::{Link, Shared};
+use super::domain::Shared;
 use super::gate::{Door, Gate};
 use super::reclaim::Age;
+use super::routes::Link;
 use super::slots::{Slots, State, Watch};
 use super::timers::{Due, Entry};
 use super::totals::Totals;
@@ -56,6 +58,10 @@ pub(super) struct Inner<T: ResourceType> {
     passing: Passing,
     /// The session over which the owner borrowed, which bounds what is used of that; `None` at a root.
     link: Option<Link>,
+    /// The session over which an orphan was claimed: what is used rests on it once that is confirmed.
+    next_link: Option<Link>,
+    /// The view by which it goes.
+    seen: u32,
     /// The deadline that the node's timer knows.
     armed: Option<Entry>,
     /// Empty between inputs.
@@ -103,6 +109,8 @@ impl<T: ResourceType> Resource<T> {
             slots: Slots::default(),
             passing: Passing::default(),
             link: None,
+            next_link: None,
+            seen: 0,
             armed: None,
             fx: Effects::new(),
             age: Age::default(),
@@ -399,10 +407,11 @@ impl<T: ResourceType> Resource<T> {
             && !link.trust.is_good(turn.now)
         {
             let why = link.trust.why_over().unwrap_or(LostReason::LeaseExpired);
-            inner.lose_creditor(turn.now, why);
+            inner.lose_trust(turn.now, why);
             // At once: the input that follows looks at the slots, and must see who has lost what.
             self.apply(&mut turn);
         }
+        turn.inner.look_whether_it_may_lend(&self.shared, turn.now);
         turn
     }
 
@@ -425,6 +434,7 @@ impl<T: ResourceType> Resource<T> {
     fn apply(&self, turn: &mut Turn<'_, T>) {
         let Turn { inner, after, .. } = turn;
         let inner = &mut **inner;
+        inner.settle_link();
         self.shared.count(&mut inner.fx);
         if inner.fx.is_empty() && inner.owner.next_deadline().is_none() {
             return;

@@ -101,6 +101,8 @@ pub(super) struct Shard<T: ResourceType> {
     places: HashTable<Place<T>>,
     /// The place that was visited last.
     hand: usize,
+    /// The view by which those at rest go.
+    pub(super) seen: u32,
     /// Of resources that vanished.
     pub(super) numbers: Numbers,
     /// What resources that vanished or rest had counted, and how often credit was sent home.
@@ -112,6 +114,7 @@ impl<T: ResourceType> Default for Shard<T> {
         Self {
             places: HashTable::new(),
             hand: 0,
+            seen: 0,
             numbers: Numbers::default(),
             totals: Totals::default(),
         }
@@ -175,6 +178,10 @@ impl<T: ResourceType> Shard<T> {
     pub(super) fn resting(&self) -> impl Iterator<Item = &Place<T>> {
         let is_resting = |place: &&Place<T>| matches!(place, Place::Resting(_));
         self.places.iter().filter(is_resting)
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = &ResourceKey> {
+        self.places.iter().map(Place::key)
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Place<T>> {

@@ -14,11 +14,14 @@ use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
 
-use super::domain::{AnyTable, Link, Role, Shared, UNKNOWN};
+use super::domain::{AnyTable, Role, Shared, UNKNOWN};
 use super::resource::Resource;
+use super::routes::{Adoption, Link};
 use super::shard::{Numbers, Place, Shard, hash_of};
 use super::totals::Totals;
 use super::windup::{Course, WindUpReport};
+use crate::cluster::Stance;
+use crate::effect::Effects;
 use crate::error::{LostReason, PeerMisbehaved};
 use crate::id::{LoanId, Order, PeerId, ResourceKey};
 use crate::message::Message;
@@ -64,8 +67,9 @@ impl<T: ResourceType> Table<T> {
         let shard = self.shard(key);
         let resource = {
             let mut shard = shard.lock();
+            let seen = shard.seen;
             if let Some(place) = shard.find(key) {
-                return Some(self.wake(place));
+                return Some(self.wake(place, seen));
             }
             // Relaxed: a limit that is passed by a few does no harm.
             if self.count.load(Ordering::Relaxed) >= self.shared.resources_max as u64 {
@@ -85,10 +89,8 @@ impl<T: ResourceType> Table<T> {
     fn fresh(&self, key: &ResourceKey, numbers: Numbers) -> Arc<Resource<T>> {
         let owner = self.new_owner(key, numbers);
         let resource = Resource::new(key.clone(), Arc::clone(&self.shared), owner);
-        // Under the shard's lock: whoever changes the link changes it first, and then visits all shards.
-        if let Some(link) = self.shared.link() {
-            resource.on_creditor_up(&link);
-        }
+        // Under the shard's lock: whoever changes the routes changes them first, and then visits all shards.
+        resource.on_new();
         if self.shared.is_shut() {
             resource.shut_down();
         }
@@ -98,9 +100,28 @@ impl<T: ResourceType> Table<T> {
         resource
     }
 
+    pub(super) fn capital(&self, key: &ResourceKey) -> T::Credit {
+        self.resource_type.capital(key)
+    }
+
     fn new_owner(&self, key: &ResourceKey, numbers: Numbers) -> Owner<T> {
         let settings = Arc::clone(&self.shared.owner_settings);
         let capital = self.resource_type.capital(key);
+        if let (Role::Root { epoch, .. }, Some(tenure)) = (self.shared.role(), self.shared.tenure())
+        {
+            let owner = Owner::gathering(settings, capital, epoch, numbers.fence, numbers.loan);
+            let mut owner = owner.with_policy(self.policy(key));
+            let now = self.shared.host.now();
+            if let Stance::Active(absent) = tenure.stance(now, T::ID, key) {
+                let opening = self.opening_without_book(key, absent);
+                // Nobody has asked for anything yet, so nothing is to be said.
+                owner.activate(now, epoch, opening, &mut Effects::new());
+                if numbers.is_doubtful {
+                    owner.doubt_value();
+                }
+            }
+            return owner;
+        }
         let owner = match self.shared.role() {
             // Its fencing number went home with its last credit, and comes again with the next.
             Role::Debtor => {
@@ -135,27 +156,26 @@ impl<T: ResourceType> Table<T> {
     }
 
     /// The resource in a place of a shard whose lock the caller holds.
-    pub(super) fn wake(&self, place: &mut Place<T>) -> Arc<Resource<T>> {
+    ///
+    /// `seen` is the view by which those of that shard go that rest.
+    pub(super) fn wake(&self, place: &mut Place<T>, seen: u32) -> Arc<Resource<T>> {
         let resting = match place {
             Place::Live(resource) => return Arc::clone(resource),
             Place::Resting(resting) => resting,
         };
-        let link = self.shared.link();
         let creditor = resting.rest.creditor();
-        let resource = if creditor.is_some() && creditor != link.as_ref().map(|link| link.peer) {
+        let link = creditor.and_then(|peer| self.shared.routes().find_peer(peer).cloned());
+        let resource = if creditor.is_some() && link.is_none() {
             // The session is over, and what was borrowed is lost.
             self.fresh(&resting.key, Numbers::of_resting(&resting.rest))
         } else {
             let settings = Arc::clone(&self.shared.owner_settings);
             let capital = self.resource_type.capital(&resting.key);
-            let epoch = match self.shared.role() {
-                Role::Debtor => 0,
-                Role::Root { epoch, .. } => epoch,
-            };
+            let epoch = self.shared.epoch();
             let owner = Owner::wake(settings, capital, epoch, &resting.rest);
             let owner = owner.with_policy(self.policy(&resting.key));
             let resource = Resource::new(resting.key.clone(), Arc::clone(&self.shared), owner);
-            resource.go_on(link, resting.age);
+            resource.go_on(link, resting.age, seen);
             if self.shared.is_shut() {
                 resource.shut_down();
             }
@@ -168,7 +188,8 @@ impl<T: ResourceType> Table<T> {
 
     pub(super) fn find(&self, key: &ResourceKey) -> Option<Arc<Resource<T>>> {
         let mut shard = self.shard(key).lock();
-        shard.find(key).map(|place| self.wake(place))
+        let seen = shard.seen;
+        shard.find(key).map(|place| self.wake(place, seen))
     }
 
     /// Visits all live resources, none of them under a shard's lock.
@@ -198,11 +219,11 @@ impl<T: ResourceType> Table<T> {
         for shard in &self.shards {
             let (live, woken) = {
                 let mut shard = shard.lock();
-                let live = shard.live();
+                let (live, seen) = (shard.live(), shard.seen);
                 let concerned = shard.iter_mut().filter(
                     |place| matches!(place, Place::Resting(resting) if resting.rest.lends_to(peer)),
                 );
-                let woken: Vec<_> = concerned.map(|place| self.wake(place)).collect();
+                let woken: Vec<_> = concerned.map(|place| self.wake(place, seen)).collect();
                 (live, woken)
             };
             live.iter().chain(&woken).for_each(&f);
@@ -214,7 +235,9 @@ impl<T: ResourceType> Table<T> {
     fn each_of(&self, shard: usize, f: impl FnMut(&Arc<Resource<T>>)) {
         let all: Vec<_> = {
             let mut shard = self.shards[shard].lock();
-            shard.iter_mut().map(|place| self.wake(place)).collect()
+            let seen = shard.seen;
+            let all = shard.iter_mut().map(|place| self.wake(place, seen));
+            all.collect()
         };
         all.iter().for_each(f);
     }
@@ -224,11 +247,20 @@ impl<T: ResourceType> Table<T> {
         &self.shards[((hash_of(key) >> 32) % SHARDS as u64) as usize]
     }
 
-    /// Only these make a resource: a want of a debtor, and a grant of the creditor, which must not get lost. Anything
+    /// Whether this node lends it, as far as it knows: a member's lender only what the view gives it. What is said of the
+    /// others went astray between two views, and is said again to whom it concerns.
+    fn is_mine(&self, key: &ResourceKey) -> bool {
+        let now = self.shared.host.now();
+        let tenure = self.shared.tenure();
+        tenure.is_none_or(|tenure| tenure.stance(now, T::ID, key) != Stance::NotMine)
+    }
+
+    /// Only these make a resource: a want or a claim of a debtor, and a grant of the creditor, which must not get lost. Anything
     /// else about a resource that is not here is late, and says nothing.
     fn makes_a_resource(&self, item: &Item) -> bool {
         match item.message {
-            Message::Want(_) => true,
+            Message::Want(_) => self.is_mine(&item.key),
+            Message::Claim(_) => self.is_mine(&item.key),
             Message::Grant(_) => self.shared.role() == Role::Debtor,
             _ => false,
         }
@@ -257,6 +289,32 @@ impl<T: ResourceType> AnyTable for Table<T> {
 
     fn on_creditor_up(&self, link: &Link) {
         self.each_live(|resource| resource.on_creditor_up(link));
+    }
+
+    fn adopt(&self, adoption: &Adoption) {
+        for shard in &self.shards {
+            let live = {
+                let mut shard = shard.lock();
+                let seen = core::mem::replace(&mut shard.seen, adoption.view.epoch());
+                let moved = |place: &Place<T>| {
+                    let Place::Resting(resting) = place else {
+                        return false;
+                    };
+                    let former = resting.rest.creditor();
+                    let routes = self.shared.routes();
+                    let former = former.and_then(|peer| routes.find_peer(peer));
+                    let root = adoption.view.root_id(T::ID, place.key());
+                    former.is_some_and(|link| !adoption.is_next || Some(link.root) != root)
+                };
+                for place in shard.iter_mut() {
+                    if moved(place) {
+                        self.wake(place, seen);
+                    }
+                }
+                shard.live()
+            };
+            live.iter().for_each(|resource| resource.adopt(adoption));
+        }
     }
 
     fn on_creditor_down(&self, peer: PeerId, why: LostReason) {

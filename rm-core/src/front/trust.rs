@@ -1,6 +1,6 @@
 //! Until when what was borrowed over a session may be used.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::error::LostReason;
 use crate::sync::{AtomicU64, Mutex, Ordering};
@@ -18,30 +18,49 @@ const ENDED: u64 = 1;
 #[derive(Debug)]
 pub struct Trust {
     deadline: AtomicU64,
+    rest: Mutex<Rest>,
+}
+
+/// What is seldom needed of a trust.
+#[derive(Debug, Default)]
+struct Rest {
     /// Whom to tell at the end, and the number of the session there.
-    told: Mutex<Option<(Arc<Ended>, u64)>>,
+    told: Option<(Arc<Ended>, u64)>,
+    /// What ends with it: claims that went over its session.
+    along: Vec<Weak<Trust>>,
+    /// While some of what rests on it is about to leave it, extensions wait here.
+    held: Option<Time>,
 }
 
 /// Which sessions with the creditor have ended, for those who cannot look at their trust: who enters by a
 /// [gate](super::gate) has no lock, and must not read what another session may replace.
 ///
-/// The sessions of a domain have numbers that rise. This is the highest that has ended.
+/// The sessions of a domain have numbers that rise, and share [`LANES`] words. Each word is the highest of its sessions
+/// that has ended. So an earlier one of the same word counts as ended, too: who enters then has to ask the lock, which
+/// knows better.
 #[derive(Debug)]
-pub(super) struct Ended(AtomicU64);
+pub(super) struct Ended([AtomicU64; LANES]);
+
+/// More than there are sessions with creditors at once.
+const LANES: usize = if crate::sync::IS_MODELLED { 2 } else { 128 };
 
 impl Ended {
     pub(super) fn new() -> Self {
-        Self(AtomicU64::new(0))
+        Self(core::array::from_fn(|_| AtomicU64::new(0)))
     }
 
     pub(super) fn has_ended(&self, session: u64) -> bool {
         // Relaxed: whoever saw in the trust that it is over saw it after this was raised, and sees no earlier value here.
-        self.0.load(Ordering::Relaxed) >= session
+        self.lane(session).load(Ordering::Relaxed) >= session
     }
 
     fn end(&self, session: u64) {
         // Relaxed: the trust's own word releases it.
-        self.0.fetch_max(session, Ordering::Relaxed);
+        self.lane(session).fetch_max(session, Ordering::Relaxed);
+    }
+
+    fn lane(&self, session: u64) -> &AtomicU64 {
+        &self.0[session as usize % LANES]
     }
 }
 
@@ -51,14 +70,43 @@ impl Trust {
     pub fn until(deadline: Time) -> Self {
         Self {
             deadline: AtomicU64::new(deadline.as_nanos()),
-            told: Mutex::new(None),
+            rest: Mutex::new(Rest::default()),
         }
     }
 
     /// From now on `ended` hears of its end, as of that of the session with that number. Where it is over already, no gate
     /// opens on it: whoever opens one looks first.
     pub(super) fn tell(&self, ended: Arc<Ended>, session: u64) {
-        *self.told.lock() = Some((ended, session));
+        self.rest.lock().told = Some((ended, session));
+    }
+
+    /// What rests on `other` shares the fate of this session, since it was claimed over it.
+    pub(super) fn take_along(&self, other: &Arc<Self>) {
+        let mut rest = self.rest.lock();
+        if self.why_over().is_some() {
+            other.end();
+        }
+        rest.along.retain(|other| other.strong_count() > 0);
+        rest.along.push(Arc::downgrade(other));
+    }
+
+    /// Another that is good for as long as this one is now, and is never extended.
+    pub(super) fn frozen(&self) -> Self {
+        Self::until(self.deadline().unwrap_or(Time::ZERO))
+    }
+
+    /// From now on extensions wait until [`let_go`](Self::let_go).
+    pub(super) fn hold(&self) {
+        self.rest.lock().held.get_or_insert(Time::ZERO);
+    }
+
+    /// Extensions count again, and those that came meanwhile.
+    pub(super) fn let_go(&self) {
+        let held = self.rest.lock().held.take();
+        if let Some(deadline) = held.filter(|&held| held > Time::ZERO) {
+            // If it is over by now, whoever extends it next finds out.
+            let _ = self.extend(deadline);
+        }
     }
 
     /// Whether it is good at `now`. Once it is not, it never is again.
@@ -76,6 +124,11 @@ impl Trust {
     /// must end as well ([`DebtorSession::lapse`](crate::session::DebtorSession::lapse)).
     #[must_use = "a session whose trust is over must end"]
     pub fn extend(&self, deadline: Time) -> bool {
+        let mut rest = self.rest.lock();
+        if let Some(held) = &mut rest.held {
+            *held = deadline.max(*held);
+            return self.why_over().is_none();
+        }
         let wanted = deadline.as_nanos();
         is_deadline(self.update(|word| (is_deadline(word) && word < wanted).then_some(wanted)))
     }
@@ -83,11 +136,13 @@ impl Trust {
     /// It is over, because the session is.
     pub fn end(&self) {
         // Held to the end: who begins to listen meanwhile finds it over.
-        let told = self.told.lock();
+        let rest = self.rest.lock();
         // First: who sees that it is over must find no gate open on it.
-        if let Some((ended, session)) = &*told {
+        if let Some((ended, session)) = &rest.told {
             ended.end(*session);
         }
+        let along = rest.along.iter().filter_map(Weak::upgrade);
+        along.for_each(|other| other.end());
         self.update(|word| is_deadline(word).then_some(ENDED));
     }
 

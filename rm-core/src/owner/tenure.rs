@@ -225,6 +225,12 @@ impl<T: ResourceType> Owner<T> {
         }
     }
 
+    /// Whether it is a root whose membership is not known to be good.
+    #[must_use]
+    pub const fn is_suspended(&self) -> bool {
+        matches!(self.upstream, Upstream::Root(tenure) if tenure.is_suspended)
+    }
+
     /// Whether it is a root that has no book yet.
     #[must_use]
     pub const fn is_gathering(&self) -> bool {

@@ -135,10 +135,16 @@ impl CreditorSession {
             }
             Body::Gone { .. } => Err(Misbehaviour::Unexpected { packet: "Gone" }),
             Body::Hello(_) => Err(Misbehaviour::Unexpected { packet: "Hello" }),
+            // The driver's.
             Body::Command { .. }
             | Body::Commanded { .. }
             | Body::Inspect { .. }
-            | Body::Inspected { .. } => Ok(()),
+            | Body::Inspected { .. }
+            | Body::Report(_)
+            | Body::View(_) => Ok(()),
+            Body::ReportAck { .. } => Err(Misbehaviour::Unexpected {
+                packet: "ReportAck",
+            }),
             Body::Refuse { .. } => Err(Misbehaviour::Unexpected { packet: "Refuse" }),
             Body::Renew { sent, heard } => {
                 self.lease.on_renew(now);

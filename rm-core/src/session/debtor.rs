@@ -119,10 +119,14 @@ impl DebtorSession {
             Body::Data { ack, first, items } => self.on_data(now, Data { ack, first, items }, fx),
             Body::Gone { reason } => self.void(VoidReason::Gone { reason }, None, fx),
             Body::Hello(_) => self.end(unexpected("Hello"), fx),
+            // The driver's.
             Body::Command { .. }
             | Body::Commanded { .. }
             | Body::Inspect { .. }
-            | Body::Inspected { .. } => {}
+            | Body::Inspected { .. }
+            | Body::ReportAck { .. }
+            | Body::View(_) => {}
+            Body::Report(_) => self.end(unexpected("Report"), fx),
             Body::Refuse { code, text } => {
                 self.end(EndReason::Refused(Refusal { code, text }), fx);
             }

@@ -111,6 +111,14 @@ impl LeaseTerms {
         nanos_u128(nanos).saturating_add(GUARD)
     }
 
+    /// What is left, in true time, of a wait of which the own clock still shows `left`. Rounded up: it is told to
+    /// whoever waits in this node's place.
+    #[must_use]
+    pub const fn remaining(left: Duration) -> Duration {
+        let nanos = (left.as_nanos() * 1_000).div_ceil(1_000 + DRIFT_PER_MILLE as u128);
+        nanos_u128(nanos)
+    }
+
     /// How long whoever may use what it has for `span` by its own clock may let others do so, in true time. Rounded
     /// down, and no longer than `L`.
     #[must_use]

@@ -5,12 +5,15 @@
 //! the sequence: the newest wins, loss is cured by repeating.
 
 use core::time::Duration;
+use std::sync::Arc;
 
+use crate::cluster::Report;
 use crate::command::{Command, Outcome};
 use crate::credit::Opaque;
 use crate::id::{Boot, ResourceKey, Stamp, TypeId};
 use crate::inspect::{Answer, Query};
 use crate::message::Message;
+use crate::view::View;
 
 /// The version of the wire that this code speaks. Others are refused at [`Hello`].
 pub const WIRE_VERSION: u32 = 1;
@@ -99,6 +102,20 @@ pub enum Body {
         /// The number of the newest answer that the debtor has heard; 0: none yet. Proof that it hears.
         heard: u64,
     },
+    /// Member to member: that view is adopted, and what of it the other is now the root of. Over the reporter's own
+    /// session with the other.
+    Report(Report),
+    /// The answer to a part of a `Report`.
+    ReportAck {
+        /// The view.
+        epoch: u32,
+        /// The registration of who answers.
+        reg: u64,
+        /// Which part has come.
+        part: u32,
+        /// Whether who answers has opened its books of that view.
+        is_active: bool,
+    },
     /// Creditor: extended.
     RenewAck {
         /// The number of the `Renew` that is answered.
@@ -106,6 +123,8 @@ pub enum Body {
         /// How long the debtor may trust, in true time from `sent`.
         length: Duration,
     },
+    /// Either side: this is the newest view that I have adopted.
+    View(Arc<View>),
     /// Creditor: the session stands.
     Welcome(Welcome),
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use rm_core::book::{Book, BookLoan, Lessee};
+use rm_core::cluster::{Report, ReportedBook, ReportedPast};
 use rm_core::credit::{Colour, Opaque};
 use rm_core::id::{
     Boot, Class, LoanId, NodeId, Note, Order, Party, ResourceKey, Stamp, TypeId, Version,
@@ -17,6 +19,7 @@ use rm_core::message::{
 };
 use rm_core::session::packet::{Body, Hello, Item, Packet, RefuseCode, Welcome};
 use rm_core::value::{Value, ValueState};
+use rm_core::view::{Member, MemberState, RootId, View, WEIGHT_MAX};
 
 mod operators;
 
@@ -45,8 +48,97 @@ fn body() -> impl Strategy<Value = Body> {
         (refuse_code(), text()).prop_map(|(code, text)| Body::Refuse { code, text }),
         any::<(u64, u64)>().prop_map(|(sent, heard)| Body::Renew { sent, heard }),
         (any::<u64>(), span(LEASE_MAX)).prop_map(|(sent, length)| Body::RenewAck { sent, length }),
+        members().prop_map(Body::View),
+        report().prop_map(Body::Report),
+        any::<(u32, u64, u32, bool)>().prop_map(|(epoch, reg, part, is_active)| {
+            Body::ReportAck {
+                epoch,
+                reg,
+                part,
+                is_active,
+            }
+        }),
         welcome().prop_map(Body::Welcome),
     ]
+}
+
+fn members() -> impl Strategy<Value = Arc<View>> {
+    let member = (name(), 1..=WEIGHT_MAX, any::<bool>());
+    let members = vec(member, 0..4).prop_map(|members| {
+        let members = members
+            .into_iter()
+            .zip(1..)
+            .map(|((name, weight, leaving), reg)| Member {
+                // No two may be the same.
+                name: [&name[..name.len().min(100)], &[reg as u8]].concat(),
+                reg,
+                address: format!("10.0.0.{reg}:7600"),
+                state: if leaving {
+                    MemberState::Leaving
+                } else {
+                    MemberState::Full
+                },
+                weight,
+            });
+        members.collect::<Vec<_>>()
+    });
+    (any::<(u32, u32)>(), 1_u64..3_600, members).prop_map(|((epoch, founded), seconds, members)| {
+        let view = View::new(epoch, Duration::from_secs(seconds), members);
+        Arc::new(view.expect("it is within bounds").founded_in(founded))
+    })
+}
+
+fn report() -> impl Strategy<Value = Report> {
+    let past = (members(), option::of(span(SPAN_MAX)));
+    let past = past.prop_map(|(view, remaining)| ReportedPast { view, remaining });
+    let numbers = any::<(u32, u64, u32, bool)>();
+    (numbers, vec(past, 0..3), vec(reported_book(), 0..3)).prop_map(
+        |((epoch, reg, part, is_last), past, books)| Report {
+            epoch,
+            reg,
+            part,
+            is_last,
+            past,
+            books,
+        },
+    )
+}
+
+fn reported_book() -> impl Strategy<Value = ReportedBook> {
+    let lessee = option::of(party()).prop_map(|party| party.map_or(Lessee::Unknown, Lessee::Party));
+    let lent = (lessee, credit(), loan(), any::<u64>());
+    let lent = lent.prop_map(|(lessee, credit, id, limit)| BookLoan {
+        lessee,
+        credit,
+        id,
+        limit,
+    });
+    let loans = vec((lent, span(SPAN_MAX)), 0..4);
+    let root = any::<(u64, u64)>().prop_map(|(node, reg)| RootId {
+        node: NodeId(node),
+        reg,
+    });
+    let rest = (any::<u64>(), loan(), value(), colour(), vec(order(), 0..3));
+    let head = (any::<u32>(), key(), any::<u32>(), vec(root, 0..3));
+    (head, loans, rest).prop_map(|((type_id, key, version, given), loans, rest)| {
+        let (fence, last_loan, value, colour, waiting) = rest;
+        let (loans, remaining) = loans.into_iter().unzip();
+        ReportedBook {
+            type_id: TypeId(type_id),
+            key,
+            version,
+            given,
+            book: Book {
+                loans,
+                fence,
+                last_loan,
+                value,
+                colour,
+                waiting,
+            },
+            remaining,
+        }
+    })
 }
 
 fn hello() -> impl Strategy<Value = Hello> {

@@ -10,7 +10,7 @@ pub struct Packet {
     /// The highest stamp the sender has seen: hybrid logical time, nanoseconds since 1970 where clocks are right.
     #[prost(fixed64, tag = "2")]
     pub stamp: u64,
-    #[prost(oneof = "packet::Body", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 40, 41")]
+    #[prost(oneof = "packet::Body", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 40, 41")]
     pub body: ::core::option::Option<packet::Body>,
 }
 /// Nested message and enum types in `Packet`.
@@ -37,6 +37,12 @@ pub mod packet {
         Inspect(super::Inspect),
         #[prost(message, tag = "12")]
         Inspected(super::Inspected),
+        #[prost(message, tag = "13")]
+        View(super::View),
+        #[prost(message, tag = "14")]
+        Report(super::Report),
+        #[prost(message, tag = "15")]
+        ReportAck(super::ReportAck),
         #[prost(message, tag = "40")]
         Command(super::Command),
         #[prost(message, tag = "41")]
@@ -86,6 +92,158 @@ pub struct Welcome {
     /// The length of leases in this cluster.
     #[prost(uint64, tag = "6")]
     pub lease_nanos: u64,
+}
+/// Either side: the newest view that the sender has adopted. Whoever adopts one says it on every connection before any
+/// packet with its number.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct View {
+    /// Its number.
+    #[prost(uint32, tag = "1")]
+    pub epoch: u32,
+    /// The number of the cluster's first view; 0 where that is not known.
+    #[prost(uint32, tag = "2")]
+    pub founded: u32,
+    /// The length of leases in this cluster.
+    #[prost(uint64, tag = "3")]
+    pub lease_nanos: u64,
+    /// By name: at most 64.
+    #[prost(message, repeated, tag = "4")]
+    pub members: ::prost::alloc::vec::Vec<Member>,
+}
+/// One member of a view.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Member {
+    /// Its configured name.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub name: ::prost::bytes::Bytes,
+    /// Its registration.
+    #[prost(fixed64, tag = "2")]
+    pub reg: u64,
+    /// Where others reach it, host and port: 1 to 255 bytes.
+    #[prost(string, tag = "3")]
+    pub address: ::prost::alloc::string::String,
+    /// It is the root of nothing any more.
+    #[prost(bool, tag = "4")]
+    pub leaving: bool,
+    /// Its share of the resources beside the others': 1 to 16.
+    #[prost(uint32, tag = "5")]
+    pub weight: u32,
+}
+/// One life of a member.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Root {
+    /// Its node: xxh3_64 of the name.
+    #[prost(fixed64, tag = "1")]
+    pub node: u64,
+    /// Its registration.
+    #[prost(fixed64, tag = "2")]
+    pub reg: u64,
+}
+/// Member to member: that view is adopted, and what of it the receiver is now the root of. In parts, each of which is
+/// said until it is acknowledged.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Report {
+    /// The number of the view.
+    #[prost(uint32, tag = "1")]
+    pub epoch: u32,
+    /// The reporter's registration.
+    #[prost(fixed64, tag = "2")]
+    pub reg: u64,
+    /// Which part: from 0.
+    #[prost(uint32, tag = "3")]
+    pub part: u32,
+    /// There is none after it.
+    #[prost(bool, tag = "4")]
+    pub is_last: bool,
+    /// The views that the reporter has adopted, the oldest first: at most 8, in the first part.
+    #[prost(message, repeated, tag = "5")]
+    pub past: ::prost::alloc::vec::Vec<Past>,
+    /// At most 256, of about 256 KiB.
+    #[prost(message, repeated, tag = "6")]
+    pub books: ::prost::alloc::vec::Vec<Book>,
+}
+/// A view that the reporter has adopted.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Past {
+    /// The view.
+    #[prost(message, optional, tag = "1")]
+    pub view: ::core::option::Option<View>,
+    /// Present where the reporter was active in it: how long something without a book may still be trusted.
+    #[prost(uint64, optional, tag = "2")]
+    pub remaining_nanos: ::core::option::Option<u64>,
+}
+/// What a root knows of one resource.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Book {
+    /// The type of the resource.
+    #[prost(uint32, tag = "1")]
+    pub type_id: u32,
+    /// The name of the resource.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub key: ::prost::bytes::Bytes,
+    /// The newest view in which the book was active.
+    #[prost(uint32, tag = "3")]
+    pub version: u32,
+    /// To whom it was given since: at most 64.
+    #[prost(message, repeated, tag = "4")]
+    pub given: ::prost::alloc::vec::Vec<Root>,
+    /// What is lent: at most 1,024. All else is free.
+    #[prost(message, repeated, tag = "5")]
+    pub loans: ::prost::alloc::vec::Vec<BookLoan>,
+    /// The highest fencing number.
+    #[prost(uint64, tag = "6")]
+    pub fence: u64,
+    /// The last loan that was opened.
+    #[prost(message, optional, tag = "7")]
+    pub last_loan: ::core::option::Option<Loan>,
+    /// Absent where there is none.
+    #[prost(message, optional, tag = "8")]
+    pub value: ::core::option::Option<Value>,
+    /// The colour of what is coloured, 0 to 255; absent: not known.
+    #[prost(uint32, optional, tag = "9")]
+    pub colour: ::core::option::Option<u32>,
+    /// The requests that waited, the oldest first: at most 64.
+    #[prost(message, repeated, tag = "10")]
+    pub waiting: ::prost::alloc::vec::Vec<Order>,
+}
+/// One loan of a book.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BookLoan {
+    /// Nobody knows who has it; else who:
+    #[prost(bool, tag = "1")]
+    pub is_unknown: bool,
+    #[prost(fixed64, tag = "2")]
+    pub node: u64,
+    #[prost(fixed64, tag = "3")]
+    pub boot: u64,
+    /// How much.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub credit: ::prost::bytes::Bytes,
+    /// Its name.
+    #[prost(message, optional, tag = "5")]
+    pub loan: ::core::option::Option<Loan>,
+    /// No token of it is above this.
+    #[prost(uint64, tag = "6")]
+    pub limit: u64,
+    /// How long it may still be trusted.
+    #[prost(uint64, tag = "7")]
+    pub remaining_nanos: u64,
+}
+/// The answer to a part of a report.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReportAck {
+    /// The number of the view.
+    #[prost(uint32, tag = "1")]
+    pub epoch: u32,
+    /// The registration of who answers.
+    #[prost(fixed64, tag = "2")]
+    pub reg: u64,
+    /// Which part has come.
+    #[prost(uint32, tag = "3")]
+    pub part: u32,
+    /// Whether who answers has opened its books of that view.
+    #[prost(bool, tag = "4")]
+    pub is_active: bool,
 }
 /// Creditor: that session is over for good; open the next one.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -726,49 +884,21 @@ pub struct MembersAnswer {
     /// How far it may lend.
     #[prost(enumeration = "Standing", tag = "4")]
     pub standing: i32,
-    /// The epoch of the view; 0: it has none.
-    #[prost(uint32, tag = "5")]
-    pub epoch: u32,
-    /// The first epoch of the cluster; 0: not known.
-    #[prost(uint32, tag = "6")]
-    pub founded: u32,
-    /// The cluster's lease.
-    #[prost(uint64, tag = "7")]
-    pub lease_nanos: u64,
-    /// By name.
-    #[prost(message, repeated, tag = "8")]
-    pub members: ::prost::alloc::vec::Vec<MemberLine>,
+    /// The view; absent: it has none.
+    #[prost(message, optional, tag = "5")]
+    pub view: ::core::option::Option<View>,
     /// Members whose reports it waits for.
-    #[prost(string, repeated, tag = "9")]
+    #[prost(string, repeated, tag = "6")]
     pub missing: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// For how long it knows itself to be a member; absent: for ever.
-    #[prost(uint64, optional, tag = "10")]
+    #[prost(uint64, optional, tag = "7")]
     pub good_for_nanos: ::core::option::Option<u64>,
     /// How it stands with what coordinates the cluster.
-    #[prost(message, optional, tag = "11")]
+    #[prost(message, optional, tag = "8")]
     pub coordinator: ::core::option::Option<CoordinatorState>,
     /// How long credit of which it knows nothing may still be in use.
-    #[prost(uint64, tag = "12")]
+    #[prost(uint64, tag = "9")]
     pub grace_nanos: u64,
-}
-/// One member.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct MemberLine {
-    /// Its name.
-    #[prost(bytes = "bytes", tag = "1")]
-    pub name: ::prost::bytes::Bytes,
-    /// Its registration.
-    #[prost(uint64, tag = "2")]
-    pub reg: u64,
-    /// Where others reach it.
-    #[prost(string, tag = "3")]
-    pub address: ::prost::alloc::string::String,
-    /// It hands over what it was the root of, and goes.
-    #[prost(bool, tag = "4")]
-    pub leaving: bool,
-    /// Its share of the resources, beside the others'.
-    #[prost(uint32, tag = "5")]
-    pub weight: u32,
 }
 /// How a node stands with its coordinator.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -20,7 +20,7 @@ use rm_core::value::{Value, ValueState};
 use super::WireError;
 use super::generated as pb;
 use super::limits::{self, LEASE_MAX, NOTE_BYTES_MAX, SPAN_MAX, TEXT_BYTES_MAX, VALUE_BYTES_MAX};
-use super::{command, inspect};
+use super::{cluster, command, inspect};
 
 /// `later_body` is the number of a field that must be a body of a later version if there is none known here.
 pub(super) fn packet(packet: pb::Packet, later_body: Option<u32>) -> Result<Packet, WireError> {
@@ -85,6 +85,14 @@ fn body(body: pb::packet::Body) -> Result<Body, WireError> {
         In::Inspect(it) => Body::Inspect {
             id: it.id,
             query: inspect::query_in(it.query)?,
+        },
+        In::View(view) => Body::View(cluster::view_in(view)?),
+        In::Report(report) => Body::Report(cluster::report_in(report)?),
+        In::ReportAck(ack) => Body::ReportAck {
+            epoch: ack.epoch,
+            reg: ack.reg,
+            part: ack.part,
+            is_active: ack.is_active,
         },
         In::Inspected(it) => Body::Inspected {
             id: it.id,
@@ -243,7 +251,7 @@ fn reason(reason: &str) -> Result<Arc<str>, WireError> {
     Ok(reason.into())
 }
 
-fn value(value: Option<pb::Value>) -> Result<Option<Arc<Value>>, WireError> {
+pub(super) fn value(value: Option<pb::Value>) -> Result<Option<Arc<Value>>, WireError> {
     let Some(value) = value else {
         return Ok(None);
     };
@@ -342,7 +350,7 @@ fn note(note: Option<pb::Note>) -> Result<Option<Arc<Note>>, WireError> {
     Ok(Some(Note::new(&note.mode, &note.label, &note.node)))
 }
 
-fn credit(field: &'static str, bytes: &Bytes) -> Result<Opaque, WireError> {
+pub(super) fn credit(field: &'static str, bytes: &Bytes) -> Result<Opaque, WireError> {
     limits::credit(field, bytes)?;
     Ok(Opaque(bytes[..].into()))
 }

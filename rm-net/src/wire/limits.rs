@@ -5,10 +5,13 @@
 
 use core::time::Duration;
 
+pub use rm_core::book::BOOK_WAITING_MAX;
+pub use rm_core::cluster::{BOOK_LOANS_MAX, PART_BOOKS_MAX, PAST_MAX};
 pub use rm_core::id::{NAME_BYTES_MAX, NOTE_BYTES_MAX};
 pub use rm_core::inspect::{ENTRIES_MAX, LIST_MAX};
 pub use rm_core::message::BLOCKERS_MAX;
 pub use rm_core::value::VALUE_BYTES_MAX;
+pub use rm_core::view::MEMBERS_MAX;
 
 use super::WireError;
 

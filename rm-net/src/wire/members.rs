@@ -3,29 +3,21 @@
 use rm_core::inspect::{
     CoordinatorView, DataDirView, HealthView, MembersView, NodeRole, Standing, WARNINGS_MAX,
 };
-use rm_core::view::{ADDRESS_BYTES_MAX, MEMBERS_MAX, Member, MemberState};
+use rm_core::view::{ADDRESS_BYTES_MAX, MEMBERS_MAX};
 
 use super::WireError;
 use super::generated as pb;
 use super::limits;
-use super::{incoming, outgoing};
+use super::{cluster, incoming, outgoing};
 
 pub(super) fn members_out(view: &MembersView) -> Result<pb::MembersAnswer, WireError> {
-    limits::count("MembersAnswer.members", view.members.len(), MEMBERS_MAX)?;
     limits::count("MembersAnswer.missing", view.missing.len(), MEMBERS_MAX)?;
     Ok(pb::MembersAnswer {
         node: outgoing::text(&view.node),
         reg: view.reg,
         role: role_out(view.role),
         standing: standing_out(view.standing),
-        epoch: view.epoch,
-        founded: view.founded,
-        lease_nanos: outgoing::span(view.lease),
-        members: view
-            .members
-            .iter()
-            .map(member_out)
-            .collect::<Result<_, _>>()?,
+        view: view.view.as_deref().map(cluster::view_out),
         missing: view
             .missing
             .iter()
@@ -45,14 +37,7 @@ pub(super) fn members_in(view: pb::MembersAnswer) -> Result<MembersView, WireErr
         reg: view.reg,
         role: role_in("MembersAnswer.role", view.role)?,
         standing: standing_in("MembersAnswer.standing", view.standing)?,
-        epoch: view.epoch,
-        founded: view.founded,
-        lease: incoming::span("MembersAnswer.lease", view.lease_nanos)?,
-        members: view
-            .members
-            .into_iter()
-            .map(member_in)
-            .collect::<Result<_, _>>()?,
+        view: view.view.map(cluster::view_in).transpose()?,
         missing: view
             .missing
             .into_iter()
@@ -64,34 +49,6 @@ pub(super) fn members_in(view: pb::MembersAnswer) -> Result<MembersView, WireErr
             view.coordinator,
         )?)?,
         grace: incoming::span("MembersAnswer.grace", view.grace_nanos)?,
-    })
-}
-
-fn member_out(member: &Member) -> Result<pb::MemberLine, WireError> {
-    limits::name("MemberLine.name", &member.name)?;
-    address("MemberLine.address", &member.address)?;
-    Ok(pb::MemberLine {
-        name: outgoing::bytes(&member.name),
-        reg: member.reg,
-        address: member.address.clone(),
-        leaving: member.state == MemberState::Leaving,
-        weight: member.weight,
-    })
-}
-
-fn member_in(line: pb::MemberLine) -> Result<Member, WireError> {
-    limits::name("MemberLine.name", &line.name)?;
-    address("MemberLine.address", &line.address)?;
-    Ok(Member {
-        name: line.name.to_vec(),
-        reg: line.reg,
-        address: line.address,
-        state: if line.leaving {
-            MemberState::Leaving
-        } else {
-            MemberState::Full
-        },
-        weight: line.weight,
     })
 }
 

@@ -21,6 +21,7 @@ use smallvec::{SmallVec, smallvec};
 
 #[cfg(test)]
 pub(crate) mod arbitrary;
+mod cluster;
 mod command;
 mod error;
 mod incoming;

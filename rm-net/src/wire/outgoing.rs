@@ -16,7 +16,7 @@ use super::limits::{
     self, BLOCKERS_MAX, LEASE_MAX, NOTE_BYTES_MAX, SPAN_MAX, STEPS_MAX, TEXT_BYTES_MAX,
     VALUE_BYTES_MAX,
 };
-use super::{command, inspect};
+use super::{cluster, command, inspect};
 
 /// Checks every limit but the number of items.
 pub(super) fn packet(packet: &Packet) -> Result<pb::Packet, WireError> {
@@ -64,6 +64,19 @@ fn body(body: &Body) -> Result<pb::packet::Body, WireError> {
                 length_nanos: nanos(*length),
             })
         }
+        Body::Report(it) => Out::Report(cluster::report_out(it)?),
+        Body::ReportAck {
+            epoch,
+            reg,
+            part,
+            is_active,
+        } => Out::ReportAck(pb::ReportAck {
+            epoch: *epoch,
+            reg: *reg,
+            part: *part,
+            is_active: *is_active,
+        }),
+        Body::View(it) => Out::View(cluster::view_out(it)),
         Body::Welcome(it) => Out::Welcome(welcome(it)?),
     })
 }
@@ -213,7 +226,7 @@ const fn unclaimed(why: Unclaimed) -> pb::UnclaimedReason {
     }
 }
 
-fn value(value: Option<&Value>) -> Result<Option<pb::Value>, WireError> {
+pub(super) fn value(value: Option<&Value>) -> Result<Option<pb::Value>, WireError> {
     let Some(value) = value else {
         return Ok(None);
     };
@@ -332,6 +345,6 @@ pub(super) fn span(span: Duration) -> u64 {
 }
 
 /// `span` has been checked: 584 years would fit.
-fn nanos(span: Duration) -> u64 {
+pub(super) fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }

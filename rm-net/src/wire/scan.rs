@@ -9,11 +9,11 @@
 
 use rm_core::command::RELEASED_MAX;
 use rm_core::inspect::WARNINGS_MAX;
-use rm_core::view::MEMBERS_MAX;
 
 use super::WireError;
 use super::limits::{
-    self, BLOCKERS_MAX, COUNTERS_MAX, ENTRIES_MAX, ITEMS_MAX, LIST_MAX, STEPS_MAX,
+    self, BLOCKERS_MAX, BOOK_LOANS_MAX, BOOK_WAITING_MAX, COUNTERS_MAX, ENTRIES_MAX, ITEMS_MAX,
+    LIST_MAX, MEMBERS_MAX, PART_BOOKS_MAX, PAST_MAX, STEPS_MAX,
 };
 
 /// A field that is a list, or leads to one.
@@ -41,7 +41,20 @@ const FIELDS_MAX: usize = 4;
 const PACKET: &[Field] = &[
     Field::new("Packet.data", 3, 1, DATA),
     Field::new("Packet.inspected", 12, 1, INSPECTED),
+    Field::new("Packet.view", 13, 1, MEMBERS),
+    Field::new("Packet.report", 14, 1, REPORT),
     Field::new("Packet.commanded", 41, 1, COMMANDED),
+];
+const MEMBERS: &[Field] = &[Field::new("View.members", 4, MEMBERS_MAX, &[])];
+const REPORT: &[Field] = &[
+    Field::new("Report.past", 5, PAST_MAX, PAST),
+    Field::new("Report.books", 6, PART_BOOKS_MAX, BOOK),
+];
+const PAST: &[Field] = &[Field::new("Past.view", 1, 1, MEMBERS)];
+const BOOK: &[Field] = &[
+    Field::new("Book.given", 4, MEMBERS_MAX, &[]),
+    Field::new("Book.loans", 5, BOOK_LOANS_MAX, &[]),
+    Field::new("Book.waiting", 10, BOOK_WAITING_MAX, &[]),
 ];
 const DATA: &[Field] = &[Field::new("Data.items", 3, ITEMS_MAX, ITEM)];
 const ITEM: &[Field] = &[
@@ -58,7 +71,7 @@ const INSPECTED: &[Field] = &[
     Field::new("Inspected.list", 2, 1, LIST),
     Field::new("Inspected.show", 3, 1, SHOW),
     Field::new("Inspected.status", 4, 1, STATUS),
-    Field::new("Inspected.members", 5, 1, MEMBERS),
+    Field::new("Inspected.members", 5, 1, STANDING),
 ];
 const LIST: &[Field] = &[Field::new(
     "ListAnswer.resources",
@@ -69,10 +82,10 @@ const LIST: &[Field] = &[Field::new(
 const SHOW: &[Field] = &[Field::new("ShowAnswer.view", 1, 1, VIEW)];
 const VIEW: &[Field] = &[Field::new("ResourceView.entries", 4, ENTRIES_MAX, &[])];
 const STATUS: &[Field] = &[Field::new("StatusAnswer.counters", 10, COUNTERS_MAX, &[])];
-const MEMBERS: &[Field] = &[
-    Field::new("MembersAnswer.members", 8, MEMBERS_MAX, &[]),
-    Field::new("MembersAnswer.missing", 9, MEMBERS_MAX, &[]),
-    Field::new("MembersAnswer.coordinator", 11, 1, COORDINATOR),
+const STANDING: &[Field] = &[
+    Field::new("MembersAnswer.view", 5, 1, MEMBERS),
+    Field::new("MembersAnswer.missing", 6, MEMBERS_MAX, &[]),
+    Field::new("MembersAnswer.coordinator", 8, 1, COORDINATOR),
 ];
 const COORDINATOR: &[Field] = &[Field::new(
     "CoordinatorState.warnings",

@@ -1,18 +1,19 @@
 //! What the reclaimer does with a resource that it comes by.
 
 use super::{Clock, Inner, Resource};
-use crate::front::domain::Link;
 use crate::front::reclaim::{Age, Found, Use};
+use crate::front::routes::Link;
 use crate::owner::Owner;
 use crate::resource::ResourceType;
 use crate::sync::Ordering;
 
 impl<T: ResourceType> Resource<T> {
     /// A resource that rested goes on: what it had borrowed is good for as long as `link` is trusted.
-    pub(in crate::front) fn go_on(&self, link: Option<Link>, age: Age) {
+    pub(in crate::front) fn go_on(&self, link: Option<Link>, age: Age, seen: u32) {
         let mut inner = self.inner.lock();
         inner.link = link;
         inner.age = age;
+        inner.seen = seen;
     }
 
     /// A look of the reclaimer, which is no use.

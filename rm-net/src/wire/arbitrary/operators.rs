@@ -6,9 +6,8 @@ use proptest::prelude::*;
 use rm_core::command::{Action, Command, Force, LoanEnd, Outcome, Released};
 use rm_core::id::TypeId;
 use rm_core::inspect::{CoordinatorView, DataDirView, HealthView, MembersView, NodeRole, Standing};
-use rm_core::view::{Member, MemberState};
 
-use super::{key, name, span, text};
+use super::{key, members as view, span, text};
 use crate::wire::limits::SPAN_MAX;
 
 pub(super) fn role() -> impl Strategy<Value = NodeRole> {
@@ -33,18 +32,6 @@ fn address() -> impl Strategy<Value = String> {
     text().prop_map(|text| format!("{text}:1"))
 }
 
-fn member() -> impl Strategy<Value = Member> {
-    let state = prop_oneof![Just(MemberState::Full), Just(MemberState::Leaving)];
-    let numbers = any::<(u64, u32)>();
-    (name(), address(), state, numbers).prop_map(|(name, address, state, (reg, weight))| Member {
-        name,
-        reg,
-        address,
-        state,
-        weight,
-    })
-}
-
 fn coordinator() -> impl Strategy<Value = CoordinatorView> {
     let texts = (text(), text(), text(), vec(text(), 0..4));
     (texts, any::<bool>(), span(SPAN_MAX)).prop_map(
@@ -60,21 +47,18 @@ fn coordinator() -> impl Strategy<Value = CoordinatorView> {
 }
 
 pub(super) fn members() -> impl Strategy<Value = MembersView> {
-    let spans = (span(SPAN_MAX), option::of(span(SPAN_MAX)), span(SPAN_MAX));
-    let lists = (vec(member(), 0..4), vec(text(), 0..4));
+    let spans = (option::of(span(SPAN_MAX)), span(SPAN_MAX));
+    let lists = (option::of(view()), vec(text(), 0..4));
     let kinds = (role(), standing(), coordinator());
-    (text(), any::<(u64, u32, u32)>(), spans, lists, kinds).prop_map(
-        |(node, (reg, epoch, founded), (lease, good_for, grace), (members, missing), kinds)| {
+    (text(), any::<u64>(), spans, lists, kinds).prop_map(
+        |(node, reg, (good_for, grace), (view, missing), kinds)| {
             let (role, standing, coordinator) = kinds;
             MembersView {
                 node,
                 reg,
                 role,
                 standing,
-                epoch,
-                founded,
-                lease,
-                members,
+                view,
                 missing,
                 good_for,
                 coordinator,
