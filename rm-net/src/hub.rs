@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{BootClock, stamp_now};
+use crate::desk::Desk;
 use crate::inquiry::Inquiries;
 use crate::peer::Peer;
 
@@ -43,6 +44,10 @@ pub(crate) struct Hub {
     pub(crate) stopping: CancellationToken,
     /// Goodbye was said: end all tasks.
     pub(crate) ended: CancellationToken,
+    /// What operators are told, and tell it.
+    pub(crate) desk: Desk,
+    /// How often the lease of what is borrowed was in jeopardy.
+    pub(crate) jeopardies: AtomicU64,
     /// Questions to peers.
     pub(crate) inquiries: Inquiries,
 }
@@ -68,6 +73,8 @@ impl Hub {
             timer: Notify::new(),
             stopping: CancellationToken::new(),
             ended: CancellationToken::new(),
+            desk: Desk::new(),
+            jeopardies: AtomicU64::new(0),
             inquiries: Inquiries::default(),
         })
     }

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use rm_core::front::{Domain, DomainSettings, Host as _, Role, Scope, Totals, WindUpReport};
 use rm_core::id::BadName;
-use rm_core::inspect::StatusView;
 use rm_core::owner::Settings;
 use rm_core::resource::ResourceType;
 use rm_core::session::lease::{LEASE_DEFAULT, LEASE_MAX, LEASE_MIN};
@@ -27,6 +26,8 @@ use crate::server::{Place, Server};
 use crate::store::Store;
 use crate::supervisor::{Phase, Supervisor};
 use crate::types::Types;
+
+mod operating;
 
 /// A `try` waits for peers at most this long, and at most an eighth of the lease.
 const TRY_LIMIT: Duration = Duration::from_secs(1);
@@ -241,19 +242,6 @@ impl Node {
     pub fn is_connected(&self) -> bool {
         let phase = self.phase.as_ref();
         phase.is_none_or(|phase| matches!(*phase.borrow(), Phase::Connected { .. }))
-    }
-
-    /// What it says of itself. Of a node that does not listen, its name and counters.
-    #[must_use]
-    pub fn status(&self) -> StatusView {
-        match &self.server {
-            Some(server) => server.status(&self.domain),
-            None => StatusView {
-                name: self.hub.name.clone(),
-                counters: crate::server::totals_by_name(&self.totals()),
-                ..StatusView::default()
-            },
-        }
     }
 
     /// Winds up all its resources, before it [stops](Self::stop): it refuses every request, of its own process and of

@@ -112,6 +112,8 @@ pub(crate) struct Peer {
     pub(crate) let_go: CancellationToken,
     /// It has ended, and what was lent over it is back.
     pub(crate) over: CancellationToken,
+    /// The permit for its one command that may be carried out at a time.
+    pub(crate) commands: Arc<Semaphore>,
     /// One permit for each of its questions that may be answered at once.
     pub(crate) questions: Arc<Semaphore>,
 }
@@ -137,6 +139,7 @@ impl Peer {
             superseded: CancellationToken::new(),
             let_go: CancellationToken::new(),
             over: CancellationToken::new(),
+            commands: Arc::new(Semaphore::new(1)),
             questions: Arc::new(Semaphore::new(QUESTIONS_MAX)),
         })
     }
@@ -279,6 +282,7 @@ impl Peer {
                     let Packet { epoch, stamp, body } = packet;
                     f(Arrived::Head { epoch, stamp });
                     match body {
+                        Body::Command { id, command } => f(Arrived::Command { id, command }),
                         Body::Inspect { id, query } => f(Arrived::Question { id, query }),
                         Body::Inspected { id, answer } => f(Arrived::Answer { id, answer }),
                         body => {
@@ -402,6 +406,14 @@ impl Peer {
         self.dialogue().session.is_open()
     }
 
+    /// When this node takes back what it lent over it, unless a renewal comes.
+    pub(crate) fn take_back_at(&self) -> Option<Time> {
+        match &self.dialogue().session {
+            Session::Creditor(session) => session.take_back_at(),
+            Session::Debtor(_) => None,
+        }
+    }
+
     /// Whether this node lends over it.
     pub(crate) fn is_creditor(&self) -> bool {
         matches!(self.dialogue().session, Session::Creditor(_))
@@ -434,6 +446,10 @@ pub(crate) enum Arrived {
     Answer {
         id: u64,
         answer: rm_core::inspect::Answer,
+    },
+    Command {
+        id: u64,
+        command: rm_core::command::Command,
     },
     Effect(SessionEffect),
     /// The peer broke the rules: what follows is the end of the connection.

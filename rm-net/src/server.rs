@@ -1,8 +1,9 @@
 //! The creditor's end of connections: who may have a session, and what its packets do to the domain.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -28,6 +29,8 @@ use crate::session::Session;
 use crate::store::{Notes, Store};
 
 mod answers;
+pub(crate) mod commands;
+mod operators;
 
 pub(crate) use self::answers::totals_by_name;
 
@@ -67,6 +70,11 @@ pub(crate) struct Server {
     is_middle: bool,
     /// What coordinates the cluster, for people.
     coordinator: String,
+    /// Of a node in the middle of a tree, where its creditor is.
+    creditor: Option<String>,
+    data_dir: Option<PathBuf>,
+    /// Where it listens.
+    address: OnceLock<SocketAddr>,
     /// Whoever admits a session, and whoever notes on disk that there is none, has this lock, so that the
     /// note on disk is there before the first session and goes only when there is none. It may be held
     /// while the disk is slow: so only blocking tasks take it, and before that of the sessions.
@@ -89,6 +97,10 @@ impl Server {
     ) -> Arc<Self> {
         let started = hub.now();
         let is_middle = matches!(place, Place::Middle { .. });
+        let (creditor, data_dir) = match &place {
+            Place::Root { store, .. } => (None, Some(store.dir().to_owned())),
+            Place::Middle { creditor } => (Some(creditor.clone()), None),
+        };
         let (notes, grace, coordinator) = match place {
             Place::Root { store, grace } => (Notes::Disk(store), grace, "standalone".into()),
             Place::Middle { creditor } => {
@@ -104,6 +116,9 @@ impl Server {
             hello_patience: hello_patience.unwrap_or(HELLO_PATIENCE),
             is_middle,
             coordinator,
+            creditor,
+            data_dir,
+            address: OnceLock::new(),
             notes: Mutex::new(notes),
             sessions: Mutex::new(sessions),
             is_wound_up: AtomicBool::new(false),
@@ -121,6 +136,9 @@ impl Server {
 
     /// Accepts connections until told to stop; then says goodbye to all, and ends.
     pub(crate) async fn listen(self: Arc<Self>, listener: TcpListener) {
+        if let Ok(address) = listener.local_addr() {
+            let _ = self.address.set(address);
+        }
         let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let mut is_failing = false;
         loop {
@@ -303,6 +321,7 @@ impl Server {
             // It was told, and it is in the log.
             Arrived::Offence { .. } => {}
             Arrived::Head { stamp, .. } => self.hub.on_head(&domain, stamp),
+            Arrived::Command { id, command } => self.on_command(peer, id, command),
             Arrived::Question { id, query } => self.on_question(peer, id, query),
             Arrived::Answer { id, answer } => self.hub.inquiries.on_answer(peer.id, id, answer),
             Arrived::Effect(effect) => match effect {

@@ -13,6 +13,7 @@
 
 use std::io::ErrorKind;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rm_core::error::LostReason;
@@ -28,7 +29,7 @@ use crate::error::ConnectError;
 use crate::hub::{Departure, Hub};
 use crate::keeper::{ATTEMPT, Keeper, Opening};
 use crate::peer::{Arrived, Extended, Peer};
-use crate::server::Server;
+use crate::server::{Server, commands};
 
 /// The first pause between attempts; each further one is twice as long.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
@@ -316,6 +317,10 @@ impl Events {
                 self.hub.set_epoch(epoch);
                 self.hub.on_head(&domain, stamp);
             }
+            Arrived::Command { id, command } => {
+                let outcome = commands::turn_away(&command);
+                self.peer.say(Body::Commanded { id, outcome }, &self.hub);
+            }
             Arrived::Question { id, query } => match &self.server {
                 Some(server) => server.on_question(&self.peer, id, query),
                 None => {
@@ -392,6 +397,8 @@ impl Events {
                 });
             }
             SessionEffect::JeopardyStarted { .. } => {
+                // Relaxed: a count for people.
+                self.hub.jeopardies.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(
                     endpoint = self.endpoint,
                     "the lease is in jeopardy: no answer"

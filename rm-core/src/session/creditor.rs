@@ -389,20 +389,10 @@ impl CreditorSession {
     }
 }
 
-/// Whether a message claims credit that another root lent: it counts as a renewal, since its sender counts trust from
-/// its sending. No message does so yet.
+/// Whether a message claims credit that another root lent: it counts as a renewal, since the deadline of what is
+/// claimed may be later than that of the session.
 const fn is_claim(message: &Message<Opaque>) -> bool {
-    match message {
-        Message::AskLimit { .. }
-        | Message::Busy { .. }
-        | Message::Deny { .. }
-        | Message::Grant(_)
-        | Message::Limit { .. }
-        | Message::Recall { .. }
-        | Message::Return { .. }
-        | Message::Unwant { .. }
-        | Message::Want(_) => false,
-    }
+    matches!(message, Message::Claim(_))
 }
 
 #[cfg(test)]

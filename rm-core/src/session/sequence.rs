@@ -288,9 +288,13 @@ impl Outgoing {
                 Message::Unwant { order } => (Some(*order), false),
                 Message::AskLimit { .. }
                 | Message::Busy { .. }
+                | Message::Claim(_)
+                | Message::Claimed(_)
                 | Message::Deny { .. }
                 | Message::Limit { .. }
-                | Message::Return { .. } => continue,
+                | Message::Return { .. }
+                | Message::Revoke { .. }
+                | Message::Unclaimed { .. } => continue,
             };
             let is_last_word = said_later.insert((item.type_id, &item.key, register));
             is_kept[index] = is_last_word || !goes;

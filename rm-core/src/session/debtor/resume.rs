@@ -50,7 +50,13 @@ impl DebtorSession {
             Body::Data { .. } => self.end(unexpected("Data"), fx),
             Body::Gone { reason } => self.end(EndReason::Gone { reason }, fx),
             Body::Hello(_) => self.end(unexpected("Hello"), fx),
-            Body::Inspect { .. } | Body::Inspected { .. } => {}
+            // The driver's.
+            Body::Command { .. }
+            | Body::Commanded { .. }
+            | Body::Inspect { .. }
+            | Body::Inspected { .. }
+            | Body::ReportAck { .. }
+            | Body::View(_) => {}
             Body::Refuse { code, text } => {
                 let why = EndReason::Refused(Refusal { code, text });
                 match code {
@@ -65,6 +71,7 @@ impl DebtorSession {
             }
             Body::Renew { .. } => self.end(unexpected("Renew"), fx),
             Body::RenewAck { .. } => self.end(unexpected("RenewAck"), fx),
+            Body::Report(_) => self.end(unexpected("Report"), fx),
             Body::Welcome(welcome) => self.on_welcome_back(now, &welcome, fx),
         }
     }
