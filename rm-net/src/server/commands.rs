@@ -146,11 +146,14 @@ impl Server {
             return refused("the server is stopping");
         };
         let lent = domain.release(type_id, key, force, reason);
+        // Before a session ends for that, and with it the name is gone.
+        let name = |loan: &(PeerId, _)| self.hub.peer_name(loan.0);
+        let names: Vec<_> = lent.loans.iter().take(RELEASED_MAX).map(name).collect();
         let still_out = match force {
             Force::Polite => still_out(&domain, type_id, key, &lent).await,
             Force::Now => lent.loans.clone(),
         };
-        let told = lent.loans.iter().take(RELEASED_MAX).map(|loan| {
+        let told = lent.loans.iter().zip(names).map(|(loan, node)| {
             let believed_for = self.trusted_for(loan.0);
             let end = match force {
                 Force::Now => LoanEnd::Closed { believed_for },
@@ -159,7 +162,6 @@ impl Server {
                 },
                 Force::Polite => LoanEnd::Returned,
             };
-            let node = self.hub.peer_name(loan.0);
             Released { node, end }
         });
         Outcome::Released {
@@ -174,11 +176,8 @@ impl Server {
         let now = self.hub.now();
         let until = match self.hub.peer(debtor) {
             Some(peer) => peer.take_back_at(),
-            None => self
-                .members()
-                .grace
-                .checked_add(Duration::ZERO)
-                .map(|grace| now.after(grace)),
+            // Of the time before this server began, or before it became the root.
+            None => Some(now.after(self.members().grace)),
         };
         let most = LeaseTerms::wait(self.config.terms.length());
         until.map_or(most, |until| until.since(now))

@@ -10,7 +10,7 @@ pub struct Packet {
     /// The highest stamp the sender has seen: hybrid logical time, nanoseconds since 1970 where clocks are right.
     #[prost(fixed64, tag = "2")]
     pub stamp: u64,
-    #[prost(oneof = "packet::Body", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 40, 41")]
+    #[prost(oneof = "packet::Body", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 32, 33")]
     pub body: ::core::option::Option<packet::Body>,
 }
 /// Nested message and enum types in `Packet`.
@@ -43,9 +43,9 @@ pub mod packet {
         Report(super::Report),
         #[prost(message, tag = "15")]
         ReportAck(super::ReportAck),
-        #[prost(message, tag = "40")]
+        #[prost(message, tag = "32")]
         Command(super::Command),
-        #[prost(message, tag = "41")]
+        #[prost(message, tag = "33")]
         Commanded(super::Commanded),
     }
 }

@@ -36,14 +36,15 @@ impl Field {
     }
 }
 
-const FIELDS_MAX: usize = 4;
+const FIELDS_MAX: usize = 8;
+const _: () = assert!(PACKET.len() <= FIELDS_MAX);
 
 const PACKET: &[Field] = &[
     Field::new("Packet.data", 3, 1, DATA),
     Field::new("Packet.inspected", 12, 1, INSPECTED),
     Field::new("Packet.view", 13, 1, MEMBERS),
     Field::new("Packet.report", 14, 1, REPORT),
-    Field::new("Packet.commanded", 41, 1, COMMANDED),
+    Field::new("Packet.commanded", 33, 1, COMMANDED),
 ];
 const MEMBERS: &[Field] = &[Field::new("View.members", 4, MEMBERS_MAX, &[])];
 const REPORT: &[Field] = &[
