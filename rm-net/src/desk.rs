@@ -1,61 +1,70 @@
-//! What a node tells operators about its place in the cluster, and what they have told it to do.
+//! Where operators are told what only this node knows, and where they are heard.
 //!
-//! A member of a cluster fills in [`ClusterStatus`] whenever something in it changes; nothing is decided by it. A server
-//! that stands alone, or in the middle of a tree, has none: what there is to say of it never changes.
+//! Nothing is decided by what stands here but when the node is to go, and that by whoever runs it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rm_core::inspect::{CoordinatorView, Standing};
-use rm_core::time::Time;
-use rm_core::view::View;
+use rm_core::inspect::CoordinatorView;
 use tokio::sync::watch;
 
-/// A member of a cluster, as it sees itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ClusterStatus {
-    pub(crate) standing: Standing,
-    /// Its registration; 0: none.
-    pub(crate) reg: u64,
-    /// The view that it has adopted.
-    pub(crate) view: Option<Arc<View>>,
-    /// Members whose reports it waits for.
-    pub(crate) missing: Vec<String>,
-    /// Until when its membership is known to be good.
-    pub(crate) good_until: Option<Time>,
-    /// Until when credit of which it knows nothing may be in use.
-    pub(crate) grace_until: Option<Time>,
-    pub(crate) coordinator: CoordinatorView,
-    /// How many views it has adopted.
-    pub(crate) views_adopted: u64,
-}
-
-/// Where operators are answered and heard.
+/// What there is to tell, and what was ordered.
 #[derive(Debug)]
 pub(crate) struct Desk {
-    status: Mutex<Option<ClusterStatus>>,
+    /// How a member stands with its coordinator; `None`: it has none.
+    coordinator: Mutex<Option<CoordinatorView>>,
+    /// How many views were adopted since the start.
+    views: AtomicU64,
+    /// How often a lease of what is borrowed was in jeopardy.
+    jeopardies: AtomicU64,
     drain: watch::Sender<Option<Duration>>,
 }
 
 impl Desk {
     pub(crate) fn new() -> Self {
         Self {
-            status: Mutex::new(None),
+            coordinator: Mutex::new(None),
+            views: AtomicU64::new(0),
+            jeopardies: AtomicU64::new(0),
             drain: watch::Sender::new(None),
         }
     }
 
-    /// How it stands in its cluster; `None`: it is in none.
-    pub(crate) fn status(&self) -> Option<ClusterStatus> {
-        let status = self.status.lock();
-        status.unwrap_or_else(PoisonError::into_inner).clone()
+    /// How it stands with its coordinator; `None`: it has none.
+    pub(crate) fn coordinator(&self) -> Option<CoordinatorView> {
+        let view = self.coordinator.lock();
+        view.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Changes what it says of itself as a member.
+    /// Something about the coordinator has changed.
     #[allow(dead_code, reason = "called by the driver of a member")]
-    pub(crate) fn update(&self, change: impl FnOnce(&mut ClusterStatus)) {
-        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        change(status.get_or_insert_default());
+    pub(crate) fn set_coordinator(&self, view: CoordinatorView) {
+        let mut present = self
+            .coordinator
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *present = Some(view);
+    }
+
+    pub(crate) fn count_view(&self) {
+        // Relaxed: a count for people.
+        self.views.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_jeopardy(&self) {
+        // Relaxed: a count for people.
+        self.jeopardies.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What was counted, by name.
+    pub(crate) fn counters(&self) -> [(String, u64); 2] {
+        // Relaxed: counts for people.
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        [
+            ("views_adopted".into(), read(&self.views)),
+            ("jeopardies".into(), read(&self.jeopardies)),
+        ]
     }
 
     /// An operator wants the node to hand over and go. The first one is listened to.
@@ -65,6 +74,11 @@ impl Desk {
             order.get_or_insert(within);
             is_first
         });
+    }
+
+    /// Whether one wants that.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.drain.borrow().is_some()
     }
 
     /// Waits until an operator wants that, and says how long holders are to be waited for. Cancel safe.

@@ -10,7 +10,8 @@ use rm_core::session::Membership;
 use rm_core::session::packet::Item;
 use rm_core::stamp::STAMP_AHEAD_MAX;
 use rm_core::time::Time;
-use tokio::sync::Notify;
+use rm_core::view::View;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{BootClock, stamp_now};
@@ -34,7 +35,12 @@ pub(crate) struct Hub {
     domain: OnceLock<WeakDomain>,
     peers: RwLock<HashMap<PeerId, Arc<Peer>>>,
     next_peer: AtomicU64,
+    /// What goes into the head of each packet to a creditor.
     epoch: AtomicU32,
+    /// The newest view that has been adopted, where this hub goes by views.
+    adopted: watch::Sender<Option<u32>>,
+    /// What debtors are told.
+    view: RwLock<Option<Arc<View>>>,
     /// Whether renewals may be answered at all: not from the end of a session with this node's own creditor until
     /// the next one, though what was borrowed over it may still be good.
     may_promise: AtomicBool,
@@ -46,8 +52,6 @@ pub(crate) struct Hub {
     pub(crate) ended: CancellationToken,
     /// What operators are told, and tell it.
     pub(crate) desk: Desk,
-    /// How often the lease of what is borrowed was in jeopardy.
-    pub(crate) jeopardies: AtomicU64,
     /// Questions to peers.
     pub(crate) inquiries: Inquiries,
 }
@@ -69,12 +73,13 @@ impl Hub {
             // 0 is nobody.
             next_peer: AtomicU64::new(1),
             epoch: AtomicU32::new(0),
+            adopted: watch::Sender::new(None),
+            view: RwLock::default(),
             may_promise: AtomicBool::new(true),
             timer: Notify::new(),
             stopping: CancellationToken::new(),
             ended: CancellationToken::new(),
             desk: Desk::new(),
-            jeopardies: AtomicU64::new(0),
             inquiries: Inquiries::default(),
         })
     }
@@ -131,6 +136,37 @@ impl Hub {
 
     pub(crate) fn set_epoch(&self, epoch: u32) {
         self.epoch.fetch_max(epoch, Ordering::AcqRel);
+    }
+
+    /// Packets of an epoch wait until its view has been adopted: from now on, that of `epoch`.
+    pub(crate) fn set_adopted(&self, epoch: u32) {
+        self.adopted.send_replace(Some(epoch));
+    }
+
+    /// Whether a packet of that epoch has to wait.
+    pub(crate) fn has_to_adopt(&self, epoch: u32) -> bool {
+        self.adopted.borrow().is_some_and(|adopted| adopted < epoch)
+    }
+
+    /// Waits until a packet of that epoch need not wait any more. Cancel safe.
+    pub(crate) async fn adopted(&self, epoch: u32) {
+        let mut adopted = self.adopted.subscribe();
+        // The sender is ours: it does not go away.
+        let _ = adopted
+            .wait_for(|adopted| adopted.is_none_or(|adopted| adopted >= epoch))
+            .await;
+    }
+
+    /// From now on every debtor is told this view before any packet of its epoch.
+    pub(crate) fn set_view(&self, view: &Arc<View>) {
+        let mut place = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        *place = Some(Arc::clone(view));
+    }
+
+    /// The view that debtors are told, if it is newer than that of `epoch`.
+    pub(crate) fn view_after(&self, epoch: u32) -> Option<Arc<View>> {
+        let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+        view.as_ref().filter(|view| view.epoch() > epoch).cloned()
     }
 
     /// What the head of a packet says: another's stamp moves ours, unless it is absurd.
@@ -247,6 +283,10 @@ impl Host for Hub {
             Some(peer) => peer.name.clone(),
             None => BEFORE_RESTART.into(),
         }
+    }
+
+    fn party(&self, peer: PeerId) -> Option<Party> {
+        self.peer(peer).map(|peer| peer.party)
     }
 
     fn rearm(&self) {

@@ -42,6 +42,7 @@ mod hub;
 mod inquiry;
 mod keeper;
 mod peer;
+mod roster;
 mod server;
 mod session;
 mod store;

@@ -7,12 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use rm_core::front::{Domain, DomainSettings, Host as _, Role, Scope, Totals, WindUpReport};
+use rm_core::cluster::Lender;
+use rm_core::front::{Domain, DomainSettings, Role, Scope, Totals, WindUpReport};
 use rm_core::id::BadName;
 use rm_core::owner::Settings;
 use rm_core::resource::ResourceType;
 use rm_core::session::lease::{LEASE_DEFAULT, LEASE_MAX, LEASE_MIN};
 use rm_core::session::{CreditorConfig, LeaseTerms, Window};
+use rm_core::time::Time;
+use rm_core::view::{Member, MemberState, RootId, View};
 use rm_rwlock::{RwLock, all};
 use rm_types::{ByteRange, IdRange, Semaphore, Sequence};
 use tokio::net::TcpListener;
@@ -22,9 +25,10 @@ use crate::error::StartError;
 use crate::house;
 use crate::hub::Hub;
 use crate::peer::WINDOW;
+use crate::roster::Roster;
 use crate::server::{Place, Server};
 use crate::store::Store;
-use crate::supervisor::{Phase, Supervisor};
+use crate::supervisor::Phase;
 use crate::types::Types;
 
 mod operating;
@@ -463,10 +467,9 @@ impl NodeBuilder {
         let address = listener.local_addr()?;
         let epoch = store.epoch();
         hub.set_epoch(epoch);
-        let grace = trusted.map(LeaseTerms::wait);
         let role = Role::Root {
             epoch,
-            grace: grace.is_some(),
+            grace: false,
         };
         let mut settings = self.settings(&hub);
         settings.owner = settings
@@ -477,10 +480,16 @@ impl NodeBuilder {
             domain.doubt_values();
         }
         let config = self.creditor_config(&hub, terms, u64::from(epoch));
-        let place = Place::Root { store, grace };
+        let (view, me) = only_member(&hub, terms, address, epoch, trusted.is_none())?;
+        let lender = Lender::new(me, &domain).after_lease(trusted.unwrap_or_default());
+        let place = Place::Root { store, lender };
         let server = Server::new(Arc::clone(&hub), config, place, self.hello_patience);
+        // Nobody else can become the root.
+        server.on_good_until(Time::from_nanos(u64::MAX));
+        let _ = server.adopt(&view);
         tokio::spawn(Arc::clone(&server).listen(listener));
-        spawn_keeper(&server, grace.is_some());
+        tokio::spawn(Arc::clone(&server).run_lender(|_, _| {}));
+        spawn_keeper(&server);
         Ok(Node {
             domain,
             hub,
@@ -506,10 +515,10 @@ impl NodeBuilder {
         };
         let server = Server::new(Arc::clone(&hub), config, place, self.hello_patience);
         let below = Some(Arc::clone(&server));
-        let (supervisor, phase) = Supervisor::new(Arc::clone(&hub), self.creditors, below);
-        tokio::spawn(supervisor.run());
+        let (roster, phase) = Roster::new(Arc::clone(&hub), self.creditors, below);
+        tokio::spawn(roster.run());
         tokio::spawn(Arc::clone(&server).listen(listener));
-        spawn_keeper(&server, false);
+        spawn_keeper(&server);
         Ok(Node {
             domain,
             hub,
@@ -541,21 +550,33 @@ impl NodeBuilder {
     }
 }
 
-/// The server's timer; it also ends the grace.
-fn spawn_keeper(server: &Arc<Server>, mut in_grace: bool) {
+/// The server's timer.
+fn spawn_keeper(server: &Arc<Server>) {
     let keeper = Arc::clone(server);
-    tokio::spawn(house::keep(Arc::clone(&server.hub), move || {
-        let is_over = keeper
-            .grace_until
-            .is_none_or(|until| keeper.hub.now() >= until);
-        if in_grace && is_over {
-            in_grace = false;
-            if let Some(domain) = keeper.hub.domain() {
-                domain.end_grace();
-            }
-        }
-        keeper.now_and_then();
-    }));
+    let hub = Arc::clone(&server.hub);
+    tokio::spawn(house::keep(hub, move || keeper.now_and_then()));
+}
+
+/// The view of a server that is the only member, and what it is in it. If it is the first there is, nobody can trust
+/// anything from before.
+fn only_member(
+    hub: &Hub,
+    terms: LeaseTerms,
+    address: SocketAddr,
+    epoch: u32,
+    is_first: bool,
+) -> Result<(Arc<View>, RootId), StartError> {
+    let member = Member {
+        name: hub.name.clone().into_bytes(),
+        reg: u64::from(epoch),
+        address: address.to_string(),
+        state: MemberState::Full,
+        weight: 1,
+    };
+    let me = member.id();
+    let view = View::new(epoch, terms.length(), vec![member]).map_err(std::io::Error::other)?;
+    let founded = if is_first { epoch } else { 0 };
+    Ok((Arc::new(view.founded_in(founded)), me))
 }
 
 /// A domain with all its types.

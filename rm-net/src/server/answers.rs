@@ -114,15 +114,15 @@ impl Server {
         let sessions = self.sessions().len();
         let members = self.members();
         let mut counters = totals_by_name(&totals);
-        counters.extend(self.operator_counters());
+        counters.extend(self.hub.desk.counters());
         StatusView {
             name: self.hub.name.clone(),
             software: env!("CARGO_PKG_VERSION").into(),
-            coordinator: members.coordinator.kind,
+            coordinator: self.coordinator.clone(),
             epoch: self.hub.epoch(),
             lease: self.config.terms.length(),
             uptime: now.since(self.started),
-            grace: members.grace,
+            grace: self.grace(),
             sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
             resources: totals.resources,
             counters,

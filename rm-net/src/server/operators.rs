@@ -1,13 +1,14 @@
 //! What a server tells operators of its cluster and of its machine.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
+use rm_core::cluster::Lender;
 use rm_core::front::Host as _;
 use rm_core::inspect::{CoordinatorView, DataDirView, HealthView, MembersView, NodeRole, Standing};
 use rm_core::session::packet::WIRE_VERSION;
-use rm_core::view::{Member, MemberState, View};
+use rm_core::time::Time;
+use rm_core::view::{MemberState, RootId, View};
 use rustix::process::{Resource, getrlimit};
 
 use super::{SESSIONS_MAX, Server};
@@ -17,84 +18,42 @@ impl Server {
     /// The cluster as this node sees it.
     pub(super) fn members(&self) -> MembersView {
         let now = self.hub.now();
-        let left = |until: Option<rm_core::time::Time>| {
-            until.map_or(Duration::ZERO, |until| until.since(now))
-        };
-        let Some(status) = self.hub.desk.status() else {
-            return self.alone(left(self.grace_until));
-        };
-        MembersView {
-            node: self.hub.name.clone(),
-            reg: status.reg,
-            role: NodeRole::Member,
-            standing: status.standing,
-            view: status.view,
-            missing: status.missing,
-            good_for: Some(left(status.good_until)),
-            coordinator: status.coordinator,
-            grace: left(status.grace_until),
-        }
-    }
-
-    /// A server that stands alone is a view of one member; one in the middle of a tree is no member of any.
-    fn alone(&self, grace: Duration) -> MembersView {
-        let is_stopping = self.hub.stopping.is_cancelled();
-        let good_for = self.hub.domain().and_then(|domain| domain.trusted_for());
-        let standing = match good_for {
-            _ if is_stopping => Standing::Leaving,
-            Some(Duration::ZERO) => Standing::Suspended,
-            None | Some(_) => Standing::Active,
-        };
-        let role = if self.is_middle {
-            NodeRole::Relay
-        } else {
-            NodeRole::Standalone
-        };
-        MembersView {
+        let coordinator = self.hub.desk.coordinator();
+        let mut members = MembersView {
             node: self.hub.name.clone(),
             reg: self.config.reg,
-            role,
-            standing,
-            view: self.own_view(),
-            missing: Vec::new(),
-            good_for,
-            coordinator: CoordinatorView {
+            role: self.role,
+            coordinator: coordinator.unwrap_or_else(|| CoordinatorView {
                 kind: self.coordinator.clone(),
-                is_connected: standing != Standing::Suspended,
+                is_connected: true,
                 ..CoordinatorView::default()
-            },
-            grace,
-        }
-    }
-
-    fn own_view(&self) -> Option<Arc<View>> {
-        if self.is_middle {
-            return None;
-        }
-        let member = Member {
-            name: self.hub.name.clone().into_bytes(),
-            reg: self.config.reg,
-            address: self.address.get()?.to_string(),
-            state: MemberState::Full,
-            weight: 1,
+            }),
+            ..MembersView::default()
         };
-        let view = View::new(self.hub.epoch(), self.config.terms.length(), vec![member]);
-        view.ok().map(Arc::new)
-    }
-
-    /// Counters that only people ask for.
-    pub(super) fn operator_counters(&self) -> Vec<(String, u64)> {
-        // Relaxed: counts for people.
-        let jeopardies = self
-            .hub
-            .jeopardies
-            .load(std::sync::atomic::Ordering::Relaxed);
-        let status = self.hub.desk.status();
-        let views = status.map_or(0, |status| status.views_adopted);
-        vec![
-            ("jeopardies".into(), jeopardies),
-            ("views_adopted".into(), views),
-        ]
+        match self.lender() {
+            Some(lender) => {
+                members.standing = standing(&lender, now);
+                members.view = lender.view().cloned();
+                let view = members.view.as_deref();
+                let missing = lender.missing();
+                members.missing = missing.map(|id| name_in(view, id)).collect();
+                let good_for = Some(lender.good_until().since(now));
+                members.good_for = good_for.filter(|_| self.role == NodeRole::Member);
+                members.grace = lender.grace(now);
+            }
+            None => {
+                let domain = self.hub.domain();
+                members.good_for = domain.and_then(|domain| domain.trusted_for());
+                members.coordinator.is_connected = members.good_for != Some(Duration::ZERO);
+                if !members.coordinator.is_connected {
+                    members.standing = Standing::Suspended;
+                }
+            }
+        }
+        if self.hub.desk.is_draining() || self.hub.stopping.is_cancelled() {
+            members.standing = Standing::Leaving;
+        }
+        members
     }
 
     /// What this node knows of its own machine. The disk may be slow, so a blocking task looks.
@@ -120,6 +79,25 @@ impl Server {
             data_dir,
         }
     }
+}
+
+fn standing(lender: &Lender, now: Time) -> Standing {
+    let member = lender.view().map(|view| view.member(lender.id()));
+    match member.map(|member| member.map(|member| member.state)) {
+        None | Some(None) => Standing::Outside,
+        Some(Some(_)) if now >= lender.good_until() => Standing::Suspended,
+        Some(Some(_)) if !lender.is_active() => Standing::Gathering,
+        Some(Some(MemberState::Leaving)) => Standing::Leaving,
+        Some(Some(MemberState::Full)) => Standing::Active,
+    }
+}
+
+fn name_in(view: Option<&View>, id: RootId) -> String {
+    let member = view.and_then(|view| view.member(id));
+    member.map_or_else(
+        || id.to_string(),
+        |member| String::from_utf8_lossy(&member.name).into_owned(),
+    )
 }
 
 /// What can be told of a directory without writing to it.
