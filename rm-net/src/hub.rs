@@ -15,6 +15,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{BootClock, stamp_now};
+use crate::desk::Desk;
 use crate::inquiry::Inquiries;
 use crate::peer::Peer;
 
@@ -51,6 +52,8 @@ pub(crate) struct Hub {
     pub(crate) stopping: CancellationToken,
     /// Goodbye was said: end all tasks.
     pub(crate) ended: CancellationToken,
+    /// What operators are told, and tell it.
+    pub(crate) desk: Arc<Desk>,
     /// Questions to peers.
     pub(crate) inquiries: Inquiries,
 }
@@ -79,8 +82,18 @@ impl Hub {
             timer: Notify::new(),
             stopping: CancellationToken::new(),
             ended: CancellationToken::new(),
+            desk: Arc::new(Desk::new()),
             inquiries: Inquiries::default(),
         })
+    }
+
+    /// The same, for the other part of a node: what operators ask and order is one.
+    #[cfg(feature = "etcd")]
+    pub(crate) fn beside(other: &Self) -> Arc<Self> {
+        let mut hub = Self::new(&other.name);
+        let fresh = Arc::get_mut(&mut hub).expect("nobody else has it yet");
+        fresh.desk = Arc::clone(&other.desk);
+        hub
     }
 
     /// Tells the hub which domain it serves. Once.

@@ -10,7 +10,6 @@ use std::time::Duration;
 use rm_core::cluster::Lender;
 use rm_core::front::{Domain, DomainSettings, Role, Scope, Totals, WindUpReport};
 use rm_core::id::BadName;
-use rm_core::inspect::StatusView;
 use rm_core::owner::Settings;
 use rm_core::resource::ResourceType;
 use rm_core::session::lease::{LEASE_DEFAULT, LEASE_MAX, LEASE_MIN};
@@ -39,6 +38,8 @@ use crate::store::Anchor;
 use crate::store::Store;
 use crate::supervisor::Phase;
 use crate::types::Types;
+
+mod operating;
 
 /// A `try` waits for peers at most this long, and at most an eighth of the lease.
 const TRY_LIMIT: Duration = Duration::from_secs(1);
@@ -262,23 +263,6 @@ impl Node {
     pub fn is_connected(&self) -> bool {
         let phase = self.phase.as_ref();
         phase.is_none_or(|phase| matches!(*phase.borrow(), Phase::Connected { .. }))
-    }
-
-    /// What it says of itself. Of a node that does not listen, its name and counters.
-    #[must_use]
-    pub fn status(&self) -> StatusView {
-        #[cfg(feature = "etcd")]
-        if let Some(life) = self.member.as_ref().and_then(|member| member.life()) {
-            return life.server.status(&life.domain);
-        }
-        match &self.server {
-            Some(server) => server.status(&self.domain),
-            None => StatusView {
-                name: self.hub.name.clone(),
-                counters: crate::server::totals_by_name(&self.totals()),
-                ..StatusView::default()
-            },
-        }
     }
 
     /// Winds up all its resources, before it [stops](Self::stop): it refuses every request, of its own process and of
@@ -630,7 +614,7 @@ impl NodeBuilder {
             weight: self.weight.unwrap_or(1),
             lease: terms,
         };
-        let (handle, states) = EtcdCoordinator::start(etcd, record)?;
+        let (handle, states) = EtcdCoordinator::start(etcd.clone(), record)?;
         let (roster, phase) = Roster::new(Arc::clone(&hub), Vec::new(), None);
         let plan = Plan {
             name,
@@ -645,11 +629,13 @@ impl NodeBuilder {
             try_limit: TRY_LIMIT.min(terms.length() / 8),
             hello_patience: self.hello_patience,
             coordinator,
+            etcd,
             anchor,
         };
         let member = Member::new(plan, Arc::clone(&roster), handle, states);
         tokio::spawn(roster.run());
         tokio::spawn(Arc::clone(&member).run());
+        tokio::spawn(Arc::clone(&member).look_at_coordinator());
         tokio::spawn(house::keep(Arc::clone(&hub), || {}));
         let (stopping, present) = (hub.stopping.clone(), Arc::clone(&member));
         tokio::spawn(async move {

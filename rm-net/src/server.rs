@@ -1,6 +1,7 @@
 //! The creditor's end of connections: who may have a session, and what its packets do to the domain.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use bytes::BytesMut;
 use rm_core::cluster::Lender;
 use rm_core::front::Host as _;
 use rm_core::id::PeerId;
+use rm_core::inspect::NodeRole;
 use rm_core::session::packet::{Body, Hello, Packet, RefuseCode};
 use rm_core::session::{
     Admission, CreditorConfig, CreditorSession, CreditorSessions, Refusal, SessionEffect,
@@ -30,7 +32,9 @@ use crate::session::Session;
 use crate::store::{Notes, Store};
 
 mod answers;
+pub(crate) mod commands;
 mod lending;
+mod operators;
 
 pub(crate) use self::answers::totals_by_name;
 
@@ -67,9 +71,13 @@ pub(crate) struct Server {
     /// The lender has something to do.
     stirred: Notify,
     hello_patience: Duration,
-    is_middle: bool,
+    /// What it is to the others.
+    role: NodeRole,
     /// What coordinates the cluster, for people.
     coordinator: String,
+    /// Of a node in the middle of a tree, where its creditor is.
+    creditor: Option<String>,
+    data_dir: Option<PathBuf>,
     /// Whoever admits a session, and whoever notes on disk that there is none, has this lock, so that the
     /// note on disk is there before the first session and goes only when there is none. It may be held
     /// while the disk is slow: so only blocking tasks take it, and before that of the sessions.
@@ -91,17 +99,27 @@ impl Server {
         hello_patience: Option<Duration>,
     ) -> Arc<Self> {
         let started = hub.now();
-        let is_middle = matches!(place, Place::Middle { .. });
-        let (notes, lender, coordinator) = match place {
+        let mut creditor = None;
+        let mut data_dir = None;
+        let (role, notes, lender, coordinator) = match place {
             Place::Root { store, lender } => {
-                (Notes::Disk(store), Some(lender), "standalone".into())
+                data_dir = Some(store.dir().to_owned());
+                let notes = Notes::Disk(store);
+                (
+                    NodeRole::Standalone,
+                    notes,
+                    Some(lender),
+                    "standalone".into(),
+                )
             }
             Place::Member {
                 lender,
                 coordinator,
-            } => (Notes::Needless, Some(lender), coordinator),
-            Place::Middle { creditor } => {
-                (Notes::Needless, None, format!("borrows from {creditor}"))
+            } => (NodeRole::Member, Notes::Needless, Some(lender), coordinator),
+            Place::Middle { creditor: above } => {
+                let coordinator = format!("borrows from {above}");
+                creditor = Some(above);
+                (NodeRole::Relay, Notes::Needless, None, coordinator)
             }
         };
         let sessions = CreditorSessions::new(config.reg, SESSIONS_MAX);
@@ -112,8 +130,10 @@ impl Server {
             lender: lender.map(Mutex::new),
             stirred: Notify::new(),
             hello_patience: hello_patience.unwrap_or(HELLO_PATIENCE),
-            is_middle,
+            role,
             coordinator,
+            creditor,
+            data_dir,
             notes: Mutex::new(notes),
             sessions: Mutex::new(sessions),
             is_wound_up: AtomicBool::new(false),
@@ -133,7 +153,7 @@ impl Server {
     pub(crate) async fn listen(self: Arc<Self>, listener: TcpListener) {
         let present = || Some(Arc::clone(&self));
         accept(listener, &self.hub.stopping, present).await;
-        if self.is_middle {
+        if self.role == NodeRole::Relay {
             // Whoever keeps the session with the creditor ends it after these, and then all tasks.
             return;
         }
@@ -298,6 +318,7 @@ impl Server {
             // It was told, and it is in the log.
             Arrived::Offence { .. } => {}
             Arrived::Head { stamp, .. } => self.hub.on_head(&domain, stamp),
+            Arrived::Command { id, command } => self.on_command(peer, id, command),
             Arrived::Question { id, query } => self.on_question(peer, id, query),
             Arrived::Answer { id, answer } => self.hub.inquiries.on_answer(peer.id, id, answer),
             Arrived::Report(report) => self.on_report(peer, report),

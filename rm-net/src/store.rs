@@ -204,6 +204,11 @@ impl Store {
         self.has_past
     }
 
+    /// Where it is.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     pub(crate) const fn epoch(&self) -> u32 {
         self.state.epoch
     }

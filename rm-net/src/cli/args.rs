@@ -7,7 +7,11 @@ use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use rm_core::id::{BadName, ResourceKey};
+use rm_core::command::REASON_BYTES_MAX;
+use rm_core::id::{BadName, ResourceKey, TypeId};
+use rm_core::resource::ResourceType as _;
+use rm_rwlock::RwLockType;
+use rm_types::{ByteRangeType, SemaphoreType};
 
 use super::exit::Exit;
 use super::output;
@@ -25,7 +29,7 @@ const SPAN_SECS_MAX: f64 = 366.0 * 86_400.0;
     disable_help_subcommand = true
 )]
 pub(crate) struct Rmctl {
-    /// Addresses of the one server, separated by commas; they are tried in turn
+    /// Addresses of the one server, or of a cluster's members, separated by commas; they are tried in turn
     #[arg(long, global = true, env = "RM_ENDPOINTS", value_name = "ADDR,..", value_delimiter = ',',
           default_value = DEFAULT_ENDPOINT)]
     pub(crate) endpoints: Vec<String>,
@@ -46,8 +50,16 @@ pub(crate) enum Command {
     Ls(LsArgs),
     /// Show who holds a lock, who has it cached, and who waits
     Show(ShowArgs),
-    /// Show how the server is
+    /// Show how each server is
     Status,
+    /// Show the members of the cluster, as the first server that answers sees them
+    Members,
+    /// Take back what is lent of a lock though somebody uses it
+    Release(ReleaseArgs),
+    /// Let a server hand over what it has, and stop
+    Drain(DrainArgs),
+    /// Look for what is wrong with the servers, this machine, and what is between them
+    Doctor(DoctorArgs),
     /// Measure what locks cost against the server
     Bench(BenchArgs),
     /// Start a server and clients on this machine, do real work under locks, and judge it
@@ -150,6 +162,57 @@ pub(crate) struct ShowArgs {
     /// The name of the lock, or of a resource of another type; of a semaphore also without its number
     #[arg(value_parser = OsStringValueParser::new().try_map(parse_name))]
     pub(crate) name: ResourceKey,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = RELEASE_HELP)]
+pub(crate) struct ReleaseArgs {
+    /// Needed: those who hold it lose it
+    #[arg(long, required = true)]
+    pub(crate) force: bool,
+    /// Without asking them: at once, and they may not know it
+    #[arg(long)]
+    pub(crate) now: bool,
+    /// Why: it is logged at the server, and told to the holders
+    #[arg(long, value_name = "TEXT", value_parser = parse_reason)]
+    pub(crate) reason: String,
+    /// What it is: rw-lock, byte-range, semaphore (whose name ends in # and its units), or the number of a type
+    #[arg(long = "type", value_name = "TYPE", default_value = RwLockType::NAME, value_parser = parse_type)]
+    pub(crate) type_id: TypeId,
+    /// Its name
+    #[arg(value_parser = OsStringValueParser::new().try_map(parse_name))]
+    pub(crate) name: ResourceKey,
+}
+
+const RELEASE_HELP: &str = "\
+The holders are told, lose the lock, and give it back; so two never have it. A node that does not answer keeps
+it until its lease ends, and you are told when that is.
+
+With --now nobody is asked. The next one gets the lock at once, with a larger fencing token. Nothing stops the
+former holder: until its lease ends it may believe that it still has the lock, and what it writes is refused only
+by a store that checks the token.
+
+Exit codes: 0 nobody has it any more, as far as the server knows; 1 somebody still has; 64 usage; 75 no server, or one
+that cannot do it now; 76 the server is older than the command.";
+
+#[derive(Args, Debug)]
+pub(crate) struct DrainArgs {
+    /// The name of the server
+    #[arg(value_name = "NODE")]
+    pub(crate) node: String,
+    /// How long it waits for holders, and this command for it
+    #[arg(long, value_name = "SPAN", default_value = "30s", value_parser = parse_span)]
+    pub(crate) timeout: Duration,
+    /// Why: it is logged at the server
+    #[arg(long, value_name = "TEXT", default_value = "drain", value_parser = parse_reason)]
+    pub(crate) reason: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DoctorArgs {
+    /// How long the rates of the clocks are compared
+    #[arg(long, value_name = "SPAN", default_value = "3s", value_parser = parse_span)]
+    pub(crate) watch: Duration,
 }
 
 #[derive(Args, Debug)]
@@ -350,6 +413,32 @@ fn parse_name(name: OsString) -> Result<ResourceKey, BadName> {
     ResourceKey::new(&name.into_vec())
 }
 
+/// A type, by name or number.
+fn parse_type(text: &str) -> Result<TypeId, &'static str> {
+    match text {
+        RwLockType::NAME => Ok(RwLockType::ID),
+        SemaphoreType::NAME => Ok(SemaphoreType::ID),
+        ByteRangeType::NAME => Ok(ByteRangeType::ID),
+        number => number
+            .parse()
+            .map(TypeId)
+            .map_err(|_| "write rw-lock, byte-range, semaphore, or the number of a type"),
+    }
+}
+
+fn parse_reason(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("say why: others will want to know".into());
+    }
+    if text.len() > REASON_BYTES_MAX {
+        return Err(format!(
+            "it has {} bytes: at most {REASON_BYTES_MAX}",
+            text.len()
+        ));
+    }
+    Ok(text.into())
+}
+
 /// A span: a number, with `ms`, `s`, `m` or `h` behind it; seconds without.
 fn parse_span(text: &str) -> Result<Duration, &'static str> {
     const WRONG: &str = "not a span of time: write such as 10, 0.5, 250ms, 15s or 2m, up to a year";
@@ -446,6 +535,20 @@ mod tests {
         assert!(lock(&["-s", "-x", "a", "--", "cmd"]).is_err());
         assert!(lock(&["-n", "-w", "1", "a", "--", "cmd"]).is_err());
         assert!(lock(&["-E", "256", "a", "--", "cmd"]).is_err());
+    }
+
+    #[test]
+    fn a_release_needs_force_and_a_reason() {
+        let release = |args: &[&str]| {
+            let all = ["rmctl", "release"].iter().chain(args);
+            Rmctl::try_parse_from(all).map(|_| ())
+        };
+        assert!(release(&["--reason", "r", "x"]).is_err());
+        assert!(release(&["--force", "x"]).is_err());
+        assert!(release(&["--force", "--reason", " ", "x"]).is_err());
+        assert!(release(&["--force", "--reason", &"r".repeat(257), "x"]).is_err());
+        assert!(release(&["--force", "--type", "nonsense", "--reason", "r", "x"]).is_err());
+        assert!(release(&["--force", "--now", "--reason", "r", "x"]).is_ok());
     }
 
     #[test]

@@ -20,6 +20,9 @@ use crate::Node;
 use crate::coordinator::{CoordinatorError, EtcdConfig, EtcdTls};
 use crate::types::Types;
 
+/// Commands of operators are always logged.
+const AUDIT: &str = "rm::audit=warn";
+
 /// What is printed when the server is ready, for all that was in the way of its end, and when it has stopped.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -139,12 +142,15 @@ pub(crate) async fn run(args: &Rmd, types: Types, output: Output) -> Result<Exit
         },
     };
     output.print(&listening, || listening.in_words())?;
-    signals.next().await;
+    let within = tokio::select! {
+        _ = signals.next() => args.drain_timeout,
+        within = node.drain_ordered() => within,
+    };
     let in_the_way = if is_member {
-        hand_over(&node, args.drain_timeout, &mut signals).await;
+        hand_over(&node, within, &mut signals).await;
         Vec::new()
     } else {
-        drain(&node, args.drain_timeout, &mut signals).await
+        drain(&node, within, &mut signals).await
     };
     for still in &in_the_way {
         output.print(still, || still.in_words())?;
@@ -312,7 +318,9 @@ impl From<InTheWay> for Event {
 }
 
 fn log_to_stderr(filter: &str) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| {
+    // What operators ordered is in the log, whatever else is.
+    let audit = |filter: EnvFilter| filter.add_directive(AUDIT.parse().expect("it is a filter"));
+    let filter = EnvFilter::try_new(filter).map(audit).map_err(|error| {
         Failure::new(
             Exit::CONFIG,
             format_args!("the log filter '{filter}' cannot be used: {error}"),

@@ -41,6 +41,7 @@ impl Server {
         self.hub.set_view(view);
         let adopted = lender.adopt(self.hub.now(), view, &|peer| self.frozen(peer));
         drop(lender);
+        self.hub.desk.count_view();
         self.hub.set_adopted(view.epoch());
         for peer in self.hub.peers() {
             peer.flush(&self.hub);
