@@ -44,6 +44,8 @@ pub(crate) struct Hub {
     /// Whether renewals may be answered at all: not from the end of a session with this node's own creditor until
     /// the next one, though what was borrowed over it may still be good.
     may_promise: AtomicBool,
+    /// As a member: until when its membership is known to be good, in nanoseconds.
+    good_until: AtomicU64,
     /// The earliest deadline came nearer, or the domain was dropped.
     pub(crate) timer: Notify,
     /// Told to stop, or nobody uses the domain any more: say goodbye.
@@ -51,7 +53,7 @@ pub(crate) struct Hub {
     /// Goodbye was said: end all tasks.
     pub(crate) ended: CancellationToken,
     /// What operators are told, and tell it.
-    pub(crate) desk: Desk,
+    pub(crate) desk: Arc<Desk>,
     /// Questions to peers.
     pub(crate) inquiries: Inquiries,
 }
@@ -59,6 +61,11 @@ pub(crate) struct Hub {
 impl Hub {
     /// The hub of the node `name` in this run of the process.
     pub(crate) fn new(name: &str) -> Arc<Self> {
+        Self::with_desk(name, Arc::new(Desk::new()))
+    }
+
+    /// The same for another part of a node, whose operators come to one desk.
+    pub(crate) fn with_desk(name: &str, desk: Arc<Desk>) -> Arc<Self> {
         let node = NodeId::of_name(name.as_bytes());
         Arc::new(Self {
             name: name.into(),
@@ -76,10 +83,11 @@ impl Hub {
             adopted: watch::Sender::new(None),
             view: RwLock::default(),
             may_promise: AtomicBool::new(true),
+            good_until: AtomicU64::new(u64::MAX),
             timer: Notify::new(),
             stopping: CancellationToken::new(),
             ended: CancellationToken::new(),
-            desk: Desk::new(),
+            desk,
             inquiries: Inquiries::default(),
         })
     }
@@ -185,12 +193,21 @@ impl Hub {
         if !self.may_promise.load(Ordering::Acquire) {
             return Membership::Suspended;
         }
+        // Acquire pairs with the release in `set_good_until`.
+        if self.clock.now().as_nanos() >= self.good_until.load(Ordering::Acquire) {
+            return Membership::Suspended;
+        }
         match self.domain().map(|domain| domain.trusted_for()) {
             Some(None) => Membership::Good,
             Some(Some(span)) => Membership::Within(span),
             // Nobody uses it any more, so it stops.
             None => Membership::Suspended,
         }
+    }
+
+    /// From then on no renewal is answered.
+    pub(crate) fn set_good_until(&self, until: Time) {
+        self.good_until.store(until.as_nanos(), Ordering::Release);
     }
 
     /// No renewal is answered from here on.

@@ -28,11 +28,16 @@
 pub mod cli;
 pub mod client;
 pub mod clock;
+#[cfg(feature = "etcd")]
+pub mod coordinator;
 pub mod error;
 pub mod fenced_file;
 pub mod frame;
 pub mod node;
 pub mod operator;
+#[cfg(all(feature = "testing", unix))]
+#[doc(hidden)]
+pub mod testing;
 pub mod wire;
 
 mod connection;
@@ -41,6 +46,8 @@ mod house;
 mod hub;
 mod inquiry;
 mod keeper;
+#[cfg(feature = "etcd")]
+mod member;
 mod peer;
 mod roster;
 mod server;

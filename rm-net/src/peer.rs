@@ -315,12 +315,11 @@ impl Peer {
                         Body::Report(report) => f(Arrived::Report(report)),
                         Body::ReportAck {
                             epoch,
-                            reg,
                             part,
                             is_active,
+                            ..
                         } => f(Arrived::ReportAck {
                             epoch,
-                            reg,
                             part,
                             is_active,
                         }),
@@ -506,7 +505,6 @@ pub(crate) enum Arrived {
     /// Another member has heard what this one told.
     ReportAck {
         epoch: u32,
-        reg: u64,
         part: u32,
         is_active: bool,
     },

@@ -21,6 +21,7 @@ use rm_core::time::Time;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::codec::Decoder as _;
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::stamp_now;
 use crate::connection::Newcomer;
@@ -150,43 +151,17 @@ impl Server {
 
     /// Accepts connections until told to stop; then says goodbye to all, and ends.
     pub(crate) async fn listen(self: Arc<Self>, listener: TcpListener) {
-        let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let mut is_failing = false;
-        loop {
-            let permit = tokio::select! {
-                permit = Arc::clone(&room).acquire_owned() => permit,
-                () = self.hub.stopping.cancelled() => break,
-            };
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = self.hub.stopping.cancelled() => break,
-            };
-            match accepted {
-                Ok((stream, from)) => {
-                    is_failing = false;
-                    let server = Arc::clone(&self);
-                    tokio::spawn(async move {
-                        let ended = server.hub.ended.clone();
-                        tokio::select! {
-                            () = server.serve(stream, from, permit.ok()) => {}
-                            () = ended.cancelled() => {}
-                        }
-                    });
-                }
-                Err(error) => {
-                    // Once for each time that it begins: it is tried many times a second.
-                    if !std::mem::replace(&mut is_failing, true) {
-                        tracing::warn!(%error, "cannot accept connections: is the limit of open files too low?");
-                    }
-                    tokio::time::sleep(ACCEPT_AGAIN).await;
-                }
-            }
-        }
-        drop(listener);
+        let present = || Some(Arc::clone(&self));
+        accept(listener, &self.hub.stopping, present).await;
         if self.role == NodeRole::Relay {
             // Whoever keeps the session with the creditor ends it after these, and then all tasks.
             return;
         }
+        self.part().await;
+    }
+
+    /// Says goodbye to all, and ends.
+    pub(crate) async fn part(&self) {
         for peer in self.hub.peers() {
             peer.bye(&self.hub, "the server is stopping", |_| {});
         }
@@ -256,6 +231,12 @@ impl Server {
                 text,
             });
         };
+        if self.lender.is_some() && self.view().is_none() {
+            let text = "this server is no member of its cluster yet: try another one, or later";
+            let code = RefuseCode::Stopping;
+            let text = text.into();
+            return Err(Body::Refuse { code, text });
+        }
         let is_another = hello.reg != 0 && hello.reg != self.config.reg;
         if hello.session == 0 || (is_another && self.lender.is_some()) {
             // It asks who the members are, or has to know.
@@ -391,7 +372,9 @@ impl Server {
         let Some(domain) = self.hub.domain() else {
             return;
         };
-        if domain.needs_epoch() {
+        // A member's are the coordinator's.
+        let is_ours = matches!(*self.notes(), Notes::Disk(_));
+        if is_ours && domain.needs_epoch() {
             let epoch = self.notes().next_epoch();
             match epoch {
                 Ok(epoch) => self.enter(epoch),
@@ -421,6 +404,49 @@ impl Server {
         let noted = self.note_all_back();
         *self.notes() = Notes::Closed;
         noted
+    }
+}
+
+/// Accepts connections until told to stop. Each is the business of whoever is the server at that moment.
+pub(crate) async fn accept(
+    listener: TcpListener,
+    stopping: &CancellationToken,
+    present: impl Fn() -> Option<Arc<Server>>,
+) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut is_failing = false;
+    loop {
+        let permit = tokio::select! {
+            permit = Arc::clone(&room).acquire_owned() => permit,
+            () = stopping.cancelled() => return,
+        };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stopping.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, from)) => {
+                is_failing = false;
+                // Without a server whoever called finds the connection closed, and calls again.
+                let Some(server) = present() else {
+                    continue;
+                };
+                tokio::spawn(async move {
+                    let ended = server.hub.ended.clone();
+                    tokio::select! {
+                        () = server.serve(stream, from, permit.ok()) => {}
+                        () = ended.cancelled() => {}
+                    }
+                });
+            }
+            Err(error) => {
+                // Once for each time that it begins: it is tried many times a second.
+                if !std::mem::replace(&mut is_failing, true) {
+                    tracing::warn!(%error, "cannot accept connections: is the limit of open files too low?");
+                }
+                tokio::time::sleep(ACCEPT_AGAIN).await;
+            }
+        }
     }
 }
 

@@ -389,7 +389,6 @@ impl Events {
                 epoch,
                 part,
                 is_active,
-                ..
             } => {
                 if let Some(member) = &self.member
                     && let Some(lender) = self.roster.lender()

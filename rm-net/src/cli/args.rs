@@ -269,8 +269,9 @@ pub(crate) struct IncrementArgs {
     pub(crate) file: PathBuf,
 }
 
-/// A lock server that stands alone: it lends locks to clients and keeps its epoch on disk. With --creditor it stands
-/// in the middle of a tree: it borrows from another server what it lends.
+/// A lock server that stands alone: it lends locks to clients and keeps its epoch on disk. With --coordinator etcd=.. it is
+/// one of several, each of which lends a share of all locks; when one dies, the others take over its share. With
+/// --creditor it stands in the middle of a tree: it borrows from another server what it lends.
 #[derive(Debug, Parser)]
 #[command(name = "rmd", version, max_term_width = 100, after_help = RMD_HELP)]
 pub(crate) struct Rmd {
@@ -288,6 +289,9 @@ pub(crate) struct Rmd {
         value_delimiter = ','
     )]
     pub(crate) creditor: Vec<String>,
+    #[cfg(feature = "etcd")]
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
     /// Where the epoch is kept [default: $STATE_DIRECTORY, else rmd in the user's state directory]
     #[arg(long, env = "RM_DATA_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
@@ -306,6 +310,63 @@ pub(crate) struct Rmd {
     /// Print JSON, one object a line; errors too, on standard error
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// How a server is a member of a cluster.
+#[cfg(feature = "etcd")]
+#[derive(Args, Debug)]
+pub(crate) struct ClusterArgs {
+    /// Who keeps the list of members: standalone, where this is the only server, or etcd=HOST:PORT,..
+    #[arg(
+        long,
+        env = "RM_COORDINATOR",
+        value_name = "WHICH",
+        default_value = "standalone",
+        conflicts_with = "creditor"
+    )]
+    pub(crate) coordinator: String,
+    /// The name of the cluster, the same for all members: its keys at etcd are under /rm/NAME/
+    #[arg(
+        long,
+        env = "RM_CLUSTER",
+        value_name = "NAME",
+        default_value = "default"
+    )]
+    pub(crate) cluster: String,
+    /// Where other members and clients reach this one [default: the address it listens on]
+    #[arg(long, env = "RM_ADVERTISE", value_name = "ADDR")]
+    pub(crate) advertise: Option<String>,
+    /// Its share of the locks, beside the others': 1 to 16
+    #[arg(long, env = "RM_WEIGHT", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub(crate) weight: u32,
+    /// Another prefix of the keys at etcd
+    #[arg(long, env = "RM_ETCD_PREFIX", value_name = "PREFIX")]
+    pub(crate) etcd_prefix: Option<String>,
+    /// Speak TLS to etcd: the file with the authorities that sign its certificates
+    #[arg(long, env = "RM_ETCD_CA", value_name = "FILE")]
+    pub(crate) etcd_ca: Option<PathBuf>,
+    /// The certificate by which etcd knows this server
+    #[arg(long, env = "RM_ETCD_CERT", value_name = "FILE", requires_all = ["etcd_ca", "etcd_key"])]
+    pub(crate) etcd_cert: Option<PathBuf>,
+    /// Its key
+    #[arg(long, env = "RM_ETCD_KEY", value_name = "FILE", requires = "etcd_cert")]
+    pub(crate) etcd_key: Option<PathBuf>,
+    /// The user that etcd knows
+    #[arg(
+        long,
+        env = "RM_ETCD_USER",
+        value_name = "NAME",
+        requires = "etcd_password_file"
+    )]
+    pub(crate) etcd_user: Option<String>,
+    /// The file with the password of that user, on its first line
+    #[arg(
+        long,
+        env = "RM_ETCD_PASSWORD_FILE",
+        value_name = "FILE",
+        requires = "etcd_user"
+    )]
+    pub(crate) etcd_password_file: Option<PathBuf>,
 }
 
 const RMD_HELP: &str = "\

@@ -136,9 +136,13 @@ impl From<StartError> for Failure {
             StartError::BadName(_)
             | StartError::BadCreditor { .. }
             | StartError::BadLease { .. }
+            | StartError::Member(_)
             | StartError::NoDataDir => Exit::CONFIG,
+            #[cfg(feature = "etcd")]
+            StartError::Coordinator(_) => Exit::CONFIG,
             StartError::DataDir { .. }
             | StartError::DataDirInUse { .. }
+            | StartError::DataDirStandsAlone { .. }
             | StartError::DataDamaged { .. } => Exit::DATA_DIR,
             StartError::Listen { .. } | StartError::System(_) => Exit::SYSTEM,
         };

@@ -10,6 +10,10 @@ impl Node {
     /// What it says of itself. Of a node that does not listen, its name and counters.
     #[must_use]
     pub fn status(&self) -> StatusView {
+        #[cfg(feature = "etcd")]
+        if let Some(life) = self.member.as_ref().and_then(|member| member.life()) {
+            return life.server.status(&life.domain);
+        }
         match &self.server {
             Some(server) => server.status(&self.domain),
             None => StatusView {
