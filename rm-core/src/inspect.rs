@@ -62,9 +62,9 @@ pub enum Answer {
     /// To `Status`.
     Status(StatusView),
     /// To `Members`.
-    Members(MembersView),
+    Members(Box<MembersView>),
     /// To `Health`.
-    Health(HealthView),
+    Health(Box<HealthView>),
 }
 
 /// One line of a list.

@@ -38,7 +38,7 @@ impl Desk {
     }
 
     /// Something about the coordinator has changed.
-    #[allow(dead_code, reason = "called by the driver of a member")]
+    #[cfg(feature = "etcd")]
     pub(crate) fn set_coordinator(&self, view: CoordinatorView) {
         let mut present = self
             .coordinator

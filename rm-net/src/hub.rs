@@ -61,6 +61,11 @@ pub(crate) struct Hub {
 impl Hub {
     /// The hub of the node `name` in this run of the process.
     pub(crate) fn new(name: &str) -> Arc<Self> {
+        Self::with_desk(name, Arc::new(Desk::new()))
+    }
+
+    /// The same for another part of a node, whose operators come to one desk.
+    pub(crate) fn with_desk(name: &str, desk: Arc<Desk>) -> Arc<Self> {
         let node = NodeId::of_name(name.as_bytes());
         Arc::new(Self {
             name: name.into(),
@@ -82,18 +87,9 @@ impl Hub {
             timer: Notify::new(),
             stopping: CancellationToken::new(),
             ended: CancellationToken::new(),
-            desk: Arc::new(Desk::new()),
+            desk,
             inquiries: Inquiries::default(),
         })
-    }
-
-    /// The same, for the other part of a node: what operators ask and order is one.
-    #[cfg(feature = "etcd")]
-    pub(crate) fn beside(other: &Self) -> Arc<Self> {
-        let mut hub = Self::new(&other.name);
-        let fresh = Arc::get_mut(&mut hub).expect("nobody else has it yet");
-        fresh.desk = Arc::clone(&other.desk);
-        hub
     }
 
     /// Tells the hub which domain it serves. Once.

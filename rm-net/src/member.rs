@@ -19,7 +19,6 @@ use std::time::Duration;
 use rm_core::cluster::{Adopted, Lender};
 use rm_core::front::{Domain, DomainSettings, Role};
 use rm_core::id::NodeId;
-use rm_core::inspect::{CoordinatorView, WARNINGS_MAX};
 use rm_core::owner::Settings;
 use rm_core::session::{CreditorConfig, LeaseTerms, Window};
 use rm_core::time::Time;
@@ -27,7 +26,7 @@ use rm_core::view::{RootId, View};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::coordinator::{Departure, EtcdConfig, EtcdCoordinator, EtcdHandle, State};
+use crate::coordinator::{Departure, EtcdHandle, State};
 use crate::house;
 use crate::hub::Hub;
 use crate::roster::Roster;
@@ -37,9 +36,6 @@ use crate::types::Types;
 
 /// What is not told is looked at this often.
 const LOOK: Duration = Duration::from_millis(500);
-
-/// The coordinator is asked how it is this often.
-const LOOK_AT_COORDINATOR: Duration = Duration::from_secs(10);
 
 /// How the lives of a lender are made.
 #[derive(Debug)]
@@ -54,7 +50,6 @@ pub(crate) struct Plan {
     pub(crate) hello_patience: Option<Duration>,
     /// What coordinates the cluster, for people.
     pub(crate) coordinator: String,
-    pub(crate) etcd: EtcdConfig,
     /// The data directory: whoever has it knows that its former process is dead.
     pub(crate) anchor: Option<Arc<Anchor>>,
 }
@@ -103,39 +98,6 @@ impl Member {
     /// Who accepts sessions at present.
     pub(crate) fn server(&self) -> Option<Arc<Server>> {
         self.life().map(|life| life.server)
-    }
-
-    /// Asks etcd how it is, now and then, for whoever asks this node.
-    pub(crate) async fn look_at_coordinator(self: Arc<Self>) {
-        let stopping = self.roster.hub().stopping.clone();
-        loop {
-            let looked = EtcdCoordinator::check(&self.plan.etcd).await;
-            let state = self.states.borrow().clone();
-            let mut view = CoordinatorView {
-                kind: self.plan.coordinator.clone(),
-                is_connected: state.connected,
-                last_error: state
-                    .problem
-                    .map_or_else(String::new, |problem| problem.to_string()),
-                ..CoordinatorView::default()
-            };
-            for (endpoint, health) in looked {
-                match health {
-                    Ok(health) => {
-                        view.latency = view.latency.max(health.latency);
-                        view.version = health.version;
-                        view.warnings.extend(health.warnings);
-                    }
-                    Err(error) => view.warnings.push(format!("{endpoint}: {error}")),
-                }
-            }
-            view.warnings.truncate(WARNINGS_MAX);
-            self.roster.hub().desk.set_coordinator(view);
-            tokio::select! {
-                () = tokio::time::sleep(LOOK_AT_COORDINATOR) => {}
-                () = stopping.cancelled() => return,
-            }
-        }
     }
 
     /// Follows the coordinator until the borrower is told to stop.
@@ -208,7 +170,7 @@ impl Member {
             node: NodeId::of_name(plan.name.as_bytes()),
             reg,
         };
-        let hub = Hub::beside(self.roster.hub());
+        let hub = Hub::with_desk(&plan.name, Arc::clone(&self.roster.hub().desk));
         let owner = Settings::default().with_party(hub.party, &plan.name);
         let mut settings = DomainSettings::new(&plan.name, owner.with_try_limit(plan.try_limit));
         settings.resources_max = plan.resources_max.unwrap_or(settings.resources_max);

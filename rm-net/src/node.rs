@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 #[cfg(feature = "etcd")]
-use crate::coordinator::{EtcdConfig, EtcdCoordinator, NodeRecord};
+use crate::coordinator::{EtcdConfig, EtcdCoordinator, NodeRecord, tell};
 use crate::error::StartError;
 use crate::house;
 use crate::hub::Hub;
@@ -615,6 +615,7 @@ impl NodeBuilder {
             lease: terms,
         };
         let (handle, states) = EtcdCoordinator::start(etcd.clone(), record)?;
+        tokio::spawn(tell(etcd, states.clone(), Arc::clone(&hub.desk)));
         let (roster, phase) = Roster::new(Arc::clone(&hub), Vec::new(), None);
         let plan = Plan {
             name,
@@ -629,13 +630,11 @@ impl NodeBuilder {
             try_limit: TRY_LIMIT.min(terms.length() / 8),
             hello_patience: self.hello_patience,
             coordinator,
-            etcd,
             anchor,
         };
         let member = Member::new(plan, Arc::clone(&roster), handle, states);
         tokio::spawn(roster.run());
         tokio::spawn(Arc::clone(&member).run());
-        tokio::spawn(Arc::clone(&member).look_at_coordinator());
         tokio::spawn(house::keep(Arc::clone(&hub), || {}));
         let (stopping, present) = (hub.stopping.clone(), Arc::clone(&member));
         tokio::spawn(async move {

@@ -35,7 +35,7 @@ pub(crate) async fn open_first(addresses: &[String]) -> Result<(String, Operator
 /// The cluster as one server sees it.
 pub(crate) async fn members(operator: &mut Operator) -> Result<MembersView, Failure> {
     match operator.ask(Query::Members).await? {
-        Answer::Members(view) => Ok(view),
+        Answer::Members(view) => Ok(*view),
         _ => Err(not_understood()),
     }
 }

@@ -63,9 +63,11 @@ mod health;
 mod keys;
 mod mirror;
 mod state;
+mod telling;
 pub mod value;
 
 pub use self::config::{CLUSTER_BYTES_MAX, CoordinatorError, ENDPOINTS_MAX, EtcdConfig, EtcdTls};
 pub use self::driver::{Departure, EtcdCoordinator, EtcdHandle, NodeRecord};
 pub use self::health::EndpointHealth;
 pub use self::state::State;
+pub(crate) use self::telling::tell;

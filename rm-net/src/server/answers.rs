@@ -40,8 +40,8 @@ impl Server {
         let names = |id| self.name_of(id);
         match &query {
             Query::Status => Answer::Status(self.status(&domain)),
-            Query::Members => Answer::Members(self.members()),
-            Query::Health => Answer::Health(self.health().await),
+            Query::Members => Answer::Members(Box::new(self.members())),
+            Query::Health => Answer::Health(Box::new(self.health().await)),
             Query::Show { type_id, key } => {
                 let Answer::Show(Some(view)) = domain.inspect(&query, &names) else {
                     return Answer::Show(None);

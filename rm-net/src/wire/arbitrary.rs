@@ -375,8 +375,8 @@ fn answer() -> impl Strategy<Value = Answer> {
             .prop_map(|(resources, more)| Answer::List { resources, more }),
         option::of(view()).prop_map(Answer::Show),
         status().prop_map(Answer::Status),
-        operators::members().prop_map(Answer::Members),
-        operators::health().prop_map(Answer::Health),
+        operators::members().prop_map(|view| Answer::Members(Box::new(view))),
+        operators::health().prop_map(|view| Answer::Health(Box::new(view))),
     ]
 }
 

@@ -107,8 +107,8 @@ pub(super) fn answer_in(answer: Option<pb::inspected::Answer>) -> Result<Answer,
         },
         Some(In::Show(show)) => Answer::Show(show.view.map(view_in).transpose()?),
         Some(In::Status(status)) => Answer::Status(status_in(status)?),
-        Some(In::Members(view)) => Answer::Members(members::members_in(view)?),
-        Some(In::Health(view)) => Answer::Health(members::health_in(view)?),
+        Some(In::Members(view)) => Answer::Members(Box::new(members::members_in(view)?)),
+        Some(In::Health(view)) => Answer::Health(Box::new(members::health_in(view)?)),
     })
 }
 

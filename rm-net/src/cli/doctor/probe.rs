@@ -105,12 +105,12 @@ async fn ask(address: &str) -> Result<Seen, Failure> {
     for _ in 0..LOOKS {
         let sent = BootClock::new().now();
         if let Answer::Members(view) = operator.ask(Query::Members).await? {
-            members = view;
+            members = *view;
         }
         trips.push(BootClock::new().now().since(sent));
     }
     let health = match operator.ask(Query::Health).await? {
-        Answer::Health(health) => Some(health),
+        Answer::Health(health) => Some(*health),
         _ => None,
     };
     operator.close().await;
