@@ -34,9 +34,11 @@ pub mod frame;
 pub mod node;
 pub mod wire;
 
+mod connection;
 mod house;
 mod hub;
 mod inquiry;
+mod keeper;
 mod peer;
 mod server;
 mod session;

@@ -1,43 +1,51 @@
-//! One session of this node and the connection it has: bytes in, bytes out.
+//! One session of this node, over one connection after the other: bytes in, bytes out.
 //!
 //! Two parties write to a connection: whoever has just queued something, at once and without a change of
 //! task while the socket takes it; and a writer task for the rest. One task reads. What a read brings is worked
 //! off before the answers are written, all in one go.
 //!
+//! **Connections.** One task runs the session from its first connection to its end. Where the connection breaks it
+//! waits for another, which whoever accepts or makes connections hands over ([`Peer::offer`]); the newest replaces the
+//! one that there is. What was taken out of the session for a connection that broke is sent again over the next.
+//!
 //! **Locks.** A resource's lock may be held while `queue` takes the session's; the output's lock while the session's
 //! is taken. Nobody takes a resource's lock while holding one of these, and none is held across `.await`.
 //!
 //! **Order.** What a session brings is handed over by the one task that runs it. So nothing of a session comes
-//! after its end, and whoever wants it to end asks that task ([`Peer::superseded`]).
+//! after its end, nothing of a connection after something of the next, and whoever wants the session to end asks
+//! that task ([`Peer::superseded`]).
 //!
 //! **Fairness.** A peer that sends without a pause is read for a while, then timers and other tasks have a turn.
 //!
-//! **Bounds.** The session's window bounds what waits for a peer that does not read; beyond it the connection
-//! is closed, and the lease settles the rest. Questions and answers outside the sequence have a small queue of
-//! their own.
+//! **Bounds.** The session's window bounds what waits for a peer that does not read, or is not there; what waits
+//! merges. If that is not enough the session ends, and the lease settles the rest. Questions and answers outside the
+//! sequence have a small queue of their own, which does not outlive its connection. Of connections that are handed
+//! over, one waits at a time.
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, TryLockError};
 
 use bytes::{Buf, BytesMut};
 use rm_core::front::{Host, Trust};
 use rm_core::id::{Party, PeerId};
-use rm_core::session::packet::{Body, Item, Packet, RefuseCode};
-use rm_core::session::{SessionEffect, SessionEffects, Window};
+use rm_core::session::packet::{Body, Item, Packet};
+use rm_core::session::{SessionEffect, SessionEffects, Window, WindowFull};
 use rm_core::time::Time;
-use tokio::net::TcpStream;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::codec::{Decoder as _, Encoder as _};
 use tokio_util::sync::CancellationToken;
 
+use crate::connection::{Connection, Newcomer, Output};
 use crate::frame::{FrameError, PacketCodec};
 use crate::hub::Hub;
 use crate::session::Session;
 
-/// What may wait for a peer's acknowledgement: more means that it does not read.
+mod conversation;
+
+/// What may wait for a peer's acknowledgement, half of it under way. More means that it takes nothing, and that what
+/// waits does not merge.
 pub(crate) const WINDOW: Window = Window {
     items: 1 << 18,
     bytes: 64 << 20,
@@ -46,20 +54,8 @@ pub(crate) const WINDOW: Window = Window {
 /// So many bytes are gathered before they are written.
 const WRITE_BYTES: usize = 64 << 10;
 
-/// So much is read at once.
-const READ_BYTES: usize = 64 << 10;
-
-/// The other side is given so long to hear a goodbye.
-const GOODBYE: Duration = Duration::from_millis(500);
-
-/// A timer is looked at this often, whatever it was set to.
-const NAP: Duration = Duration::from_millis(250);
-
 /// Questions and answers that wait to be written.
 const ASIDE_MAX: usize = 64;
-
-/// After so many reads in a row timers and other tasks have their turn, however much a peer sends.
-const READS_IN_A_ROW: u32 = 16;
 
 /// Questions of one peer that are being answered; more are dropped, and their asker gives up by itself.
 const QUESTIONS_MAX: usize = 16;
@@ -74,30 +70,41 @@ enum Wrote {
     Closed,
 }
 
-struct Output {
-    codec: PacketCodec,
-    bytes: BytesMut,
+/// A session, and which of its connections it uses.
+struct Dialogue {
+    session: Session,
+    /// The number of the present or last connection; 0 before the first.
+    connection: u64,
 }
 
-/// One session and its connection.
+/// Where connections are handed over.
+enum Door {
+    /// The newest that was, if it was not taken yet.
+    Open(Option<Newcomer>),
+    /// The session is over.
+    Closed,
+}
+
+/// One session, and the connection that it has at the moment.
 pub(crate) struct Peer {
     pub(crate) id: PeerId,
     /// The other side's run, as far as it said.
     pub(crate) party: Party,
     /// What the other side calls itself.
     pub(crate) name: String,
-    pub(crate) stream: TcpStream,
-    session: Mutex<Session>,
+    dialogue: Mutex<Dialogue>,
+    connection: RwLock<Option<Arc<Connection>>>,
+    door: Mutex<Door>,
+    /// A connection was handed over, or somebody else ended the session.
+    stirred: Notify,
     /// Said outside the sequence, and by the driver alone.
     aside: Mutex<VecDeque<Body>>,
-    output: Mutex<Output>,
-    /// There is something to write.
-    work: Notify,
     /// The reader is at work, and writes when it is done.
     is_reading: AtomicBool,
     trust: OnceLock<Arc<Trust>>,
     /// The window was full: something could not be said, so the session is of no more use.
-    is_overrun: AtomicBool,
+    overrun: OnceLock<WindowFull>,
+    is_overrun: CancellationToken,
     /// The same run of the debtor has a later session, so this one is to end. The session's own task ends it:
     /// what another task did could come before messages that this one has taken out and not yet handed over.
     pub(crate) superseded: CancellationToken,
@@ -110,30 +117,23 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) fn new(
-        id: PeerId,
-        party: Party,
-        name: String,
-        stream: TcpStream,
-        session: Session,
-    ) -> Arc<Self> {
-        let mut codec = PacketCodec::new();
-        codec.on_session();
+    pub(crate) fn new(id: PeerId, party: Party, name: String, session: Session) -> Arc<Self> {
         Arc::new(Self {
             id,
             party,
             name,
-            stream,
-            session: Mutex::new(session),
-            aside: Mutex::default(),
-            output: Mutex::new(Output {
-                codec,
-                bytes: BytesMut::new(),
+            dialogue: Mutex::new(Dialogue {
+                session,
+                connection: 0,
             }),
-            work: Notify::new(),
+            connection: RwLock::default(),
+            door: Mutex::new(Door::Open(None)),
+            stirred: Notify::new(),
+            aside: Mutex::default(),
             is_reading: AtomicBool::new(false),
             trust: OnceLock::new(),
-            is_overrun: AtomicBool::new(false),
+            overrun: OnceLock::new(),
+            is_overrun: CancellationToken::new(),
             superseded: CancellationToken::new(),
             let_go: CancellationToken::new(),
             over: CancellationToken::new(),
@@ -141,21 +141,33 @@ impl Peer {
         })
     }
 
-    fn session(&self) -> MutexGuard<'_, Session> {
-        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    fn dialogue(&self) -> MutexGuard<'_, Dialogue> {
+        self.dialogue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn connection(&self) -> Option<Arc<Connection>> {
+        let connection = self.connection.read();
+        connection.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Puts a credit message at the end of what is to be said.
     pub(crate) fn queue(&self, item: Item) {
-        if self.session().push(item).is_err() {
-            self.is_overrun.store(true, Ordering::Release);
-            self.work.notify_one();
+        if let Err(full) = self.dialogue().session.push(item) {
+            let _ = self.overrun.set(full);
+            self.is_overrun.cancel();
         }
     }
 
-    /// Says something outside the sequence. Returns whether there was room.
+    fn aside(&self) -> MutexGuard<'_, VecDeque<Body>> {
+        self.aside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says something outside the sequence. Returns whether there was a connection, and room.
     pub(crate) fn say(&self, body: Body, hub: &Hub) -> bool {
-        let mut aside = self.aside.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.connection().is_none() {
+            return false;
+        }
+        let mut aside = self.aside();
         let has_room = aside.len() < ASIDE_MAX;
         if has_room {
             aside.push_back(body);
@@ -173,27 +185,32 @@ impl Peer {
         if self.is_reading.load(Ordering::Relaxed) {
             return;
         }
-        if self.write(hub) != Wrote::All {
-            self.work.notify_one();
+        let Some(connection) = self.connection() else {
+            return;
+        };
+        if self.write(hub, &connection) != Wrote::All {
+            connection.work.notify_one();
         }
     }
 
-    fn write(&self, hub: &Hub) -> Wrote {
-        let mut output = match self.output.try_lock() {
+    fn write(&self, hub: &Hub, connection: &Connection) -> Wrote {
+        let mut output = match connection.output.try_lock() {
             Ok(output) => output,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             // Whoever writes may have looked before we queued: let the task look again.
             Err(TryLockError::WouldBlock) => return Wrote::Blocked,
         };
         loop {
-            if output.bytes.is_empty() && !self.fill(hub, &mut output) {
-                return if self.session().is_connected() {
+            if output.bytes.is_empty() && !self.fill(hub, connection.number, &mut output) {
+                let dialogue = self.dialogue();
+                let is_used = dialogue.connection == connection.number;
+                return if is_used && dialogue.session.is_connected() {
                     Wrote::All
                 } else {
                     Wrote::Closed
                 };
             }
-            match self.stream.try_write(&output.bytes) {
+            match connection.stream.try_write(&output.bytes) {
                 Ok(count) => output.bytes.advance(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Wrote::Blocked,
                 Err(_) => return Wrote::Closed,
@@ -201,19 +218,18 @@ impl Peer {
         }
     }
 
-    /// Gathers what is to be said. Returns whether there was anything.
-    fn fill(&self, hub: &Hub, output: &mut Output) -> bool {
+    /// Gathers what is to be said over the connection of that number. Returns whether there was anything.
+    fn fill(&self, hub: &Hub, connection: u64, output: &mut Output) -> bool {
         while output.bytes.len() < WRITE_BYTES {
             // Before the session's lock is taken: it may be the last to use the domain, which then ends.
             let membership = hub.membership();
-            let next = self.session().transmit(hub.now(), membership);
-            let next = next.or_else(|| {
-                self.aside
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .pop_front()
-            });
-            let Some(body) = next else {
+            let mut dialogue = self.dialogue();
+            if dialogue.connection != connection {
+                break;
+            }
+            let next = dialogue.session.transmit(hub.now(), membership);
+            drop(dialogue);
+            let Some(body) = next.or_else(|| self.aside().pop_front()) else {
                 break;
             };
             let packet = Packet {
@@ -230,20 +246,15 @@ impl Peer {
     }
 
     /// Writes until the connection is over.
-    pub(crate) async fn run_writer(self: Arc<Self>, hub: Arc<Hub>) {
+    async fn run_writer(self: Arc<Self>, hub: Arc<Hub>, connection: Arc<Connection>) {
         loop {
-            if self.is_overrun.load(Ordering::Acquire) {
-                tracing::warn!(peer = %self.id, name = self.name, "does not read: closing the connection");
-                return;
-            }
-            match self.write(&hub) {
-                Wrote::All => self.work.notified().await,
+            match self.write(&hub, &connection) {
+                Wrote::All => connection.work.notified().await,
                 Wrote::Closed => return,
                 Wrote::Blocked => {
                     tokio::select! {
-                        ready = self.stream.writable() => if ready.is_err() { return },
-                        // The socket is full and the window as well: nothing more can be said.
-                        () = self.work.notified() => {}
+                        ready = connection.stream.writable() => if ready.is_err() { return },
+                        () = connection.work.notified() => {}
                     }
                     tokio::task::yield_now().await;
                 }
@@ -251,14 +262,8 @@ impl Peer {
         }
     }
 
-    /// Reads what there is into `input`, without waiting.
-    pub(crate) fn read(&self, input: &mut BytesMut) -> io::Result<usize> {
-        input.reserve(READ_BYTES);
-        self.stream.try_read_buf(input)
-    }
-
     /// Works off all packets in `input`; `f` gets what they bring. Then writes the answers.
-    pub(crate) fn on_input(
+    fn on_input(
         &self,
         hub: &Hub,
         codec: &mut PacketCodec,
@@ -277,11 +282,16 @@ impl Peer {
                         Body::Inspect { id, query } => f(Arrived::Question { id, query }),
                         Body::Inspected { id, answer } => f(Arrived::Answer { id, answer }),
                         body => {
-                            self.input(hub, |session| session.on_packet(hub.now(), body, &mut fx))
+                            self.input(hub, |dialogue| {
+                                dialogue.session.on_packet(hub.now(), body, &mut fx);
+                            });
                         }
                     }
                     for effect in fx.drain() {
-                        if matches!(effect, SessionEffect::Established(_)) {
+                        if matches!(
+                            effect,
+                            SessionEffect::Established(_) | SessionEffect::Resumed
+                        ) {
                             codec.on_session();
                         }
                         f(Arrived::Effect(effect));
@@ -296,16 +306,18 @@ impl Peer {
         result
     }
 
-    pub(crate) fn on_tick(&self, hub: &Hub, f: impl FnMut(Arrived)) {
+    fn on_tick(&self, hub: &Hub, f: impl FnMut(Arrived)) {
         self.act(hub, f, |session, now, fx| session.on_tick(now, fx));
     }
 
-    pub(crate) fn on_disconnect(&self, hub: &Hub, f: impl FnMut(Arrived)) {
+    fn on_disconnect(&self, hub: &Hub, f: impl FnMut(Arrived)) {
         self.act(hub, f, |session, now, fx| session.on_disconnect(now, fx));
     }
 
     pub(crate) fn bye(&self, hub: &Hub, reason: &str, f: impl FnMut(Arrived)) {
         self.act(hub, f, |session, now, fx| session.bye(now, reason, fx));
+        // The session's own task may be waiting for a connection that is not needed any more.
+        self.stirred.notify_one();
     }
 
     fn on_superseded(&self, hub: &Hub, f: impl FnMut(Arrived)) {
@@ -324,17 +336,21 @@ impl Peer {
         input: impl FnOnce(&mut Session, Time, &mut SessionEffects),
     ) {
         let mut fx = SessionEffects::new();
-        self.input(hub, |session| input(session, hub.now(), &mut fx));
+        self.input(hub, |dialogue| {
+            input(&mut dialogue.session, hub.now(), &mut fx);
+        });
         fx.drain().for_each(|effect| f(Arrived::Effect(effect)));
         self.flush(hub);
-        self.work.notify_one();
+        if let Some(connection) = self.connection() {
+            connection.work.notify_one();
+        }
     }
 
-    fn input(&self, hub: &Hub, f: impl FnOnce(&mut Session)) {
-        let mut session = self.session();
-        f(&mut session);
+    fn input(&self, hub: &Hub, f: impl FnOnce(&mut Dialogue)) {
+        let mut dialogue = self.dialogue();
+        f(&mut dialogue);
         // Before anybody can write the last words, upon which the creditor lends again.
-        if session.is_void()
+        if dialogue.session.is_void()
             && let Some(trust) = self.trust.get()
             // Asked first, so that a lease that ran out is remembered as that.
             && trust.is_good(hub.now())
@@ -366,165 +382,29 @@ impl Peer {
         self.act(hub, f, |session, _, fx| session.lapse(fx));
     }
 
-    /// Reads, ticks and hands over what comes, until the connection is over and then until the session is.
-    ///
-    /// `f` gets what arrives, and says whether the peer keeps to the rules.
-    pub(crate) async fn run(
-        self: &Arc<Self>,
-        hub: &Arc<Hub>,
-        codec: PacketCodec,
-        mut input: BytesMut,
-        mut f: impl FnMut(Arrived) -> Result<(), String>,
-    ) {
-        let writer = tokio::spawn(Arc::clone(self).run_writer(Arc::clone(hub)));
-        let mut writer = AbortOnDrop(writer);
-        let verdict = self
-            .converse(hub, codec, &mut input, &mut writer, &mut f)
-            .await;
-        if let Err(text) = verdict {
-            tracing::warn!(peer = %self.id, name = self.name, "closing the connection: {text}");
-            let why = text.clone();
-            drop(f(Arrived::Offence { why }));
-            let code = RefuseCode::Protocol;
-            self.say(Body::Refuse { code, text }, hub);
-        }
-        if self.is_open() {
-            self.on_disconnect(hub, |arrived| drop(f(arrived)));
-        }
-        tokio::select! {
-            () = self.part(&mut writer, &mut input) => {}
-            () = self.superseded.cancelled() => {}
-        }
-        drop(writer);
-        self.on_disconnect(hub, |arrived| drop(f(arrived)));
-        self.close();
-        while !self.is_void() {
-            tokio::select! {
-                () = self.tick_due(hub) => self.on_tick(hub, |arrived| drop(f(arrived))),
-                () = self.superseded.cancelled() => {
-                    self.on_superseded(hub, |arrived| drop(f(arrived)));
-                }
-            }
-        }
+    fn next_tick(&self) -> Option<Time> {
+        self.dialogue().session.next_tick()
     }
 
-    /// The part of [`run`](Self::run) with packets both ways.
-    async fn converse(
-        &self,
-        hub: &Hub,
-        mut codec: PacketCodec,
-        input: &mut BytesMut,
-        writer: &mut AbortOnDrop,
-        f: &mut impl FnMut(Arrived) -> Result<(), String>,
-    ) -> Result<(), String> {
-        let mut verdict = Ok(());
-        let mut reads = 0;
-        loop {
-            let mut note = |arrived| {
-                if let Err(why) = f(arrived) {
-                    verdict = Err(why);
-                }
-            };
-            // Before anything else is handed over: the debtor has dropped this session.
-            if self.superseded.is_cancelled() {
-                self.on_superseded(hub, note);
-                return verdict;
-            }
-            if self.let_go.is_cancelled() {
-                self.bye(hub, "this node lets its debtors go: connect again", note);
-                return verdict;
-            }
-            self.on_input(hub, &mut codec, input, &mut note)
-                .map_err(|error| error.to_string())?;
-            if reads == READS_IN_A_ROW {
-                reads = 0;
-                self.on_tick(hub, &mut note);
-                tokio::task::yield_now().await;
-            }
-            if verdict.is_err() || !self.is_open() {
-                return verdict;
-            }
-            let note = |arrived| {
-                if let Err(why) = f(arrived) {
-                    verdict = Err(why);
-                }
-            };
-            tokio::select! {
-                biased;
-                () = self.superseded.cancelled() => {}
-                () = self.let_go.cancelled() => {}
-                ready = self.stream.readable() => match ready.and_then(|()| self.read(input)) {
-                    Ok(0) => return verdict,
-                    Ok(_) => reads += 1,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => reads = 0,
-                    Err(_) => return verdict,
-                },
-                // It ends when the connection does, or where the peer does not read.
-                () = writer.ended() => return verdict,
-                () = self.tick_due(hub) => self.on_tick(hub, note),
-            }
-        }
+    fn is_void(&self) -> bool {
+        self.dialogue().session.is_void()
     }
 
-    /// Waits, not for long, until the last words are written, and until the other side has heard them.
-    async fn part(&self, writer: &mut AbortOnDrop, input: &mut BytesMut) {
-        if tokio::time::timeout(GOODBYE, writer.ended()).await.is_ok() {
-            self.hear_out(input).await;
-        }
-    }
-
-    /// Waits until the session has something to do for time, and no longer than a nap.
-    ///
-    /// A timer may stand still while the machine sleeps, so it is set to short pieces, and the session asks
-    /// the clock.
-    async fn tick_due(&self, hub: &Hub) {
-        let now = hub.now();
-        let left = self.next_tick().map_or(NAP, |at| at.since(now));
-        tokio::time::sleep(left.min(NAP)).await;
-    }
-
-    /// Waits until the other side has closed too: then it has heard the last words.
-    async fn hear_out(&self, input: &mut BytesMut) {
-        let _ = rustix::net::shutdown(&self.stream, rustix::net::Shutdown::Write);
-        let heard = async {
-            loop {
-                input.clear();
-                match self.stream.readable().await.and_then(|()| self.read(input)) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Ok(0) | Err(_) => return,
-                    // A peer that talks on keeps the socket readable, so that nothing here ever waits: the timeout would
-                    // not be looked at, and this thread of the runtime would do nothing else.
-                    Ok(_) => tokio::task::yield_now().await,
-                }
-            }
-        };
-        let _ = tokio::time::timeout(GOODBYE, heard).await;
-    }
-
-    /// Nothing more is read or written.
-    fn close(&self) {
-        let _ = rustix::net::shutdown(&self.stream, rustix::net::Shutdown::Both);
-    }
-
-    pub(crate) fn next_tick(&self) -> Option<Time> {
-        self.session().next_tick()
-    }
-
-    pub(crate) fn is_void(&self) -> bool {
-        self.session().is_void()
+    fn can_resume(&self) -> bool {
+        self.dialogue().session.can_resume()
     }
 
     pub(crate) fn is_connected(&self) -> bool {
-        self.session().is_connected()
+        self.dialogue().session.is_connected()
     }
 
     fn is_open(&self) -> bool {
-        self.session().is_open()
+        self.dialogue().session.is_open()
     }
 
     /// Whether this node lends over it.
     pub(crate) fn is_creditor(&self) -> bool {
-        matches!(*self.session(), Session::Creditor(_))
+        matches!(self.dialogue().session, Session::Creditor(_))
     }
 }
 
@@ -534,24 +414,6 @@ impl std::fmt::Debug for Peer {
             .field("id", &self.id)
             .field("name", &self.name)
             .finish_non_exhaustive()
-    }
-}
-
-/// A task that ends with its owner.
-struct AbortOnDrop(tokio::task::JoinHandle<()>);
-
-impl AbortOnDrop {
-    /// Waits for its end. May be asked again. Cancel safe.
-    async fn ended(&mut self) {
-        if !self.0.is_finished() {
-            let _ = (&mut self.0).await;
-        }
-    }
-}
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

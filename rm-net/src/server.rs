@@ -6,10 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use rm_core::front::{Domain, Host};
-use rm_core::id::{NodeId, PeerId};
-use rm_core::inspect::{Answer, ENTRIES_MAX, Entry, EntryKind, Query, ResourceView, StatusView};
-use rm_core::policy::Decision;
+use rm_core::front::Host as _;
+use rm_core::id::PeerId;
 use rm_core::session::packet::{Body, Hello, Packet, RefuseCode};
 use rm_core::session::{
     Admission, CreditorConfig, CreditorSession, CreditorSessions, Refusal, SessionEffect,
@@ -17,17 +15,21 @@ use rm_core::session::{
 };
 use rm_core::stamp::STAMP_AHEAD_MAX;
 use rm_core::time::Time;
-use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio_util::codec::{Decoder as _, Encoder as _};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::codec::Decoder as _;
 
 use crate::clock::stamp_now;
+use crate::connection::Newcomer;
 use crate::frame::PacketCodec;
-use crate::hub::{BEFORE_RESTART, Hub};
+use crate::hub::Hub;
 use crate::peer::{Arrived, Peer};
 use crate::session::Session;
 use crate::store::{Notes, Store};
+
+mod answers;
+
+pub(crate) use self::answers::totals_by_name;
 
 /// Whoever connects has so long to say hello.
 const HELLO_PATIENCE: Duration = Duration::from_secs(5);
@@ -35,10 +37,6 @@ const HELLO_PATIENCE: Duration = Duration::from_secs(5);
 const CONNECTIONS_MAX: usize = 16_384;
 /// Sessions at once, those included that only wait for their lease.
 pub(crate) const SESSIONS_MAX: usize = 16_384;
-/// Debtors that are asked about one resource.
-const ASKED_MAX: usize = 64;
-/// A debtor that does not answer a question within so long is called silent.
-const ASKED_PATIENCE: Duration = Duration::from_millis(400);
 /// Goodbyes are given so long to leave.
 const GOODBYE: Duration = Duration::from_millis(300);
 /// Where a process has no more descriptors, it tries again after so long.
@@ -141,10 +139,9 @@ impl Server {
                     tokio::spawn(async move {
                         let ended = server.hub.ended.clone();
                         tokio::select! {
-                            () = server.serve(stream, from) => {}
+                            () = server.serve(stream, from, permit.ok()) => {}
                             () = ended.cancelled() => {}
                         }
-                        drop(permit);
                     });
                 }
                 Err(error) => {
@@ -173,26 +170,46 @@ impl Server {
         self.hub.ended.cancel();
     }
 
-    /// One connection, from its first byte to the end of its session.
-    async fn serve(self: Arc<Self>, stream: TcpStream, from: SocketAddr) {
+    /// One connection, from its first byte: to the end of the session that it opens, or until the session that it
+    /// goes on with has taken it.
+    async fn serve(
+        self: Arc<Self>,
+        stream: TcpStream,
+        from: SocketAddr,
+        room: Option<OwnedSemaphorePermit>,
+    ) {
         let _ = stream.set_nodelay(true);
-        let mut codec = PacketCodec::new();
-        let mut input = BytesMut::new();
-        let hello = first_packet(&stream, &mut codec, &mut input);
-        let refusal = match tokio::time::timeout(self.hello_patience, hello).await {
+        let mut newcomer = Newcomer {
+            stream,
+            codec: PacketCodec::new(),
+            input: BytesMut::new(),
+            hello: None,
+            room,
+        };
+        let hello = first_packet(&mut newcomer);
+        let answer = match tokio::time::timeout(self.hello_patience, hello).await {
             Ok(Ok(packet)) => match self.admit(packet).await {
-                Ok((hello, id)) => return self.run(stream, codec, input, hello, id).await,
+                Ok(Admitted::New(hello, id)) => return self.run(newcomer, hello, id).await,
+                Ok(Admitted::Resumes(hello, peer)) => {
+                    newcomer.hello = Some(hello);
+                    return peer.offer(&self.hub, newcomer);
+                }
                 Err(answer) => answer,
             },
             Ok(Err(text)) => protocol(text),
             Err(_) => protocol("no hello came: close connections that are not used".into()),
         };
-        tracing::debug!(%from, ?refusal, "no session");
-        self.answer_and_close(stream, refusal).await;
+        tracing::debug!(%from, ?answer, "no session");
+        let packet = Packet {
+            epoch: self.hub.epoch(),
+            stamp: self.hub.highest_stamp(),
+            body: answer,
+        };
+        newcomer.turn_away(packet).await;
     }
 
     /// Decides about the first packet of a connection.
-    async fn admit(self: &Arc<Self>, packet: Packet) -> Result<(Hello, PeerId), Body> {
+    async fn admit(self: &Arc<Self>, packet: Packet) -> Result<Admitted, Body> {
         let Packet { stamp, body, .. } = packet;
         let Body::Hello(hello) = body else {
             return Err(protocol(
@@ -213,6 +230,11 @@ impl Server {
         let poison = check_stamp(&domain.stamps(), stamp_now(), stamp, STAMP_AHEAD_MAX);
         poison.map_err(refuse)?;
         domain.observe_stamp(stamp);
+        // Of a session that there is, something is on disk already.
+        if let Some(peer) = self.sessions().resumes(&hello) {
+            let peer = self.hub.peer(peer).ok_or_else(gone)?;
+            return Ok(Admitted::Resumes(hello, peer));
+        }
         let id = self.hub.fresh_peer();
         let server = Arc::clone(self);
         let (hello, admission) = tokio::task::spawn_blocking(move || {
@@ -236,40 +258,36 @@ impl Server {
             }
             Ok(Admission::Gone { reason }) => Err(Body::Gone { reason }),
             Ok(Admission::Refused(refusal)) => Err(refuse(refusal)),
-            Ok(Admission::New) => Ok((hello, id)),
+            Ok(Admission::New) => Ok(Admitted::New(hello, id)),
+            Ok(Admission::Resumes { peer }) => {
+                let peer = self.hub.peer(peer).ok_or_else(gone)?;
+                Ok(Admitted::Resumes(hello, peer))
+            }
             Ok(Admission::Succeeds { ends }) => {
                 // One that is not there yet finds out by itself, before it does anything.
                 if let Some(former) = self.hub.peer(ends) {
                     former.superseded.cancel();
                     former.over.cancelled().await;
                 }
-                Ok((hello, id))
+                Ok(Admitted::New(hello, id))
             }
         }
     }
 
-    /// The session, until it is over for good.
-    async fn run(
-        self: Arc<Self>,
-        stream: TcpStream,
-        mut codec: PacketCodec,
-        input: BytesMut,
-        hello: Hello,
-        id: PeerId,
-    ) {
+    /// The session, over this connection and those that follow, until it is over for good.
+    async fn run(self: Arc<Self>, mut newcomer: Newcomer, hello: Hello, id: PeerId) {
         let session = CreditorSession::accept(self.hub.now(), &self.config, &hello);
         let party = session.party();
         let name = String::from_utf8_lossy(&hello.name).into_owned();
-        let peer = Peer::new(id, party, name, stream, Session::Creditor(session));
+        newcomer.hello = Some(hello);
+        let peer = Peer::new(id, party, name, Session::Creditor(session));
         self.hub.add(&peer);
         if !self.sessions().is_newest(party, id) {
             peer.superseded.cancel();
         }
-        codec.on_session();
-        peer.flush(&self.hub);
         let server = Arc::clone(&self);
         let this = Arc::clone(&peer);
-        peer.run(&self.hub, codec, input, move |arrived| {
+        peer.run(&self.hub, newcomer, move |arrived| {
             server.on_arrived(&this, arrived)
         })
         .await;
@@ -295,7 +313,8 @@ impl Server {
                 }
                 SessionEffect::Heard => domain.on_debtor_heard(peer.id),
                 SessionEffect::Silent => domain.on_debtor_silent(peer.id),
-                SessionEffect::Ended(why) => {
+                // Until it is heard over another connection, or its lease ends.
+                SessionEffect::Disconnected(why) | SessionEffect::Ended(why) => {
                     tracing::debug!(peer = %peer.id, name = peer.name, %why, "connection over");
                     domain.on_debtor_silent(peer.id);
                 }
@@ -308,116 +327,11 @@ impl Server {
                 SessionEffect::Established(_)
                 | SessionEffect::Extended { .. }
                 | SessionEffect::JeopardyCleared
-                | SessionEffect::JeopardyStarted { .. } => {}
+                | SessionEffect::JeopardyStarted { .. }
+                | SessionEffect::Resumed => {}
             },
         }
         Ok(())
-    }
-
-    pub(crate) fn on_question(self: &Arc<Self>, peer: &Arc<Peer>, id: u64, query: Query) {
-        let Ok(permit) = Arc::clone(&peer.questions).try_acquire_owned() else {
-            tracing::debug!(peer = %peer.id, name = peer.name, "asks too much at once");
-            return;
-        };
-        let (server, peer) = (Arc::clone(self), Arc::clone(peer));
-        tokio::spawn(async move {
-            let _permit = permit;
-            let answer = server.answer(query).await;
-            peer.say(Body::Inspected { id, answer }, &server.hub);
-        });
-    }
-
-    async fn answer(&self, query: Query) -> Answer {
-        let Some(domain) = self.hub.domain() else {
-            return Answer::Unknown;
-        };
-        let names = |id| self.name_of(id);
-        match &query {
-            Query::Status => Answer::Status(self.status(&domain)),
-            Query::Show { type_id, key } => {
-                let Answer::Show(Some(view)) = domain.inspect(&query, &names) else {
-                    return Answer::Show(None);
-                };
-                let debtors = domain.debtors(*type_id, key);
-                Answer::Show(Some(self.ask_debtors(view, debtors, &query).await))
-            }
-            Query::List { .. } | Query::Unknown => domain.inspect(&query, &names),
-        }
-    }
-
-    fn name_of(&self, id: PeerId) -> (String, NodeId) {
-        match self.hub.peer(id) {
-            Some(peer) => (peer.name.clone(), NodeId::of_name(peer.name.as_bytes())),
-            None => (BEFORE_RESTART.into(), NodeId::default()),
-        }
-    }
-
-    /// Adds what the debtors of a resource say of their own holders.
-    async fn ask_debtors(
-        &self,
-        mut view: ResourceView,
-        debtors: Vec<PeerId>,
-        query: &Query,
-    ) -> ResourceView {
-        let peers = debtors
-            .into_iter()
-            .filter_map(|id| self.hub.peer(id))
-            .take(ASKED_MAX);
-        let mut asked = tokio::task::JoinSet::new();
-        for peer in peers {
-            let (hub, query) = (Arc::clone(&self.hub), query.clone());
-            asked.spawn(async move {
-                let answer = hub.inquiries.ask(&hub, &peer, query, ASKED_PATIENCE).await;
-                (peer.name.clone(), answer)
-            });
-        }
-        while let Some(Ok((name, answer))) = asked.join_next().await {
-            match answer {
-                Ok(Answer::Show(Some(theirs))) => {
-                    let holds = theirs
-                        .entries
-                        .into_iter()
-                        .filter(|e| e.kind == EntryKind::Holds);
-                    view.entries.extend(holds.map(|entry| Entry {
-                        node: name.clone(),
-                        ..entry
-                    }));
-                }
-                Ok(_) => {}
-                Err(_) => {
-                    let caches = |e: &&Entry| e.kind == EntryKind::Caches && e.node == name;
-                    let silent = view.entries.iter().find(caches).cloned();
-                    view.entries.extend(silent.map(|e| Entry {
-                        kind: EntryKind::Silent,
-                        ..e
-                    }));
-                }
-            }
-        }
-        let more = view.entries.len().saturating_sub(ENTRIES_MAX);
-        view.entries.truncate(ENTRIES_MAX);
-        view.omitted = view.omitted.saturating_add(more as u32);
-        view
-    }
-
-    pub(crate) fn status(&self, domain: &Domain) -> StatusView {
-        let totals = domain.totals();
-        let now = self.hub.now();
-        let sessions = self.sessions().len();
-        StatusView {
-            name: self.hub.name.clone(),
-            software: env!("CARGO_PKG_VERSION").into(),
-            coordinator: self.coordinator.clone(),
-            epoch: self.hub.epoch(),
-            lease: self.config.terms.length(),
-            uptime: now.since(self.started),
-            grace: self
-                .grace_until
-                .map_or(Duration::ZERO, |until| until.since(now)),
-            sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
-            resources: totals.resources,
-            counters: totals_by_name(&totals),
-        }
     }
 
     /// What a server does now and then: a new epoch where numbers run out, and a note on disk when nobody trusts
@@ -472,33 +386,24 @@ impl Server {
         *self.notes() = Notes::Closed;
         noted
     }
+}
 
-    /// A refusal. Then whatever comes is read and thrown away for a moment: a connection that is closed with
-    /// something unread is reset, and the other side might not get to see why.
-    async fn answer_and_close(&self, mut stream: TcpStream, body: Body) {
-        let packet = Packet {
-            epoch: self.hub.epoch(),
-            stamp: self.hub.highest_stamp(),
-            body,
-        };
-        let mut bytes = BytesMut::new();
-        if PacketCodec::new().encode(&packet, &mut bytes).is_ok() {
-            let said = async {
-                stream.write_all(&bytes).await?;
-                stream.shutdown().await?;
-                tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
-            };
-            let _ = tokio::time::timeout(GOODBYE, said).await;
-        }
-    }
+/// What a hello came to.
+enum Admitted {
+    /// A session of that name.
+    New(Hello, PeerId),
+    /// It goes on with a session that there is.
+    Resumes(Hello, Arc<Peer>),
 }
 
 /// The first packet of a connection.
-async fn first_packet(
-    stream: &TcpStream,
-    codec: &mut PacketCodec,
-    input: &mut BytesMut,
-) -> Result<Packet, String> {
+async fn first_packet(newcomer: &mut Newcomer) -> Result<Packet, String> {
+    let Newcomer {
+        stream,
+        codec,
+        input,
+        ..
+    } = newcomer;
     loop {
         if let Some(packet) = codec.decode(input).map_err(|error| error.to_string())? {
             return Ok(packet);
@@ -513,24 +418,11 @@ async fn first_packet(
     }
 }
 
-pub(crate) fn totals_by_name(totals: &rm_core::front::Totals) -> Vec<(String, u64)> {
-    let decisions =
-        Decision::ALL.map(|decision| (decision.name(), totals.decisions.count(decision)));
-    [
-        ("resources", totals.resources),
-        ("holds", totals.holds),
-        ("waiting", totals.waiting),
-        ("loans", totals.loans),
-        ("cached_acquires", totals.cached_acquires),
-        ("asked_acquires", totals.asked_acquires),
-        ("evictions", totals.evictions),
-        ("idle_returns", totals.idle_returns),
-        ("unknown", totals.unknown),
-    ]
-    .into_iter()
-    .chain(decisions)
-    .map(|(name, value)| (name.to_owned(), value))
-    .collect()
+/// The session ended just now.
+fn gone() -> Body {
+    Body::Gone {
+        reason: "the session is over: open a new one".into(),
+    }
 }
 
 const fn protocol(text: String) -> Body {

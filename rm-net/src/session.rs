@@ -1,8 +1,9 @@
 //! One of the two sides of a session, for the one driver of both.
 
-use rm_core::session::packet::{Body, Item};
+use rm_core::session::packet::{Body, Hello, Item};
 use rm_core::session::{
-    CreditorSession, DebtorSession, Membership, SessionEffects, Window, WindowFull,
+    CannotResume, CreditorSession, DebtorSession, EndReason, Membership, SessionEffects, Window,
+    WindowFull,
 };
 use rm_core::time::Time;
 
@@ -55,6 +56,32 @@ impl Session {
         }
     }
 
+    /// Goes on over another connection, which the debtor made.
+    pub(crate) fn resume(
+        &mut self,
+        now: Time,
+        hello: Option<&Hello>,
+        fx: &mut SessionEffects,
+    ) -> Result<(), CannotResume> {
+        match (self, hello) {
+            (Self::Creditor(session), Some(hello)) => session.resume(now, hello, fx),
+            (Self::Debtor(session), None) => {
+                session.reconnect(now, fx);
+                let is_open = session.is_open();
+                is_open.then_some(()).ok_or(CannotResume::Over)
+            }
+            // Debtors connect to creditors.
+            (Self::Creditor(_), None) | (Self::Debtor(_), Some(_)) => Err(CannotResume::Over),
+        }
+    }
+
+    pub(crate) fn abandon(&mut self, now: Time, why: EndReason, fx: &mut SessionEffects) {
+        match self {
+            Self::Creditor(session) => session.abandon(why, fx),
+            Self::Debtor(session) => session.abandon(now, why, fx),
+        }
+    }
+
     pub(crate) fn bye(&mut self, now: Time, reason: &str, fx: &mut SessionEffects) {
         match self {
             Self::Creditor(session) => session.bye(reason, fx),
@@ -86,6 +113,13 @@ impl Session {
         match self {
             Self::Creditor(session) => session.is_open(),
             Self::Debtor(session) => session.is_open(),
+        }
+    }
+
+    pub(crate) const fn can_resume(&self) -> bool {
+        match self {
+            Self::Creditor(session) => session.can_resume(),
+            Self::Debtor(session) => session.can_resume(),
         }
     }
 

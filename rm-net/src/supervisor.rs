@@ -1,40 +1,35 @@
-//! What keeps a client connected, or a node in the middle of a tree: one session after the other, each over one
-//! connection.
+//! What keeps a client connected, or a node in the middle of a tree: one session after the other.
 //!
-//! The next session begins when the one before is void, since opening it tells the server that the former was
-//! dropped. So a connection that breaks while locks are held is followed by a wait, until they are released or
-//! their deadline has passed; where nothing is held, the next connection is made at once.
+//! A session outlives its connections ([`Keeper`]). The next session begins when the one before is void, since opening
+//! it tells the server that the former was dropped. So where a session cannot go on, because the server stopped or
+//! knows nothing of it, a wait follows until what is held is released or its deadline has passed; where nothing is held,
+//! the next session is opened at once. A session whose server is not there is given up in the same way if there are
+//! other endpoints, after a while and if nothing is held.
 //!
-//! **Debtors.** A node in the middle lends what it has borrowed. When its connection is gone, or it is to stop, it lets
+//! **Debtors.** A node in the middle lends what it has borrowed. When its session cannot go on, or it is to stop, it lets
 //! its debtors go at once, and promises nothing to new ones. Neither is a session ended before its deadline, nor is the
-//! next one opened, until none of these debtors trusts anything: either would free what they still use.
+//! next one opened, until none of these debtors trusts anything: either would free what they still use. A connection
+//! that breaks is nothing to them.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use rm_core::error::LostReason;
-use rm_core::front::Host;
-use rm_core::id::{Boot, NodeId, Party, PeerId};
+use rm_core::id::{Boot, NodeId, PeerId};
 use rm_core::session::packet::{Body, Welcome};
-use rm_core::session::{
-    DebtorConfig, DebtorSession, EndReason, Refusal, SessionEffect, VoidReason,
-};
+use rm_core::session::{EndReason, Refusal, SessionEffect, VoidReason};
 use rm_core::time::Time;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::client::DEFAULT_ENDPOINT;
 use crate::error::ConnectError;
-use crate::frame::PacketCodec;
 use crate::hub::{Departure, Hub};
-use crate::peer::{Arrived, Extended, Peer, WINDOW};
+use crate::keeper::{ATTEMPT, Keeper, Opening};
+use crate::peer::{Arrived, Extended, Peer};
 use crate::server::Server;
-use crate::session::Session;
 
-/// One attempt at a connection, and the wait for a welcome.
-const ATTEMPT: Duration = Duration::from_secs(3);
 /// The first pause between attempts; each further one is twice as long.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 /// The longest pause between attempts.
@@ -42,8 +37,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// After a lease ran out: opening the next session tells the server that the former was dropped, upon which it
 /// lends again. What a lost holder set in motion, such as the end of a process, is given so long to happen.
 const AFTERMATH: Duration = Duration::from_millis(250);
-/// While a connection is gone and locks are held, the client looks this often whether they still are.
+/// While a session cannot go on and locks are held, the client looks this often whether they still are.
 const LOOK: Duration = Duration::from_millis(100);
+/// A server that could not be reached for so long is given up, if there are others and nothing is held.
+const FRUITLESS_MAX: Duration = Duration::from_secs(1);
 
 /// How a client stands.
 #[derive(Clone, Debug)]
@@ -186,36 +183,22 @@ impl Supervisor {
         }
     }
 
-    /// One session over one connection, until it is void: what became of it, and why the server refused, if it did.
+    /// One session, until it is void: what became of it, and why the server refused, if it did.
     async fn session(
         &mut self,
         stream: TcpStream,
         endpoint: &str,
     ) -> (Outcome, Option<ConnectError>) {
-        let _ = stream.set_nodelay(true);
         self.sessions += 1;
-        let config = DebtorConfig {
-            name: self.hub.name.clone().into_bytes(),
-            boot: self.hub.party.boot,
-            session: self.sessions,
+        let opening = Opening {
+            endpoint: endpoint.to_owned(),
             reg: 0,
-            window: WINDOW,
-            patience: ATTEMPT,
+            session: self.sessions,
         };
-        let session = DebtorSession::connect(self.hub.now(), config);
-        let id = self.hub.fresh_peer();
-        let peer = Peer::new(
-            id,
-            Party::default(),
-            endpoint.to_owned(),
-            stream,
-            Session::Debtor(session),
-        );
-        self.hub.add(&peer);
-        peer.flush(&self.hub);
+        let keeper = Keeper::new(&self.hub, opening);
         let mut events = Events {
             hub: Arc::clone(&self.hub),
-            peer: Arc::clone(&peer),
+            peer: Arc::clone(keeper.peer()),
             phase: self.phase.clone(),
             endpoint: endpoint.to_owned(),
             lease: Duration::ZERO,
@@ -226,17 +209,13 @@ impl Supervisor {
             server: self.server.clone(),
         };
         let (over, is_over) = watch::channel(false);
-        let watched = Arc::clone(&peer);
-        let hub = Arc::clone(&self.hub);
         let runner = async {
-            peer.run(&hub, PacketCodec::new(), BytesMut::new(), |arrived| {
-                events.on_arrived(arrived)
-            })
-            .await;
+            keeper
+                .run(stream, |arrived| events.on_arrived(arrived))
+                .await;
             over.send_replace(true);
         };
-        let (_, departure) = tokio::join!(runner, self.watch(&watched, is_over));
-        self.hub.remove(id);
+        let (_, departure) = tokio::join!(runner, self.watch(&keeper, is_over));
         if events.outcome != Outcome::Stillborn {
             let departure = departure.unwrap_or_else(|| self.hub.let_debtors_go());
             tokio::select! {
@@ -248,11 +227,11 @@ impl Supervisor {
         (events.outcome, events.refused)
     }
 
-    /// Ends a session that is of no more use: when told to stop, and when its connection is gone and nothing is
-    /// held. Either way debtors go first. Returns those that were told to.
+    /// Ends a session that is of no more use: when told to stop, and when it cannot go on and nothing is held. Either
+    /// way debtors go first. Returns those that were told to.
     async fn watch(
         &self,
-        peer: &Arc<Peer>,
+        keeper: &Keeper,
         mut is_over: watch::Receiver<bool>,
     ) -> Option<Departure> {
         let mut was_told = false;
@@ -263,7 +242,11 @@ impl Supervisor {
                 () = self.hub.stopping.cancelled(), if !was_told => was_told = true,
                 () = tokio::time::sleep(LOOK) => {}
             }
-            if !was_told && peer.is_connected() {
+            if !was_told && !self.gives_up(keeper) {
+                // It goes on after all. Those who were let go come back.
+                if departure.take().is_some() {
+                    self.hub.promise_again();
+                }
                 continue;
             }
             let departure = departure.get_or_insert_with(|| self.hub.let_debtors_go());
@@ -273,11 +256,20 @@ impl Supervisor {
             // Adding up takes a look at every resource: only where it matters.
             let holds = || self.hub.domain().map_or(0, |domain| domain.totals().holds);
             if was_told {
-                self.end(peer, "the client is done");
+                self.end(keeper.peer(), "the client is done");
             } else if holds() == 0 {
-                self.end(peer, "the connection broke, and nothing was held");
+                self.end(
+                    keeper.peer(),
+                    "the session cannot go on, and nothing was held",
+                );
             }
         }
+    }
+
+    /// Whether the session is of no more use, as soon as nothing is held.
+    fn gives_up(&self, keeper: &Keeper) -> bool {
+        let elsewhere = self.endpoints.len() > 1;
+        keeper.is_over() || (elsewhere && keeper.fruitless_for() >= FRUITLESS_MAX)
     }
 
     fn end(&self, peer: &Arc<Peer>, reason: &str) {
@@ -377,8 +369,22 @@ impl Events {
             SessionEffect::Extended { deadline } => {
                 self.on_extended(domain, deadline);
             }
+            SessionEffect::Disconnected(why) => {
+                tracing::info!(endpoint = self.endpoint, %why, "connecting again");
+                self.set(Phase::Connecting {
+                    last: self.reason(&why),
+                    refused: None,
+                });
+            }
+            SessionEffect::Resumed => {
+                tracing::info!(endpoint = self.endpoint, "the session goes on");
+                self.set(Phase::Connected {
+                    peer: self.peer.id,
+                    lease: self.lease,
+                });
+            }
             SessionEffect::Ended(why) => {
-                tracing::info!(endpoint = self.endpoint, %why, "the connection is over");
+                tracing::info!(endpoint = self.endpoint, %why, "the session cannot go on");
                 self.hub.promise_no_more();
                 self.set(Phase::Connecting {
                     last: self.reason(&why),

@@ -116,11 +116,13 @@ impl History {
         present.is_some_and(|past| past.activation.is_some())
     }
 
-    /// Opens the books of the present view: every other member has told of its past.
+    /// Opens the books of the present view: every other member has told of its past. Of what nobody told, something may
+    /// be lent under the view's lease, or that of a former life.
     pub(crate) fn activate(
         &mut self,
         now: Time,
         others: Vec<(RootId, Time, Vec<ReportedPast>)>,
+        former_lease: Duration,
         ghosts: &mut Ghosts,
     ) {
         let own = (self.me, now, self.reported(now));
@@ -136,7 +138,8 @@ impl History {
         let told: Vec<_> = (told.into_iter())
             .map(|(by, arrived, past)| Told::new(by, arrived, past, ghosts))
             .collect();
-        let until = now.after(LeaseTerms::wait(view.lease().length()));
+        let lease = view.lease().length().max(former_lease);
+        let until = now.after(LeaseTerms::wait(lease));
         let activation = Activation {
             may_be_lost: !view.is_founding() && may_be_lost(&told),
             lost: if view.is_founding() {

@@ -31,7 +31,7 @@ use super::report::{Report, ReportedBook};
 use super::reporting::{Arrival, Reporting, parts};
 use crate::book::{Book, BookLoan, Lessee};
 use crate::credit::Opaque;
-use crate::front::Domain;
+use crate::front::{Domain, WeakDomain};
 use crate::id::{PeerId, ResourceKey, TypeId};
 use crate::session::lease::LeaseTerms;
 use crate::session::packet::Body;
@@ -79,31 +79,43 @@ type Key = (TypeId, ResourceKey);
 #[derive(Debug)]
 pub struct Lender {
     me: RootId,
-    domain: Domain,
+    /// Others keep it alive.
+    domain: WeakDomain,
     history: History,
     ghosts: Ghosts,
     reporting: Reporting,
     copies: BTreeMap<Key, Vec<Copy>>,
     good_until: Time,
+    /// The longest lease under which anything may have been lent before its first view.
+    former_lease: Duration,
     is_over: bool,
 }
 
 impl Lender {
     /// The lender of the registration `me`, that lends by `domain`.
     #[must_use]
-    pub fn new(me: RootId, domain: Domain) -> Self {
+    pub fn new(me: RootId, domain: &Domain) -> Self {
         let history = History::new(me);
         domain.set_tenure(&history);
         Self {
             me,
-            domain,
+            domain: domain.downgrade(),
             history,
             ghosts: Ghosts::new(),
             reporting: Reporting::default(),
             copies: BTreeMap::new(),
             good_until: Time::ZERO,
+            former_lease: Duration::ZERO,
             is_over: false,
         }
+    }
+
+    /// The same, where something may be trusted that was lent under a lease of that length, before its first view: a
+    /// shorter one must not shorten the wait.
+    #[must_use]
+    pub const fn after_lease(mut self, former: Duration) -> Self {
+        self.former_lease = former;
+        self
     }
 
     /// Who it is.
@@ -139,14 +151,17 @@ impl Lender {
             self.end();
             return Adopted::Evicted;
         }
+        let Some(domain) = self.domain.upgrade() else {
+            return Adopted::Known;
+        };
         for copies in self.copies.values_mut() {
             copies.retain(|copy| copy.is_own);
         }
         self.history.adopt(Arc::clone(view));
         // From here on no resource comes to be that is another's.
-        self.domain.set_tenure(&self.history);
-        self.domain.on_epoch(view.epoch());
-        self.give_up(view, former, frozen);
+        domain.set_tenure(&self.history);
+        domain.on_epoch(view.epoch());
+        self.give_up(&domain, view, former, frozen);
         self.give(view);
         self.report(now, view);
         self.activate(now);
@@ -154,7 +169,13 @@ impl Lender {
     }
 
     /// Takes the books of what is another's from now on out of the domain.
-    fn give_up(&mut self, view: &View, version: u32, frozen: &dyn Fn(PeerId) -> Option<Frozen>) {
+    fn give_up(
+        &mut self,
+        domain: &Domain,
+        view: &View,
+        version: u32,
+        frozen: &dyn Fn(PeerId) -> Option<Frozen>,
+    ) {
         let mut ends = BTreeMap::<Lessee, Time>::new();
         let ghosts = &self.ghosts;
         let mut lessee = |peer: PeerId| {
@@ -169,7 +190,7 @@ impl Lender {
             lessee
         };
         let is_mine = |type_id, key: &ResourceKey| view.root_id(type_id, key) == Some(self.me);
-        let books = self.domain.give_up(&is_mine, &mut lessee);
+        let books = domain.give_up(&is_mine, &mut lessee);
         // Where a book has too many loans to be told apart, nobody knows whose they are.
         if let Some(&last) = ends.values().max() {
             ends.insert(Lessee::Unknown, last);
@@ -297,8 +318,8 @@ impl Lender {
     /// The own membership is known to be good until then; in the past: not any more.
     pub fn on_good_until(&mut self, now: Time, until: Time) {
         self.good_until = until;
-        if !self.is_over {
-            self.domain.set_good_until(now, until);
+        if let Some(domain) = self.domain.upgrade().filter(|_| !self.is_over) {
+            domain.set_good_until(now, until);
             self.activate(now);
         }
     }
@@ -311,11 +332,11 @@ impl Lender {
 
     /// Time passed: to be called at [`next_tick`](Self::next_tick).
     pub fn on_tick(&mut self, now: Time) {
-        if self.is_over {
+        let Some(domain) = self.domain.upgrade().filter(|_| !self.is_over) else {
             return;
-        }
+        };
         for ghost in self.ghosts.take_over(now) {
-            self.domain.on_debtor_down(ghost);
+            domain.on_debtor_down(ghost);
         }
         self.activate(now);
     }
@@ -356,14 +377,18 @@ impl Lender {
         if !may || self.history.is_active() || self.view().is_none() {
             return;
         }
+        let Some(domain) = self.domain.upgrade() else {
+            return;
+        };
         let pasts = self.reporting.pasts();
-        self.history.activate(now, pasts, &mut self.ghosts);
+        self.history
+            .activate(now, pasts, self.former_lease, &mut self.ghosts);
         let view = Arc::clone(self.history.view().expect("it was there above"));
         let mine: Vec<Key> = (self.copies.keys())
             .filter(|(type_id, key)| view.root_id(*type_id, key) == Some(self.me))
             .cloned()
             .collect();
-        let lease = LeaseTerms::wait(view.lease().length());
+        let lease = LeaseTerms::wait(view.lease().length().max(self.former_lease));
         let mut pseudo = Pseudo {
             unknown: self.ghosts.add(Lessee::Unknown, now.after(lease)),
             peers: BTreeMap::new(),
@@ -377,19 +402,21 @@ impl Lender {
             if let Some(copy) = usable {
                 let peers = pseudo.of_loans(now, &copy, &mut self.ghosts);
                 let key = (key.0, &key.1);
-                self.domain.open(key, copy.book, &peers, pseudo.unknown);
+                domain.open(key, copy.book, &peers, pseudo.unknown);
             }
         }
         // Only now: what comes to be from here on has no copy.
-        self.domain.set_tenure(&self.history);
-        self.domain.open_gathering(now, &self.history);
+        domain.set_tenure(&self.history);
+        domain.open_gathering(now, &self.history);
     }
 
     /// It is no member any more.
     fn end(&mut self) {
         self.is_over = true;
         self.copies.clear();
-        self.domain.shut_down();
+        if let Some(domain) = self.domain.upgrade() {
+            domain.shut_down();
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! The creditor's side of one session: from an accepted hello to the return of what was lent.
 //!
 //! It is live from the start and ends in void: by the debtor's goodbye, by a later session of the same run,
-//! or when the lease ran out. A broken connection, and even a debtor that breaks the rules, ends nothing:
-//! the debtor may still trust, so the session waits for the lease.
+//! or when the lease ran out. A broken connection ends nothing: the debtor may come back over another
+//! ([`resume`](CreditorSession::resume)), and both sides go on where the other left off. Even a debtor that breaks the
+//! rules may still trust; with it nothing goes on, so the session waits for the lease.
 //!
 //! # Invariants
 //!
@@ -11,17 +12,20 @@
 //! * Only [`on_tick`](CreditorSession::on_tick) takes back for time. So a driver that reads its sockets
 //!   before it runs timers (see [`JumpWatch`](super::JumpWatch)) takes nothing back needlessly.
 //! * The answer to a renewal leaves before any item: credit never overtakes the trust it is used under.
+//! * Over a new connection nothing may be lent until the debtor has shown that it hears: a hello proves nothing.
 
 use core::time::Duration;
 
+use crate::credit::Opaque;
 use crate::id::{Boot, NodeId, Party};
+use crate::message::Message;
 use crate::time::Time;
 
 use super::effect::{EndReason, Misbehaviour, SessionEffect, SessionEffects, VoidReason};
 use super::lease::{CreditorLease, LeaseTerms};
 use super::link::{Data, Link, Side, earliest};
 use super::packet::{Body, Hello, Item, RefuseCode, WIRE_VERSION, Welcome};
-use super::sequence::{Window, WindowFull};
+use super::sequence::{CannotResume, Window, WindowFull};
 
 /// What a creditor welcomes its debtors with: the same for all sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,8 +76,10 @@ pub struct CreditorSession {
     number: u64,
     terms: LeaseTerms,
     lease: CreditorLease,
-    /// To be said first; `None` once it was.
-    welcome: Option<Welcome>,
+    /// What is said first over each connection, but for what is expected next.
+    welcome: Welcome,
+    /// It is to be said.
+    welcome_due: bool,
     /// The newest renewal that was not answered.
     answer: Option<u64>,
     /// The newest answer that the debtor said it has heard; `None`: it has not renewed yet.
@@ -97,14 +103,15 @@ impl CreditorSession {
             number: hello.session,
             terms: config.terms,
             lease: CreditorLease::new(now, config.terms),
-            welcome: Some(Welcome {
+            welcome: Welcome {
                 version: WIRE_VERSION,
                 name: config.name.clone(),
                 boot: config.boot,
                 reg: config.reg,
                 next_expected: 1,
                 lease: config.terms.length(),
-            }),
+            },
+            welcome_due: true,
             answer: None,
             heard: None,
             proof: None,
@@ -126,8 +133,12 @@ impl CreditorSession {
                 Ok(())
             }
             Body::Data { ack, first, items } => {
+                let claims = items.iter().any(|item| is_claim(&item.message));
                 let heard = self.link.on_data(now, Data { ack, first, items }, fx);
                 heard.map(|is_proof| {
+                    if claims {
+                        self.lease.on_renew(now);
+                    }
                     if is_proof {
                         self.on_proof(now, fx);
                     }
@@ -165,13 +176,36 @@ impl CreditorSession {
         }
     }
 
-    /// Queues a credit message to the debtor.
-    ///
-    /// Once the connection is over the message is dropped: the lease settles what can no longer be said.
+    /// The debtor said hello over another connection, to go on with this session: see
+    /// [`Admission::Resumes`](super::Admission::Resumes). The welcome is the first packet to transmit over it. From now
+    /// on nothing may be read from an earlier connection, nor written to it.
     ///
     /// # Errors
-    /// [`WindowFull`] where the debtor acknowledges too little, and the message is gone: close the
-    /// connection, and let the lease run out.
+    /// [`CannotResume`] where the session has ended, or the debtor expects what was never sent or is no longer kept.
+    /// Nothing changes, and an earlier connection stays in use: such a hello may be an old one that comes late.
+    /// Answer it with [`Body::Gone`].
+    pub fn resume(
+        &mut self,
+        now: Time,
+        hello: &Hello,
+        fx: &mut SessionEffects,
+    ) -> Result<(), CannotResume> {
+        self.link.resume(hello.next_expected)?;
+        self.disconnect(EndReason::Replaced, fx);
+        self.link.on_connection(now);
+        self.welcome.next_expected = self.link.next_expected();
+        self.welcome_due = true;
+        Ok(())
+    }
+
+    /// Queues a credit message to the debtor.
+    ///
+    /// Between two connections it waits for the next. Once the session has ended it is dropped: the lease settles
+    /// what can no longer be said.
+    ///
+    /// # Errors
+    /// [`WindowFull`] where more waits than may, though it was merged. The message is gone, so the session is of no
+    /// more use: [`abandon`](Self::abandon) it.
     ///
     /// # Panics
     /// On a message that only a debtor sends.
@@ -194,10 +228,16 @@ impl CreditorSession {
         }
     }
 
-    /// The connection broke. The session waits for the lease.
+    /// The connection broke. The session waits for another one, and no longer than the lease.
     pub fn on_disconnect(&mut self, fx: &mut SessionEffects) {
-        self.end(EndReason::Disconnected, None, fx);
+        self.disconnect(EndReason::Disconnected, fx);
         self.link.on_disconnect();
+    }
+
+    /// The session is of no more use: more is to be said than can be kept, or the debtor broke rules that only the
+    /// driver knows. It waits for the lease.
+    pub fn abandon(&mut self, why: EndReason, fx: &mut SessionEffects) {
+        self.end(why, None, fx);
     }
 
     /// The same run of the debtor opened a later session, so it has dropped this one: all that was lent is
@@ -224,8 +264,8 @@ impl CreditorSession {
         if !self.link.is_open() {
             return self.link.take_last_words();
         }
-        if let Some(welcome) = self.welcome.take() {
-            return Some(Body::Welcome(welcome));
+        if core::mem::take(&mut self.welcome_due) {
+            return Some(Body::Welcome(self.welcome.clone()));
         }
         if let Some(sent) = self.answer
             && let Some(length) = membership.offer(self.terms)
@@ -280,7 +320,13 @@ impl CreditorSession {
         self.void.as_ref()
     }
 
-    /// Whether packets go both ways: from then on only last words are said.
+    /// Whether it can go on over another connection, now or once the present one is gone.
+    #[must_use]
+    pub const fn can_resume(&self) -> bool {
+        !self.link.is_over()
+    }
+
+    /// Whether packets go both ways. If not, there is no connection, or only last words are said.
     #[must_use]
     pub const fn is_open(&self) -> bool {
         self.link.is_open()
@@ -292,7 +338,7 @@ impl CreditorSession {
         self.link.is_needed()
     }
 
-    /// Whether [`push`](Self::push) would refuse.
+    /// Whether [`push`](Self::push) refuses, unless merging makes room.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.link.outgoing().is_full()
@@ -310,9 +356,20 @@ impl CreditorSession {
         self.link.on_heard(now, fx);
     }
 
-    /// The connection is over; the session is not.
-    fn end(&mut self, why: EndReason, last_words: Option<Body>, fx: &mut SessionEffects) {
+    /// The connection is over, and there may be another. Proof of hearing was of this one.
+    fn disconnect(&mut self, why: EndReason, fx: &mut SessionEffects) {
         if self.link.is_open() {
+            self.link.on_disconnect();
+            self.answer = None;
+            self.heard = None;
+            self.proof = None;
+            fx.push(SessionEffect::Disconnected(why));
+        }
+    }
+
+    /// Nothing can be said any more; the session waits for the lease.
+    fn end(&mut self, why: EndReason, last_words: Option<Body>, fx: &mut SessionEffects) {
+        if !self.link.is_over() {
             self.link.end(last_words);
             self.answer = None;
             fx.push(SessionEffect::Ended(why));
@@ -327,6 +384,12 @@ impl CreditorSession {
             fx.push(SessionEffect::Void(why));
         }
     }
+}
+
+/// Whether a message claims credit that another root lent: it counts as a renewal, since the deadline of what is
+/// claimed may be later than that of the session.
+const fn is_claim(message: &Message<Opaque>) -> bool {
+    matches!(message, Message::Claim(_))
 }
 
 #[cfg(test)]

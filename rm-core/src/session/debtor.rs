@@ -5,15 +5,20 @@
 //!      \------refused, broken, no answer in time---------^
 //! ```
 //!
-//! Live, the session may lose its connection ([`SessionEffect::Ended`]). It cannot go on over another yet, so
-//! from then on it only runs out: what is borrowed stays usable until the deadline, then it is void. A
-//! caller that holds nothing ends it at once with [`bye`](DebtorSession::bye).
+//! Live, the session may lose its connection ([`SessionEffect::Disconnected`]), which means nothing: what is borrowed
+//! stays usable until the deadline, and what is to be said waits. Over the next connection
+//! ([`reconnect`](DebtorSession::reconnect)) it says hello again, with the number that it expects next; the welcome
+//! says what the creditor expects; both send again from there, and a renewal goes first.
+//!
+//! Where that cannot be ([`SessionEffect::Ended`]), because the creditor says that it is gone or stops, or breaks the
+//! rules, the session only runs out. A caller that holds nothing ends it at once with [`bye`](DebtorSession::bye).
 //!
 //! # Invariants
 //!
 //! * Every input looks at the clock first: past the deadline the session is void, and the input changes
 //!   nothing. A process that slept wakes up into this.
-//! * Void is for good, and so is the loss of a connection.
+//! * Void is for good, and so is the end of what can be said.
+//! * It goes on only with the run of the creditor that it began with, on the same terms.
 //! * A renewal goes out at once when the session stands, and before all items: whoever is lent credit has an
 //!   answer to a renewal by then.
 //! * A renewal says which answer was heard last. So the creditor knows whether it is heard, and over a link
@@ -24,6 +29,7 @@ use core::time::Duration;
 use crate::id::Boot;
 use crate::time::Time;
 
+use self::resume::Resuming;
 use super::effect::{EndReason, Misbehaviour, Refusal, SessionEffect, SessionEffects, VoidReason};
 use super::lease::{DebtorLease, LeaseTerms, Renewed};
 use super::link::{Data, Link, Side, earliest, has_grant, unexpected};
@@ -44,7 +50,8 @@ pub struct DebtorConfig {
     pub reg: u64,
     /// How much may wait for the creditor to acknowledge it.
     pub window: Window,
-    /// How long to wait for a welcome, and then for the first answer to a renewal.
+    /// How long to wait for a welcome, and then for the first answer to a renewal. For the welcome to go on over
+    /// another connection it waits a quarter of the lease, if that is shorter.
     pub patience: Duration,
 }
 
@@ -73,6 +80,13 @@ enum State {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Live {
+    /// What is said over a further connection, but for what is expected next.
+    hello: Hello,
+    /// The creditor's run.
+    creditor: Boot,
+    /// A further connection whose welcome has not come.
+    resuming: Option<Resuming>,
+    patience: Duration,
     terms: LeaseTerms,
     lease: DebtorLease,
     /// The number of the newest answer.
@@ -113,6 +127,9 @@ impl DebtorSession {
         if self.expire(now, fx) || !self.link.is_open() {
             return;
         }
+        if self.resuming().is_some() {
+            return self.on_answer(now, body, fx);
+        }
         self.link.on_heard(now, fx);
         match body {
             Body::Bye { reason } => self.end(EndReason::Bye { reason }, fx),
@@ -137,11 +154,12 @@ impl DebtorSession {
 
     /// Queues a credit message to the creditor. Before the welcome it waits for it.
     ///
-    /// Once the connection is over the message is dropped: the lease settles what can no longer be said.
+    /// Between two connections it waits for the next. Once the session has ended it is dropped: the lease settles
+    /// what can no longer be said.
     ///
     /// # Errors
-    /// [`WindowFull`] where the creditor acknowledges too little, and the message is gone. Ask
-    /// [`is_full`](Self::is_full) before taking on work that ends in messages.
+    /// [`WindowFull`] where more waits than may, though it was merged. The message is gone, so the session is of no
+    /// more use: [`abandon`](Self::abandon) it.
     ///
     /// # Panics
     /// On a message that only a creditor sends.
@@ -163,16 +181,30 @@ impl DebtorSession {
                 fx.push(SessionEffect::JeopardyStarted { deadline });
             }
             self.link.on_tick(now, live.terms.silence(), fx);
+            if self
+                .resuming()
+                .is_some_and(|resuming| now >= resuming.until)
+            {
+                self.disconnect(EndReason::Unanswered, fx);
+            }
         }
         self.mark_renewal(now);
     }
 
-    /// The connection broke. What is borrowed stays trusted until its deadline.
+    /// The connection broke. What is borrowed stays trusted until its deadline, and what is said waits.
     pub fn on_disconnect(&mut self, now: Time, fx: &mut SessionEffects) {
         if !self.expire(now, fx) {
-            self.end(EndReason::Disconnected, fx);
+            self.disconnect(EndReason::Disconnected, fx);
         }
         self.link.on_disconnect();
+    }
+
+    /// The session is of no more use: more is to be said than can be kept, or the other side broke rules that only
+    /// the driver knows. What is borrowed stays trusted until its deadline.
+    pub fn abandon(&mut self, now: Time, why: EndReason, fx: &mut SessionEffects) {
+        if !self.expire(now, fx) {
+            self.end(why, fx);
+        }
     }
 
     /// Ends the session at once and, if the connection stands, tells the creditor, which takes back all it
@@ -215,6 +247,16 @@ impl DebtorSession {
                 if live.lease.is_over(now) {
                     return None;
                 }
+                if let Some(resuming) = &mut live.resuming {
+                    let first = !core::mem::replace(&mut resuming.said, true);
+                    let next_expected = self.link.next_expected();
+                    return first.then(|| {
+                        Body::Hello(Hello {
+                            next_expected,
+                            ..live.hello.clone()
+                        })
+                    });
+                }
                 if live.renew_due {
                     live.renew_due = false;
                     live.lease.on_renew_sent(now);
@@ -236,11 +278,12 @@ impl DebtorSession {
             State::Connecting { until, .. } => Some(*until),
             State::Live(live) => {
                 let silence = live.terms.silence();
-                let renews = !live.renew_due && self.link.is_open();
+                let renews = self.renews() && !live.renew_due;
                 earliest([
                     Some(live.lease.over_at()),
                     live.lease.jeopardy_at().filter(|_| !live.in_jeopardy),
                     renews.then(|| live.lease.renew_at()),
+                    live.resuming.map(|resuming| resuming.until),
                     self.link.next_tick(silence),
                 ])
             }
@@ -275,7 +318,13 @@ impl DebtorSession {
         }
     }
 
-    /// Whether packets go both ways: from then on only last words are said.
+    /// Whether it can go on over another connection, now or once the present one is gone.
+    #[must_use]
+    pub const fn can_resume(&self) -> bool {
+        matches!(self.state, State::Live(_)) && !self.link.is_over()
+    }
+
+    /// Whether packets go both ways. If not, there is no connection, or only last words are said.
     #[must_use]
     pub const fn is_open(&self) -> bool {
         self.link.is_open()
@@ -287,7 +336,7 @@ impl DebtorSession {
         self.link.is_needed()
     }
 
-    /// Whether [`push`](Self::push) would refuse.
+    /// Whether [`push`](Self::push) refuses, unless merging makes room.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.link.outgoing().is_full()
@@ -316,6 +365,13 @@ impl DebtorSession {
             Err(why) => self.end(EndReason::Misbehaved(why), fx),
             Ok(terms) => {
                 self.state = State::Live(Live {
+                    hello: Hello {
+                        reg: welcome.reg,
+                        ..hello.clone()
+                    },
+                    creditor: welcome.boot,
+                    resuming: None,
+                    patience: *patience,
                     terms,
                     lease: DebtorLease::new(now, terms).with_patience(now, *patience),
                     heard: 0,
@@ -359,17 +415,36 @@ impl DebtorSession {
         }
     }
 
-    /// The connection is over. So is the session, unless something may be borrowed over it.
-    fn end(&mut self, why: EndReason, fx: &mut SessionEffects) {
+    /// The connection is over, and there may be another. Without trust there is nothing to go on with.
+    fn disconnect(&mut self, why: EndReason, fx: &mut SessionEffects) {
         if !self.link.is_open() {
             return;
         }
-        if self.deadline().is_some() {
-            self.link.end(None);
-            fx.push(SessionEffect::Ended(why));
-        } else {
-            self.void(VoidReason::Ended(why), None, fx);
+        if self.deadline().is_none() {
+            return self.end(why, fx);
         }
+        if let State::Live(live) = &mut self.state {
+            live.resuming = None;
+            live.renew_due = false;
+        }
+        self.link.on_disconnect();
+        fx.push(SessionEffect::Disconnected(why));
+    }
+
+    /// Nothing can be said any more. So the session is over, unless something may be borrowed over it.
+    fn end(&mut self, why: EndReason, fx: &mut SessionEffects) {
+        if self.link.is_over() {
+            return;
+        }
+        if self.deadline().is_none() {
+            return self.void(VoidReason::Ended(why), None, fx);
+        }
+        if let State::Live(live) = &mut self.state {
+            live.resuming = None;
+            live.renew_due = false;
+        }
+        self.link.end(None);
+        fx.push(SessionEffect::Ended(why));
     }
 
     /// Makes the session void where its time is over. Returns whether it is void.
@@ -405,8 +480,10 @@ impl DebtorSession {
     }
 
     fn void(&mut self, why: VoidReason, last_words: Option<Body>, fx: &mut SessionEffects) {
-        // Who never said hello needs no goodbye.
-        let met = !matches!(self.state, State::Connecting { said: false, .. });
+        // Who never said hello over this connection needs no goodbye.
+        let is_unmet = |resuming: Resuming| !resuming.said;
+        let met = !matches!(self.state, State::Connecting { said: false, .. })
+            && !self.resuming().is_some_and(is_unmet);
         self.link.end(last_words.filter(|_| met));
         self.state = State::Void(why.clone());
         fx.push(SessionEffect::Void(why));
@@ -415,8 +492,21 @@ impl DebtorSession {
     /// Marks a renewal that is due. Also while nothing is heard: after a pause there may be nothing to hear before
     /// it is answered.
     fn mark_renewal(&mut self, now: Time) {
+        let renews = self.renews();
         if let State::Live(live) = &mut self.state {
-            live.renew_due |= self.link.is_open() && now >= live.lease.renew_at();
+            live.renew_due |= renews && now >= live.lease.renew_at();
+        }
+    }
+
+    /// Whether a renewal can be said.
+    const fn renews(&self) -> bool {
+        self.link.is_open() && self.resuming().is_none()
+    }
+
+    const fn resuming(&self) -> Option<Resuming> {
+        match &self.state {
+            State::Live(live) => live.resuming,
+            State::Connecting { .. } | State::Void(_) => None,
         }
     }
 }
@@ -434,5 +524,6 @@ fn check_welcome(hello: &Hello, welcome: &Welcome) -> Result<LeaseTerms, Misbeha
     Ok(LeaseTerms::new(welcome.lease)?)
 }
 
+mod resume;
 #[cfg(test)]
 mod tests;

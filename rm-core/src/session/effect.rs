@@ -10,7 +10,7 @@ use crate::time::Time;
 
 use super::lease::BadLease;
 use super::packet::{Item, RefuseCode, WIRE_VERSION, Welcome};
-use super::sequence::{AckBeyondSent, Gap};
+use super::sequence::{AckBeyondSent, CannotResume, Gap, WindowFull};
 
 /// One thing that happened to a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,10 @@ use super::sequence::{AckBeyondSent, Gap};
 pub enum SessionEffect {
     /// A credit message of the other side, in sequence: hand it to its owner.
     Deliver(Item),
+    /// The connection is over, and the session waits for another: connect again. What is borrowed stays trusted
+    /// until the deadline, and the creditor lends nothing until the debtor is heard again. What is said meanwhile
+    /// is kept.
+    Disconnected(EndReason),
     /// The connection is over for this session, and it cannot go on over another. What is borrowed stays
     /// trusted until the deadline; the creditor waits for the lease.
     Ended(EndReason),
@@ -41,6 +45,8 @@ pub enum SessionEffect {
     /// that the debtor hears it. It is said once per silence, and a [`Heard`](Self::Heard) ends it. A
     /// creditor lends nothing meanwhile: a debtor that may not hear would keep what it cannot use.
     Silent,
+    /// Debtor: the session goes on over another connection. Nothing is lost, and nothing comes twice.
+    Resumed,
     /// The session is over for good. A debtor has lost all that it borrowed over it; a creditor has all
     /// that it lent.
     Void(VoidReason),
@@ -97,12 +103,34 @@ pub enum EndReason {
     /// The connection broke.
     #[error("the connection broke")]
     Disconnected,
+    /// Debtor: the creditor knows nothing of the session. What is borrowed is trusted until the deadline: a creditor
+    /// that took it back had waited for longer.
+    #[error("the creditor cannot go on with the session: {reason}")]
+    Gone {
+        /// In its words.
+        reason: String,
+    },
     /// The other side broke the rules.
     #[error("the other side {0}")]
     Misbehaved(#[from] Misbehaviour),
+    /// More was to be said than can be kept for a peer that takes nothing.
+    #[error("too much waits to be said: {0}")]
+    Overrun(#[from] WindowFull),
     /// The other side refused to go on, or to begin.
     #[error("{0}")]
     Refused(Refusal),
+    /// Creditor: the debtor has come over another connection.
+    #[error("a later connection took its place")]
+    Replaced,
+    /// Debtor: over a new connection, the creditor did not answer in time.
+    #[error("the creditor did not answer in time")]
+    Unanswered,
+    /// The other side sent what its receiver refused.
+    #[error("the other side broke the rules: {why}")]
+    Wronged {
+        /// What was wrong.
+        why: String,
+    },
 }
 
 /// Why a session is over for good.
@@ -130,6 +158,9 @@ pub enum VoidReason {
         /// In its words.
         reason: String,
     },
+    /// Debtor: the creditor cannot go on where this side left off. Something is missing that nobody has any more.
+    #[error("the creditor {0}")]
+    Gap(CannotResume),
     /// Creditor: the same run of the debtor opened a later session, so it has dropped this one.
     #[error("the debtor opened a later session")]
     Superseded,

@@ -3,6 +3,9 @@
 //! An acknowledgement rides on the next items. Where there are none, one goes alone after [`ACK_EVERY`] items
 //! or [`ACK_DELAY`], whichever comes first, so that the other side's window is emptied. Ticks only mark what
 //! is due; transmitting does it. So a socket that takes nothing causes no work.
+//!
+//! A link outlives its connection. Between two of them what is said waits; over the next one it goes on where the
+//! other side left off. Who hears nothing, and who has no connection, is silent: the next proof of hearing ends it.
 
 use core::time::Duration;
 
@@ -11,7 +14,7 @@ use crate::time::Time;
 
 use super::effect::{EndReason, Misbehaviour, SessionEffect, SessionEffects};
 use super::packet::{Body, Item};
-use super::sequence::{Incoming, Outgoing, Window, WindowFull};
+use super::sequence::{CannotResume, Incoming, Outgoing, Window, WindowFull};
 
 /// So many received items are acknowledged at once.
 pub const ACK_EVERY: usize = 64;
@@ -35,14 +38,22 @@ pub(super) struct Data {
     pub(super) items: Vec<Item>,
 }
 
-/// One connection of one session.
+/// How a link stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Packets go both ways.
+    Open,
+    /// The connection broke, and there may be another.
+    Broken,
+    /// Nothing goes any more, nor will it; but for the last packet, while it is not transmitted.
+    Over(Option<Body>),
+}
+
+/// What one session says and hears, over one connection after the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Link {
     side: Side,
-    /// Packets go both ways.
-    open: bool,
-    /// The last packet, not yet transmitted; the link is no longer open.
-    last_words: Option<Body>,
+    phase: Phase,
     outgoing: Outgoing,
     incoming: Incoming,
     /// Items received since the last acknowledgement.
@@ -61,8 +72,7 @@ impl Link {
     pub(super) const fn new(now: Time, side: Side, window: Window) -> Self {
         Self {
             side,
-            open: true,
-            last_words: None,
+            phase: Phase::Open,
             outgoing: Outgoing::new(window),
             incoming: Incoming::NONE,
             unacknowledged: 0,
@@ -74,19 +84,29 @@ impl Link {
     }
 
     pub(super) const fn is_open(&self) -> bool {
-        self.open
+        matches!(self.phase, Phase::Open)
+    }
+
+    /// Whether nothing can be said any more, over any connection.
+    pub(super) const fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over(_))
     }
 
     /// Whether the connection is still needed.
     pub(super) const fn is_needed(&self) -> bool {
-        self.open || self.last_words.is_some()
+        matches!(self.phase, Phase::Open | Phase::Over(Some(_)))
+    }
+
+    /// The number of the other side's next item that has not come.
+    pub(super) const fn next_expected(&self) -> u64 {
+        self.incoming.received().saturating_add(1)
     }
 
     pub(super) const fn outgoing(&self) -> &Outgoing {
         &self.outgoing
     }
 
-    /// Queues an item. Over a link that is no longer open nothing can be said, and nothing needs to be.
+    /// Queues an item. Over a link that is over nothing can be said, and nothing needs to be.
     pub(super) fn push(&mut self, item: Item) -> Result<(), WindowFull> {
         let downward = item.message.is_downward();
         assert_eq!(
@@ -94,10 +114,10 @@ impl Link {
             self.side == Side::Creditor,
             "a message of the other side of the loan"
         );
-        if self.open {
-            self.outgoing.push(item)
-        } else {
+        if self.is_over() {
             Ok(())
+        } else {
+            self.outgoing.push(item)
         }
     }
 
@@ -142,25 +162,52 @@ impl Link {
         Ok(acked > 0)
     }
 
-    /// The connection is over for this session, with a last packet or without.
+    /// Nothing goes any more, over any connection, but for a last packet over the one that there is.
     ///
     /// Nothing happens where it was over already.
     pub(super) fn end(&mut self, last_words: Option<Body>) {
-        if self.open {
-            self.open = false;
-            self.last_words = last_words;
-            self.outgoing.drop_unsent();
+        if !self.is_over() {
+            let can_be_said = self.is_open();
+            self.phase = Phase::Over(last_words.filter(|_| can_be_said));
+            self.outgoing.clear();
         }
     }
 
-    /// The connection is gone: not even last words can be said.
+    /// The connection is gone: not even last words can be said. What was queued waits for another one.
     pub(super) fn on_disconnect(&mut self) {
-        self.end(None);
-        self.last_words = None;
+        match self.phase {
+            Phase::Open => {
+                self.phase = Phase::Broken;
+                self.silent = true;
+            }
+            Phase::Broken => {}
+            Phase::Over(_) => self.phase = Phase::Over(None),
+        }
+    }
+
+    /// There is another connection. The opening packet says what is expected next, so it acknowledges all that came.
+    pub(super) fn on_connection(&mut self, now: Time) {
+        if !self.is_over() {
+            self.phase = Phase::Open;
+            self.unacknowledged = 0;
+            self.ack_since = None;
+            self.ack_due = false;
+            self.heard_at = now;
+            // Until it is proved over this one.
+            self.silent = true;
+        }
+    }
+
+    /// What the other side expects next is sent next.
+    pub(super) fn resume(&mut self, next_expected: u64) -> Result<(), CannotResume> {
+        if self.is_over() {
+            return Err(CannotResume::Over);
+        }
+        self.outgoing.resume(next_expected)
     }
 
     pub(super) fn on_tick(&mut self, now: Time, silence: Duration, fx: &mut SessionEffects) {
-        if !self.open {
+        if !self.is_open() {
             return;
         }
         if self.ack_since.is_some_and(|at| now >= at.after(ACK_DELAY)) {
@@ -174,7 +221,7 @@ impl Link {
     }
 
     pub(super) fn next_tick(&self, silence: Duration) -> Option<Time> {
-        if !self.open {
+        if !self.is_open() {
             return None;
         }
         let ack = self.ack_since.map(|at| at.after(ACK_DELAY));
@@ -184,12 +231,15 @@ impl Link {
 
     /// The last packet, once.
     pub(super) const fn take_last_words(&mut self) -> Option<Body> {
-        self.last_words.take()
+        match &mut self.phase {
+            Phase::Over(last_words) => last_words.take(),
+            Phase::Open | Phase::Broken => None,
+        }
     }
 
     /// The next `Data` packet: items, or an acknowledgement that is due.
     pub(super) fn next_data(&mut self, batch: Window) -> Option<Body> {
-        if !self.open {
+        if !self.is_open() {
             return None;
         }
         let next = self.outgoing.next_batch(batch);

@@ -76,7 +76,8 @@
 //! A driver keeps to these rules:
 //!
 //! * after every input it works off the effects, then writes what `transmit` returns while the socket takes
-//!   it; where nothing is left to say and the session is no longer connected, it closes the connection;
+//!   it; where nothing is left to say and the session is not connected, it closes the connection;
+//! * a message that cannot be pushed is gone, so the session is of no more use: it abandons it;
 //! * it calls `on_tick` at `next_tick`; ticks mark what is due and `transmit` does it, so a socket that
 //!   takes nothing causes no work;
 //! * a creditor whose clock jumped reads its sockets before it ticks ([`JumpWatch`]);
@@ -85,11 +86,17 @@
 //! * the use of a guard asks [`DebtorSession::is_trusted`] or compares the clock with
 //!   [`DebtorSession::deadline`], whatever effects are still on their way.
 //!
+//! # Over another connection
+//!
+//! A session outlives its connections. When one breaks, both drivers say `on_disconnect`. The debtor's makes another
+//! one and says [`DebtorSession::reconnect`]; its hello comes to [`CreditorSessions`], which answers
+//! [`Admission::Resumes`], and the creditor's driver says [`CreditorSession::resume`]. From then on no packet that came
+//! over an earlier connection goes into a session, and none that is transmitted goes out over one.
+//!
 //! # Not yet
 //!
-//! A session does not go on over a second connection, though the wire has the numbers for it; and when a
-//! creditor dies its debtors cannot carry their credit to another. Both are safe as it is: the credit is
-//! trusted until its deadline, then lost; the creditor waits for the lease, or a restarted one for a grace.
+//! When a creditor dies its debtors cannot carry their credit to another. That is safe as it is: the credit is trusted
+//! until its deadline, then lost; a restarted creditor waits for a grace.
 
 pub mod lease;
 pub mod packet;
@@ -109,4 +116,4 @@ pub use effect::{EndReason, Misbehaviour, Refusal, SessionEffect, SessionEffects
 pub use lease::{BadLease, ClockLook, CreditorLease, DebtorLease, JumpWatch, LeaseTerms, Renewed};
 pub use link::{ACK_DELAY, ACK_EVERY};
 pub use registry::{Admission, CreditorSessions, check_stamp};
-pub use sequence::{Incoming, Outgoing, Window, WindowFull};
+pub use sequence::{CannotResume, Incoming, Outgoing, Window, WindowFull};

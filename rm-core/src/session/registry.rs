@@ -4,8 +4,11 @@
 //! run dropped session `n`. Another run of the same name proves nothing: the first may still run, paused or
 //! behind a broken link, so it keeps its lease, and both have sessions side by side.
 //!
-//! Only sessions that are not over are remembered. A late hello of a forgotten one opens a session that
-//! nobody renews: it runs out by its lease, and nothing is lent over it.
+//! A hello with the number and the registration of a session that is not over asks to go on with it. Only its own run
+//! can: the number of a run is random, and nobody else is told.
+//!
+//! Only sessions that are not over are remembered. A late hello of a forgotten one that had received anything is
+//! gone; one that had not opens a session that nobody renews: it runs out by its lease, and nothing is lent over it.
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -22,7 +25,7 @@ use super::packet::{Hello, RefuseCode, WIRE_VERSION};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "a driver must handle every answer")]
 pub enum Admission {
-    /// Answer [`Gone`](super::packet::Body::Gone): it asks to go on with a session, and none can go on.
+    /// Answer [`Gone`](super::packet::Body::Gone): it asks to go on with a session that cannot go on.
     Gone {
         /// For people.
         reason: String,
@@ -31,6 +34,12 @@ pub enum Admission {
     New,
     /// Answer [`Refuse`](super::packet::Body::Refuse).
     Refused(Refusal),
+    /// It goes on with that session, if the session can: see
+    /// [`CreditorSession::resume`](super::CreditorSession::resume).
+    Resumes {
+        /// The session, under the name that it has.
+        peer: PeerId,
+    },
     /// Accept it, and end that session at once: the debtor has dropped it.
     Succeeds {
         /// The session that is over.
@@ -66,7 +75,7 @@ impl CreditorSessions {
         }
     }
 
-    /// Decides about a hello. Where it is accepted, its session is `peer` from now on.
+    /// Decides about a hello. Where it opens a session, that is `peer` from now on.
     pub fn admit(&mut self, hello: &Hello, peer: PeerId) -> Admission {
         if let Err(refusal) = check_hello(hello) {
             return Admission::Refused(refusal);
@@ -74,8 +83,11 @@ impl CreditorSessions {
         if hello.reg != 0 && hello.reg != self.reg {
             return gone("it was with an earlier run of this server");
         }
+        if let Some(peer) = self.resumes(hello) {
+            return Admission::Resumes { peer };
+        }
         if hello.next_expected != 1 {
-            return gone("a session does not outlive its connection");
+            return gone("it is over");
         }
         let known = Known {
             number: hello.session,
@@ -102,6 +114,14 @@ impl CreditorSessions {
                 Admission::New
             }
         }
+    }
+
+    /// The session that a hello asks to go on with, if there is one.
+    #[must_use]
+    pub fn resumes(&self, hello: &Hello) -> Option<PeerId> {
+        let known = self.open.get(&party(hello))?;
+        let is_same = hello.reg == self.reg && hello.session == known.number;
+        is_same.then_some(known.peer)
     }
 
     /// Whether `peer` is the newest session of `party`: another one has been superseded.
@@ -297,6 +317,36 @@ mod tests {
             let (code, _) = refused(sessions().admit(&bad, PeerId(10)));
             assert_eq!(code, RefuseCode::Protocol, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_hello_of_an_open_session_goes_on_with_it_and_changes_nothing() {
+        let mut sessions = sessions();
+        sessions.admit(&hello(1, 3), PeerId(10));
+        let mut again = hello(1, 3);
+        (again.reg, again.next_expected) = (OURS, 5);
+        let before = sessions.clone();
+        let admission = sessions.admit(&again, PeerId(11));
+        assert_eq!(admission, Admission::Resumes { peer: PeerId(10) });
+        assert_eq!(sessions, before);
+    }
+
+    #[test]
+    fn nobody_goes_on_with_an_older_session_that_of_another_run_or_one_that_is_over() {
+        let mut sessions = sessions();
+        sessions.admit(&hello(1, 3), PeerId(10));
+        for (boot, session) in [(1, 2), (2, 3), (1, 4)] {
+            let mut other = hello(boot, session);
+            (other.reg, other.next_expected) = (OURS, 5);
+            let answer = sessions.admit(&other, PeerId(11));
+            assert!(matches!(answer, Admission::Gone { .. }), "{answer:?}");
+        }
+        let mut own = hello(1, 3);
+        sessions.remove(party(&own), PeerId(10));
+        (own.reg, own.next_expected) = (OURS, 5);
+        let answer = sessions.admit(&own, PeerId(12));
+        assert!(matches!(answer, Admission::Gone { .. }), "{answer:?}");
+        assert!(sessions.is_empty());
     }
 
     #[test]

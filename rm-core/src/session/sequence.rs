@@ -1,24 +1,39 @@
 //! Credit messages in sequence: numbered, acknowledged, delivered in order and once.
 //!
-//! [`Outgoing`] numbers items from 1 in the order in which they were pushed and keeps each until it is
-//! acknowledged; [`Incoming`] lets each number through once. The connection below already keeps order: the
-//! numbers are there to prove it, to bound what is under way, and to go on over another connection later.
+//! [`Outgoing`] numbers items from 1 in the order in which they leave and keeps each until it is acknowledged, so
+//! that it can be sent again over another connection; [`Incoming`] lets each number through once.
+//!
+//! # When the other side takes nothing
+//!
+//! At most half of the [`Window`] is under way, sent and not acknowledged. What comes then waits without a
+//! number, and merges: a recall that a later recall or grant replaces is dropped, and so is a want that a later
+//! want or the end of its request replaces. These are registers: only the last word of each counts. Credit that
+//! moves is never dropped. So what waits comes to one item for each thing there is to say, however long it waits.
+//! It is merged whenever it has doubled since the last time, so that each item costs little.
 //!
 //! # Invariants
 //!
-//! * Kept items are numbered without a hole; those that were sent come before those that were not.
-//! * Kept items and their bytes stay within the [`Window`], by one item more at most.
+//! * Kept items that have a number are numbered without a hole, and come before those that have none. A number,
+//!   once given, stays with its item.
+//! * Kept items and their bytes stay within the [`Window`], by one item more at most. Those under way stay within
+//!   half of it, in the same way.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use thiserror::Error;
 
 use crate::credit::Opaque;
-use crate::id::Note;
+use crate::id::{Note, Order, ResourceKey, TypeId};
 use crate::message::{Blocker, Message, Step};
 use crate::value::Value;
 
 use super::packet::Item;
+
+/// What waits is merged no sooner than when there is so much of it.
+const MERGE_FROM: Window = Window {
+    items: 1_024,
+    bytes: 256 << 10,
+};
 
 /// How many items, and how many bytes of them, may wait for their acknowledgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,18 +68,46 @@ pub struct WindowFull {
     pub bytes: usize,
 }
 
+impl Window {
+    /// What may be under way: half of it, and one item in any case.
+    fn half(self) -> Self {
+        Self {
+            items: (self.items / 2).max(1),
+            bytes: (self.bytes / 2).max(1),
+        }
+    }
+
+    fn double(self) -> Self {
+        Self {
+            items: self.items.saturating_mul(2).max(MERGE_FROM.items),
+            bytes: self.bytes.saturating_mul(2).max(MERGE_FROM.bytes),
+        }
+    }
+
+    /// Whether this much leaves no room within `limit`.
+    const fn fills(self, limit: Self) -> bool {
+        self.items >= limit.items || self.bytes >= limit.bytes
+    }
+}
+
 /// What one side says in sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
     window: Window,
-    /// Not acknowledged; the sent ones first.
+    /// Not acknowledged; the sent ones first, then those that have a number.
     kept: VecDeque<Item>,
-    /// How many of `kept` were sent.
+    /// How many of `kept` were sent over the present connection.
     sent: usize,
+    /// The weight of those.
+    sent_bytes: usize,
+    /// How many of `kept` were ever sent, and so have a number.
+    numbered: usize,
     /// The weight of `kept`.
     bytes: usize,
     /// The other side has all up to this number.
     acked: u64,
+    /// What waits is merged when there is so much of it.
+    merge_at: Window,
 }
 
 impl Outgoing {
@@ -75,34 +118,46 @@ impl Outgoing {
             window,
             kept: VecDeque::new(),
             sent: 0,
+            sent_bytes: 0,
+            numbered: 0,
             bytes: 0,
             acked: 0,
+            merge_at: MERGE_FROM,
         }
     }
 
-    /// Whether [`push`](Self::push) would refuse.
+    /// Whether the window is full: [`push`](Self::push) refuses, unless merging makes room.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.kept.len() >= self.window.items || self.bytes >= self.window.bytes
+        let kept = Window {
+            items: self.kept.len(),
+            bytes: self.bytes,
+        };
+        kept.fills(self.window)
     }
 
-    /// Whether there is something that was never sent.
+    /// Whether there is something that was not sent over the present connection.
     #[must_use]
     pub fn has_unsent(&self) -> bool {
         self.sent < self.kept.len()
     }
 
-    /// The number of the last item that was sent; 0 before the first.
+    /// The number of the last item that was sent over the present connection, or acknowledged over an earlier one;
+    /// 0 before the first.
     #[must_use]
     pub const fn last_sent(&self) -> u64 {
         self.acked + self.sent as u64
     }
 
-    /// Appends an item.
+    /// Appends an item. Where much waits already, it is merged first.
     ///
     /// # Errors
-    /// [`WindowFull`], and the item is gone: where that matters ask [`is_full`](Self::is_full) first.
+    /// [`WindowFull`] where that makes no room, and the item is gone. Then more is to be said than the other side
+    /// can be told, and nothing after it would make sense: the session is of no more use.
     pub fn push(&mut self, item: Item) -> Result<(), WindowFull> {
+        if self.is_merge_due() {
+            self.merge();
+        }
         if self.is_full() {
             return Err(WindowFull {
                 items: self.kept.len(),
@@ -114,16 +169,23 @@ impl Outgoing {
         Ok(())
     }
 
-    /// The next items that were never sent, and the number of the first: at most `limit.items`, and at most
-    /// `limit.bytes` unless the first alone is larger. They count as sent. `None` where there are none.
+    /// The next items for the present connection, and the number of the first: at most `limit.items`, and at most
+    /// `limit.bytes` unless the first alone is larger. They count as sent. `None` where there are none, or where
+    /// half of the window is under way.
     pub fn next_batch(&mut self, limit: Window) -> Option<(u64, Vec<Item>)> {
+        let half = self.window.half();
         let mut bytes = 0_usize;
         let mut count = 0;
         for item in self.kept.iter().skip(self.sent).take(limit.items.max(1)) {
-            bytes = bytes.saturating_add(item.weight());
-            if count > 0 && bytes > limit.bytes {
+            let under_way = Window {
+                items: self.sent + count,
+                bytes: self.sent_bytes + bytes,
+            };
+            let more = bytes.saturating_add(item.weight());
+            if under_way.fills(half) || (count > 0 && more > limit.bytes) {
                 break;
             }
+            bytes = more;
             count += 1;
         }
         if count == 0 {
@@ -133,6 +195,11 @@ impl Outgoing {
         let end = self.sent + count;
         let items = self.kept.range(self.sent..end).cloned().collect();
         self.sent = end;
+        self.sent_bytes += bytes;
+        self.numbered = self.numbered.max(end);
+        let next_merge = self.waiting().double();
+        self.merge_at.items = self.merge_at.items.min(next_merge.items);
+        self.merge_at.bytes = self.merge_at.bytes.min(next_merge.bytes);
         Some((first, items))
     }
 
@@ -148,18 +215,121 @@ impl Outgoing {
         let fresh = ack.saturating_sub(self.acked) as usize;
         for item in self.kept.drain(..fresh) {
             self.bytes -= item.weight();
+            self.sent_bytes -= item.weight();
         }
         self.sent -= fresh;
+        self.numbered -= fresh;
         self.acked += fresh as u64;
         Ok(fresh)
     }
 
-    /// Forgets what was never sent.
-    pub(super) fn drop_unsent(&mut self) {
-        for item in self.kept.drain(self.sent..) {
+    /// Another connection: what the other side expects next is sent next, and all that follows again.
+    ///
+    /// # Errors
+    /// [`CannotResume`] where it never was sent, or is no longer kept because it was acknowledged; nothing changes.
+    pub(super) fn resume(&mut self, next_expected: u64) -> Result<(), CannotResume> {
+        let ack = next_expected.saturating_sub(1);
+        let sent = self.acked + self.numbered as u64;
+        if ack > sent {
+            return Err(AckBeyondSent { ack, sent }.into());
+        }
+        if ack < self.acked {
+            let acked = self.acked;
+            return Err(CannotResume::Forgotten {
+                next_expected,
+                acked,
+            });
+        }
+        let fresh = (ack - self.acked) as usize;
+        for item in self.kept.drain(..fresh) {
             self.bytes -= item.weight();
         }
+        self.numbered -= fresh;
+        self.acked = ack;
+        self.sent = 0;
+        self.sent_bytes = 0;
+        Ok(())
     }
+
+    /// Forgets all: nothing can be said any more.
+    pub(super) fn clear(&mut self) {
+        self.kept.clear();
+        self.bytes = 0;
+        self.sent = 0;
+        self.sent_bytes = 0;
+        self.numbered = 0;
+    }
+
+    /// What has no number yet.
+    fn waiting(&self) -> Window {
+        Window {
+            items: self.kept.len() - self.numbered,
+            // What was sent before and is to be sent again counts too: that only merges earlier.
+            bytes: self.bytes - self.sent_bytes,
+        }
+    }
+
+    fn is_merge_due(&self) -> bool {
+        self.waiting().fills(self.merge_at)
+    }
+
+    /// Drops what was said in vain: registers, of which a later word waits too.
+    ///
+    /// From the last to the first. A recall goes where a later recall or grant of its resource follows: both carry
+    /// the whole register. A want goes where a later want of its order, or the end of it, follows.
+    fn merge(&mut self) {
+        let mut is_kept = vec![true; self.kept.len()];
+        let mut said_later: BTreeSet<(TypeId, &ResourceKey, Option<Order>)> = BTreeSet::new();
+        for (index, item) in self.kept.iter().enumerate().skip(self.numbered).rev() {
+            let (register, goes) = match &item.message {
+                Message::Recall { .. } => (None, true),
+                Message::Grant(_) => (None, false),
+                Message::Want(want) => (Some(want.order), true),
+                Message::Unwant { order } => (Some(*order), false),
+                Message::AskLimit { .. }
+                | Message::Busy { .. }
+                | Message::Claim(_)
+                | Message::Claimed(_)
+                | Message::Deny { .. }
+                | Message::Limit { .. }
+                | Message::Return { .. }
+                | Message::Revoke { .. }
+                | Message::Unclaimed { .. } => continue,
+            };
+            let is_last_word = said_later.insert((item.type_id, &item.key, register));
+            is_kept[index] = is_last_word || !goes;
+        }
+        let mut is_kept = is_kept.into_iter();
+        let bytes = &mut self.bytes;
+        self.kept.retain(|item| {
+            let stays = is_kept.next().unwrap_or(true);
+            if !stays {
+                *bytes -= item.weight();
+            }
+            stays
+        });
+        self.merge_at = self.waiting().double();
+    }
+}
+
+/// Why a session cannot go on over another connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
+pub enum CannotResume {
+    /// The other side expects what comes after something that was never sent.
+    #[error(transparent)]
+    Beyond(#[from] AckBeyondSent),
+    /// The other side expects again what it has acknowledged: a gap that cannot be filled.
+    #[error("expects message {next_expected} again, though it acknowledged all up to {acked}")]
+    Forgotten {
+        /// What it expects.
+        next_expected: u64,
+        /// What it acknowledged.
+        acked: u64,
+    },
+    /// The session is over, or ended for good.
+    #[error("asks to go on with a session that is over")]
+    Over,
 }
 
 /// An acknowledgement of what was never sent.
@@ -273,128 +443,4 @@ fn note_weight(note: Option<&Note>) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::session::testing::want;
-
-    fn numbers(items: impl IntoIterator<Item = Item>) -> Vec<Item> {
-        items.into_iter().collect()
-    }
-
-    #[test]
-    fn items_are_numbered_from_one_and_leave_in_batches() {
-        let mut outgoing = Outgoing::new(Window::default());
-        for n in 1..=3 {
-            outgoing.push(want(n)).unwrap();
-        }
-        let two = Window {
-            items: 2,
-            bytes: usize::MAX,
-        };
-        assert_eq!(outgoing.next_batch(two), Some((1, vec![want(1), want(2)])));
-        assert_eq!(outgoing.next_batch(two), Some((3, vec![want(3)])));
-        assert_eq!(outgoing.next_batch(two), None);
-        assert_eq!(outgoing.last_sent(), 3);
-    }
-
-    #[test]
-    fn a_batch_is_bounded_in_bytes_but_never_empty() {
-        let mut outgoing = Outgoing::new(Window::default());
-        outgoing.push(want(1)).unwrap();
-        outgoing.push(want(2)).unwrap();
-        let tight = Window {
-            items: 10,
-            bytes: 1,
-        };
-        assert_eq!(outgoing.next_batch(tight), Some((1, vec![want(1)])));
-        let fits_one = Window {
-            items: 10,
-            bytes: want(2).weight(),
-        };
-        outgoing.push(want(3)).unwrap();
-        assert_eq!(outgoing.next_batch(fits_one), Some((2, vec![want(2)])));
-    }
-
-    #[test]
-    fn a_full_window_refuses_until_an_acknowledgement_makes_room() {
-        let window = Window {
-            items: 2,
-            bytes: usize::MAX,
-        };
-        let mut outgoing = Outgoing::new(window);
-        outgoing.push(want(1)).unwrap();
-        outgoing.push(want(2)).unwrap();
-        assert!(outgoing.is_full());
-        let full = outgoing.push(want(3)).unwrap_err();
-        assert_eq!(full.items, 2);
-        // Sending alone makes no room.
-        outgoing.next_batch(window);
-        assert!(outgoing.is_full());
-        assert_eq!(outgoing.on_ack(1), Ok(1));
-        outgoing.push(want(3)).unwrap();
-        assert_eq!(outgoing.next_batch(window), Some((3, vec![want(3)])));
-    }
-
-    #[test]
-    fn a_window_is_bounded_in_bytes() {
-        let window = Window {
-            items: usize::MAX,
-            bytes: want(1).weight() + 1,
-        };
-        let mut outgoing = Outgoing::new(window);
-        outgoing.push(want(1)).unwrap();
-        assert!(!outgoing.is_full());
-        outgoing.push(want(2)).unwrap();
-        assert!(outgoing.push(want(3)).is_err());
-        outgoing.next_batch(window);
-        outgoing.next_batch(window);
-        outgoing.on_ack(2).unwrap();
-        assert_eq!(outgoing, {
-            let mut fresh = Outgoing::new(window);
-            fresh.acked = 2;
-            fresh
-        });
-    }
-
-    #[test]
-    fn an_old_acknowledgement_is_nothing_and_one_of_the_unsent_an_error() {
-        let mut outgoing = Outgoing::new(Window::default());
-        outgoing.push(want(1)).unwrap();
-        assert_eq!(outgoing.on_ack(1), Err(AckBeyondSent { ack: 1, sent: 0 }));
-        outgoing.next_batch(Window::default());
-        assert_eq!(outgoing.on_ack(1), Ok(1));
-        assert_eq!(outgoing.on_ack(1), Ok(0));
-        assert_eq!(outgoing.on_ack(0), Ok(0));
-    }
-
-    #[test]
-    fn each_number_is_let_through_once() {
-        let mut incoming = Incoming::default();
-        let first = numbers(incoming.on_items(1, vec![want(1), want(2)]).unwrap());
-        assert_eq!(first, [want(1), want(2)]);
-        let again = numbers(incoming.on_items(2, vec![want(2), want(3)]).unwrap());
-        assert_eq!(again, [want(3)]);
-        let old = numbers(incoming.on_items(1, vec![want(1)]).unwrap());
-        assert_eq!(old, []);
-        assert_eq!(incoming.received(), 3);
-    }
-
-    #[test]
-    fn a_gap_and_the_number_zero_are_errors_and_count_nothing() {
-        let mut incoming = Incoming::default();
-        for first in [0, 2, u64::MAX] {
-            let gap = incoming.on_items(first, vec![want(1)]).err();
-            assert_eq!(gap, Some(Gap { first, expected: 1 }));
-        }
-        assert_eq!(incoming, Incoming::default());
-    }
-
-    #[test]
-    fn the_number_of_no_items_means_nothing() {
-        let mut incoming = Incoming::default();
-        for first in [0, 1, 9] {
-            assert_eq!(incoming.on_items(first, vec![]).unwrap().count(), 0);
-        }
-        assert_eq!(incoming.received(), 0);
-    }
-}
+mod tests;

@@ -19,6 +19,11 @@ pub(super) fn want(n: u64) -> Item {
     }))
 }
 
+/// Upward: the `n`th want is over.
+pub(super) fn unwant(n: u64) -> Item {
+    item(Message::Unwant { order: order(n) })
+}
+
 /// Downward: the grant of the `n`th want.
 pub(super) fn grant(n: u64) -> Item {
     item(Message::Grant(Grant {

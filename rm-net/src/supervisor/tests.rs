@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio_util::codec::{Decoder as _, Encoder as _};
 
 use super::*;
+use crate::frame::PacketCodec;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const LEASE: Duration = Duration::from_secs(1);

@@ -28,6 +28,8 @@ pub(crate) struct Proxy {
     pub(crate) endpoint: String,
     cable: watch::Sender<Cable>,
     connections: Arc<AtomicU64>,
+    /// Of connections up to this number nothing is known any more.
+    forgotten: Arc<AtomicU64>,
 }
 
 impl Proxy {
@@ -36,7 +38,9 @@ impl Proxy {
         let endpoint = listener.local_addr().expect("bound").to_string();
         let (cable, state) = watch::channel(Cable::Good);
         let connections = Arc::<AtomicU64>::default();
+        let forgotten = Arc::<AtomicU64>::default();
         let (server, count) = (server.to_owned(), Arc::clone(&connections));
+        let gone = Arc::clone(&forgotten);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 if *state.borrow() == Cable::Cut {
@@ -45,19 +49,31 @@ impl Proxy {
                 let Ok(there) = TcpStream::connect(&server).await else {
                     continue;
                 };
-                count.fetch_add(1, Ordering::SeqCst);
+                let number = count.fetch_add(1, Ordering::SeqCst) + 1;
                 let (from_client, to_client) = client.into_split();
                 let (from_server, to_server) = there.into_split();
                 let (up, down) = (state.clone(), state.clone());
-                tokio::spawn(pump(from_client, to_server, up, Cable::Mute));
-                tokio::spawn(pump(from_server, to_client, down, Cable::Deaf));
+                let is_known = |gone: &Arc<AtomicU64>| {
+                    let gone = Arc::clone(gone);
+                    move || number > gone.load(Ordering::SeqCst)
+                };
+                let known = (is_known(&gone), is_known(&gone));
+                tokio::spawn(pump(from_client, to_server, up, Cable::Mute, known.0));
+                tokio::spawn(pump(from_server, to_client, down, Cable::Deaf, known.1));
             }
         });
         Self {
             endpoint,
             cable,
             connections,
+            forgotten,
         }
+    }
+
+    /// What comes over the connections that there are is thrown away, as by a middlebox that forgot them: neither end
+    /// is told. New ones are good.
+    pub(crate) fn forget(&self) {
+        self.forgotten.store(self.connections(), Ordering::SeqCst);
     }
 
     pub(crate) fn set(&self, cable: Cable) {
@@ -75,6 +91,7 @@ async fn pump(
     mut to: OwnedWriteHalf,
     mut cable: watch::Receiver<Cable>,
     held: Cable,
+    is_known: impl Fn() -> bool,
 ) {
     let mut bytes = vec![0; 16 << 10];
     loop {
@@ -83,6 +100,9 @@ async fn pump(
             count = from.read(&mut bytes) => count.unwrap_or(0),
             _ = cable.wait_for(|now| *now == Cable::Cut) => return,
         };
+        if count > 0 && !is_known() {
+            continue;
+        }
         let Ok(now) = cable.wait_for(passes).await.map(|now| *now) else {
             return;
         };

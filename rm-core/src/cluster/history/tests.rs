@@ -47,7 +47,7 @@ fn at(seconds: u64) -> Time {
 fn founder(ghosts: &mut Ghosts) -> History {
     let mut history = History::new(id("a", 1));
     history.adopt(view(1, &[("a", 1)]));
-    history.activate(at(0), Vec::new(), ghosts);
+    history.activate(at(0), Vec::new(), Duration::ZERO, ghosts);
     history
 }
 
@@ -67,7 +67,7 @@ fn a_root_of_a_later_view_of_which_nobody_tells_waits_a_lease() {
     history.adopt(view(7, &[("a", 1)]));
     let key = key(&["a"]);
     assert_eq!(history.stance(at(0), TYPE, &key), Stance::Gathering);
-    history.activate(at(10), Vec::new(), &mut ghosts);
+    history.activate(at(10), Vec::new(), Duration::ZERO, &mut ghosts);
     let until = at(10).after(LeaseTerms::wait(L));
     let stance = |now| history.stance(now, TYPE, &key);
     assert!(matches!(stance(at(11)), Stance::Active(Absent::Unknown(_, end)) if end == until));
@@ -86,7 +86,7 @@ fn what_moves_to_a_newcomer_without_a_book_is_free_there_at_once() {
     assert_eq!(a.stance(at(5), TYPE, &moved), Stance::NotMine);
     assert_eq!(b.stance(at(5), TYPE, &moved), Stance::Gathering);
     let told = vec![(id("a", 1), at(5), a.reported(at(5)))];
-    b.activate(at(5), told, &mut ghosts);
+    b.activate(at(5), told, Duration::ZERO, &mut ghosts);
     assert_eq!(b.stance(at(5), TYPE, &moved), Stance::Active(Absent::Free));
     assert_eq!(b.grace(at(5)), Duration::ZERO);
     // And from there to the next.
@@ -99,7 +99,7 @@ fn what_moves_to_a_newcomer_without_a_book_is_free_there_at_once() {
         (id("a", 1), at(6), a.reported(at(6))),
         (id("b", 2), at(6), b.reported(at(6))),
     ];
-    c.activate(at(6), told, &mut ghosts);
+    c.activate(at(6), told, Duration::ZERO, &mut ghosts);
     let moved = key(&["a", "b", "c"]);
     assert_eq!(c.stance(at(6), TYPE, &moved), Stance::Active(Absent::Free));
 }
@@ -109,9 +109,9 @@ fn what_a_dead_root_had_is_unknown_and_what_others_had_is_not() {
     let mut ghosts = Ghosts::new();
     let mut a = founder(&mut ghosts);
     a.adopt(view(2, &[("a", 1), ("b", 2)]));
-    a.activate(at(1), Vec::new(), &mut ghosts);
+    a.activate(at(1), Vec::new(), Duration::ZERO, &mut ghosts);
     a.adopt(view(3, &[("a", 1)]));
-    a.activate(at(100), Vec::new(), &mut ghosts);
+    a.activate(at(100), Vec::new(), Duration::ZERO, &mut ghosts);
     let lost = a.stance(at(100), TYPE, &key(&["a", "b"]));
     assert!(
         matches!(lost, Stance::Active(Absent::Unknown(..))),
@@ -133,11 +133,11 @@ fn the_word_of_a_former_root_counts_for_nothing_once_its_successor_died() {
     let mut a = founder(&mut ghosts);
     let moved = key(&["a", "b"]);
     a.adopt(view(2, &[("a", 1), ("b", 2)]));
-    a.activate(at(1), Vec::new(), &mut ghosts);
+    a.activate(at(1), Vec::new(), Duration::ZERO, &mut ghosts);
     // `b` may have lent it; a node of that name with another registration is another.
     a.adopt(view(3, &[("a", 1), ("c", 3)]));
     let c = vec![(id("c", 3), at(2), Vec::new())];
-    a.activate(at(2), c, &mut ghosts);
+    a.activate(at(2), c, Duration::ZERO, &mut ghosts);
     let back = view(3, &[("a", 1), ("c", 3)]).root_id(TYPE, &moved);
     if back == Some(id("a", 1)) {
         let stance = a.stance(at(2), TYPE, &moved);
@@ -158,7 +158,7 @@ fn a_resource_that_went_away_and_came_back_unopened_is_still_known() {
     a.adopt(view(2, &[("a", 1), ("b", 2)]));
     // `b` never opened its books: before it heard of `a`, the resource was taken from it.
     a.adopt(view(3, &[("a", 1)]));
-    a.activate(at(9), Vec::new(), &mut ghosts);
+    a.activate(at(9), Vec::new(), Duration::ZERO, &mut ghosts);
     // It was given to `b`, which is no member any more: it may have opened them after all.
     assert!(matches!(
         a.stance(at(9), TYPE, &moved),

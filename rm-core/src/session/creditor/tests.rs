@@ -1,6 +1,6 @@
 use super::*;
 use crate::session::testing::{grant, ms, recall, want};
-use SessionEffect::{Deliver, Ended, Heard, Silent, Void};
+use SessionEffect::{Deliver, Disconnected, Ended, Heard, Silent, Void};
 
 const L: Duration = Duration::from_secs(10);
 /// `wait(L)` in milliseconds.
@@ -77,6 +77,30 @@ impl Bench {
         let batch = Window::default();
         core::iter::from_fn(|| self.session.transmit(Membership::Good, batch)).collect()
     }
+}
+
+/// A hello that goes on with the session of the bench.
+fn again(next_expected: u64) -> Hello {
+    Hello {
+        version: WIRE_VERSION,
+        name: b"web-1".to_vec(),
+        boot: Boot(5),
+        session: 3,
+        reg: 9,
+        next_expected,
+    }
+}
+
+/// The answer to it.
+fn welcome(next_expected: u64) -> Body {
+    Body::Welcome(Welcome {
+        version: WIRE_VERSION,
+        name: b"server".to_vec(),
+        boot: Boot(6),
+        reg: 9,
+        next_expected,
+        lease: L,
+    })
 }
 
 fn ack(sent: u64) -> Body {
@@ -211,13 +235,14 @@ fn a_broken_connection_ends_nothing_before_the_lease_does() {
     bench.session.on_disconnect(&mut bench.fx);
     assert_eq!(
         bench.fx.drain().collect::<Vec<_>>(),
-        [Ended(EndReason::Disconnected)]
+        [Disconnected(EndReason::Disconnected)]
     );
     assert_eq!(bench.session.next_tick(), Some(ms(100 + WAIT)));
     assert!(!bench.session.may_lend(ms(200)));
-    // What nobody can hear is not kept.
+    // What is said waits for another connection.
     bench.session.push(grant(1)).unwrap();
-    assert!(!bench.session.has_unsent() && !bench.session.is_connected());
+    assert!(bench.session.has_unsent() && !bench.session.is_connected());
+    assert_eq!(bench.sent(), []);
     assert_eq!(bench.tick(100 + WAIT), [Void(VoidReason::TakenBack)]);
     assert_eq!(bench.sent(), []);
 }
@@ -256,6 +281,123 @@ fn a_creditor_that_stops_says_so_and_still_waits_for_the_lease() {
     let reason = "restart".to_owned();
     assert_eq!(bench.sent(), [Body::Bye { reason }]);
     assert_eq!(bench.session.take_back_at(), Some(ms(150 + WAIT)));
+}
+
+#[test]
+fn over_another_connection_both_go_on_where_the_other_left_off() {
+    let mut bench = Bench::renewed();
+    for n in 1..=3 {
+        bench.session.push(grant(n)).unwrap();
+    }
+    bench.sent();
+    bench.packet(150, data(1, 1, &[want(1), want(2)]));
+    bench.session.on_disconnect(&mut bench.fx);
+    bench.session.push(grant(4)).unwrap();
+    bench.fx = SessionEffects::new();
+    // The second was received, though its acknowledgement was lost.
+    let resumed = bench.session.resume(ms(200), &again(3), &mut bench.fx);
+    assert_eq!((resumed, bench.fx.as_slice()), (Ok(()), &[][..]));
+    let rest = data(2, 3, &[grant(3), grant(4)]);
+    assert_eq!(bench.sent(), [welcome(3), rest]);
+    // What the debtor sends again is delivered once.
+    let effects = bench.packet(210, data(4, 2, &[want(2), want(3)]));
+    assert_eq!(effects, [Deliver(want(3)), Heard]);
+}
+
+#[test]
+fn over_another_connection_it_lends_only_after_a_new_proof_that_it_is_heard() {
+    let mut bench = Bench::renewed();
+    bench.session.on_disconnect(&mut bench.fx);
+    bench
+        .session
+        .resume(ms(200), &again(1), &mut bench.fx)
+        .unwrap();
+    bench.sent();
+    assert!(!bench.session.may_lend(ms(201)));
+    bench.fx = SessionEffects::new();
+    // It has heard no further answer, but the welcome.
+    let renewal = Body::Renew {
+        sent: 78,
+        heard: 77,
+    };
+    assert_eq!(bench.packet(210, renewal), [Heard]);
+    assert!(bench.session.may_lend(ms(211)));
+    assert_eq!(bench.sent(), [ack(78)]);
+    assert_eq!(bench.session.take_back_at(), Some(ms(210 + WAIT)));
+}
+
+#[test]
+fn another_connection_alone_is_no_renewal() {
+    let mut bench = Bench::renewed();
+    for at in (200..100 + WAIT).step_by(100) {
+        bench
+            .session
+            .resume(ms(at), &again(1), &mut bench.fx)
+            .unwrap();
+    }
+    assert_eq!(bench.session.take_back_at(), Some(ms(100 + WAIT)));
+    bench.fx = SessionEffects::new();
+    assert_eq!(bench.tick(100 + WAIT), [Void(VoidReason::TakenBack)]);
+}
+
+#[test]
+fn a_later_connection_takes_the_place_of_one_that_still_stands() {
+    let mut bench = Bench::renewed();
+    // Its answer would go over the earlier one.
+    bench.packet(
+        150,
+        Body::Renew {
+            sent: 78,
+            heard: 77,
+        },
+    );
+    bench
+        .session
+        .resume(ms(200), &again(1), &mut bench.fx)
+        .unwrap();
+    let effects: Vec<_> = bench.fx.drain().collect();
+    assert_eq!(effects, [Disconnected(EndReason::Replaced)]);
+    assert_eq!(bench.sent(), [welcome(1)]);
+}
+
+#[test]
+fn a_hello_that_expects_what_there_is_not_changes_nothing() {
+    let mut bench = Bench::renewed();
+    for n in 1..=3 {
+        bench.session.push(grant(n)).unwrap();
+    }
+    bench.sent();
+    bench.packet(150, data(2, 1, &[]));
+    let before = bench.session.clone();
+    for next_expected in [1, 2, 5, u64::MAX] {
+        let resumed = bench
+            .session
+            .resume(ms(200), &again(next_expected), &mut bench.fx);
+        assert!(resumed.is_err(), "{next_expected}");
+    }
+    assert_eq!((&bench.session, bench.fx.is_empty()), (&before, true));
+}
+
+#[test]
+fn what_ended_or_was_taken_back_does_not_go_on() {
+    let ends: [fn(&mut Bench); 4] = [
+        |bench| bench.session.bye("restart", &mut bench.fx),
+        |bench| bench.session.on_tick(ms(100 + WAIT), &mut bench.fx),
+        |bench| bench.session.on_superseded(&mut bench.fx),
+        |bench| {
+            let why = String::new();
+            bench
+                .session
+                .abandon(EndReason::Wronged { why }, &mut bench.fx);
+        },
+    ];
+    for end in ends {
+        let mut bench = Bench::renewed();
+        end(&mut bench);
+        let resumed = bench.session.resume(ms(20_000), &again(1), &mut bench.fx);
+        assert_eq!(resumed, Err(CannotResume::Over));
+        assert!(!bench.session.can_resume() && !bench.session.is_open());
+    }
 }
 
 #[test]

@@ -1,10 +1,13 @@
+mod resume;
+
 use super::*;
 use crate::session::link::{ACK_DELAY, ACK_EVERY};
 use crate::session::packet::RefuseCode;
 use crate::session::sequence::{AckBeyondSent, Gap};
 use crate::session::testing::{grant, ms, recall, want};
 use SessionEffect::{
-    Deliver, Ended, Established, Extended, Heard, JeopardyCleared, JeopardyStarted, Silent, Void,
+    Deliver, Disconnected, Ended, Established, Extended, Heard, JeopardyCleared, JeopardyStarted,
+    Resumed, Silent, Void,
 };
 
 const L: Duration = Duration::from_secs(10);
@@ -70,6 +73,11 @@ impl Bench {
         self.fx.drain().collect()
     }
 
+    fn reconnect(&mut self, at: u64) -> Vec<SessionEffect> {
+        self.session.reconnect(ms(at), &mut self.fx);
+        self.fx.drain().collect()
+    }
+
     fn disconnect(&mut self, at: u64) -> Vec<SessionEffect> {
         self.session.on_disconnect(ms(at), &mut self.fx);
         self.fx.drain().collect()
@@ -90,6 +98,25 @@ fn welcome() -> Welcome {
         next_expected: 1,
         lease: L,
     }
+}
+
+/// The hello over another connection.
+fn again(next_expected: u64) -> Body {
+    Body::Hello(Hello {
+        version: WIRE_VERSION,
+        name: b"web-1".to_vec(),
+        boot: Boot(5),
+        session: 1,
+        reg: 9,
+        next_expected,
+    })
+}
+
+fn welcome_back(next_expected: u64) -> Body {
+    Body::Welcome(Welcome {
+        next_expected,
+        ..welcome()
+    })
 }
 
 /// A renewal at `at`, of a debtor that has heard the answer to the one at `heard`.
@@ -256,10 +283,13 @@ fn without_a_welcome_or_a_first_answer_in_time_it_gives_up() {
 #[test]
 fn a_broken_connection_leaves_trust_until_the_deadline() {
     let mut bench = Bench::live();
-    assert_eq!(bench.disconnect(200), [Ended(EndReason::Disconnected)]);
+    assert_eq!(
+        bench.disconnect(200),
+        [Disconnected(EndReason::Disconnected)]
+    );
     assert!(bench.session.is_trusted(ms(100 + TRUST - 1)));
-    assert!(!bench.session.is_connected());
-    // Nothing more comes in or goes out.
+    assert!(!bench.session.is_connected() && bench.session.can_resume());
+    // Nothing more comes in or goes out over that connection.
     bench.session.push(want(1)).unwrap();
     assert_eq!(bench.packet(300, ack(100)), []);
     assert_eq!(bench.sent(300), []);

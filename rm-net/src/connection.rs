@@ -1,0 +1,105 @@
+//! One TCP connection of a session. A session has one after the other; it has them one at a time.
+//!
+//! A connection has a number, and the session knows that of the present one. What an earlier one still wants to write
+//! finds that it has nothing to say any more: so no packet is taken out of the session for a stream that nobody reads.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use rm_core::session::packet::{Hello, Packet};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio_util::codec::Encoder as _;
+
+use crate::frame::PacketCodec;
+
+/// Whoever is turned away is given so long to hear why.
+const FAREWELL: Duration = Duration::from_millis(300);
+
+/// A connection that no session uses yet, and what was read from it.
+pub(crate) struct Newcomer {
+    pub(crate) stream: TcpStream,
+    pub(crate) codec: PacketCodec,
+    /// Read, and not decoded.
+    pub(crate) input: BytesMut,
+    /// What the other side began with; `None` where this side called.
+    pub(crate) hello: Option<Hello>,
+    /// Its place among the connections of a server.
+    pub(crate) room: Option<OwnedSemaphorePermit>,
+}
+
+impl Newcomer {
+    /// A connection that this side made.
+    pub(crate) fn dialled(stream: TcpStream) -> Self {
+        let _ = stream.set_nodelay(true);
+        Self {
+            stream,
+            codec: PacketCodec::new(),
+            input: BytesMut::new(),
+            hello: None,
+            room: None,
+        }
+    }
+
+    /// Says why there is no session, and closes. Its place is free when that is done.
+    pub(crate) async fn turn_away(self, packet: Packet) {
+        say_and_close(self.stream, packet).await;
+        drop(self.room);
+    }
+}
+
+/// A last packet. Then whatever comes is read and thrown away for a moment: a connection that is closed with
+/// something unread is reset, and the other side might not get to see why.
+pub(crate) async fn say_and_close(mut stream: TcpStream, packet: Packet) {
+    let mut bytes = BytesMut::new();
+    if PacketCodec::new().encode(&packet, &mut bytes).is_ok() {
+        let said = async {
+            stream.write_all(&bytes).await?;
+            stream.shutdown().await?;
+            tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+        };
+        let _ = tokio::time::timeout(FAREWELL, said).await;
+    }
+}
+
+/// What waits for the socket to take it.
+pub(crate) struct Output {
+    pub(crate) codec: PacketCodec,
+    pub(crate) bytes: BytesMut,
+}
+
+/// The connection that a session uses, or used.
+pub(crate) struct Connection {
+    /// Which of the session's, from 1.
+    pub(crate) number: u64,
+    pub(crate) stream: TcpStream,
+    pub(crate) output: Mutex<Output>,
+    /// There is something to write.
+    pub(crate) work: Notify,
+    /// Kept as long as the stream is open.
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl Connection {
+    pub(crate) fn new(number: u64, stream: TcpStream, room: Option<OwnedSemaphorePermit>) -> Self {
+        let mut codec = PacketCodec::new();
+        codec.on_session();
+        Self {
+            number,
+            stream,
+            output: Mutex::new(Output {
+                codec,
+                bytes: BytesMut::new(),
+            }),
+            work: Notify::new(),
+            _room: room,
+        }
+    }
+
+    /// Nothing more is read or written.
+    pub(crate) fn close(&self) {
+        let _ = rustix::net::shutdown(&self.stream, rustix::net::Shutdown::Both);
+    }
+}
