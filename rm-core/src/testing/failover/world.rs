@@ -147,10 +147,7 @@ impl<T: ResourceType> World<T> {
         let waited = self.now.since(healed);
         self.out.counts.longest_healing = waited;
         if !self.is_quiet() {
-            return Err(Fault(format!(
-                "after {:.1} leases somebody waits still, or a lender is not active",
-                HEALED.as_secs_f64() / LEASE.as_secs_f64()
-            )));
+            return Err(Fault(self.who_is_not_quiet()));
         }
         // What nobody knew of is over by then.
         self.go_on(self.now.after(LEASE * 3 / 2), |_| false)?;
@@ -183,6 +180,37 @@ impl<T: ResourceType> World<T> {
             };
             is_idle && lends && live.borrower.is_settled()
         })
+    }
+
+    fn who_is_not_quiet(&self) -> String {
+        use core::fmt::Write as _;
+        let leases = HEALED.as_secs_f64() / LEASE.as_secs_f64();
+        let mut words = format!("{leases:.1} leases after all was whole:");
+        for process in &self.processes {
+            let name = process.name.escape_ascii();
+            let Some(live) = &process.live else {
+                continue;
+            };
+            for (number, caller) in live.callers.iter().enumerate() {
+                if let Caller::Asking(asking) = caller {
+                    let _ = write!(
+                        words,
+                        " caller ({}, {number}) waits for {} since {};",
+                        process.index, asking.resource, asking.since
+                    );
+                }
+            }
+            if !live.borrower.is_settled() {
+                let _ = write!(words, " {name} has no session with somebody;");
+            }
+            if let Some(lending) = &live.lending {
+                let missing: Vec<_> = lending.lender.missing().collect();
+                if !lending.lender.is_active() {
+                    let _ = write!(words, " {name} is not active, it misses {missing:?};");
+                }
+            }
+        }
+        words
     }
 
     /// All credit is at the roots, and nothing is left of what was.
