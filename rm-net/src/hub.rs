@@ -15,6 +15,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{BootClock, stamp_now};
+use crate::desk::Desk;
 use crate::inquiry::Inquiries;
 use crate::peer::Peer;
 
@@ -43,12 +44,16 @@ pub(crate) struct Hub {
     /// Whether renewals may be answered at all: not from the end of a session with this node's own creditor until
     /// the next one, though what was borrowed over it may still be good.
     may_promise: AtomicBool,
+    /// As a member: until when its membership is known to be good, in nanoseconds.
+    good_until: AtomicU64,
     /// The earliest deadline came nearer, or the domain was dropped.
     pub(crate) timer: Notify,
     /// Told to stop, or nobody uses the domain any more: say goodbye.
     pub(crate) stopping: CancellationToken,
     /// Goodbye was said: end all tasks.
     pub(crate) ended: CancellationToken,
+    /// What operators are told, and tell it.
+    pub(crate) desk: Arc<Desk>,
     /// Questions to peers.
     pub(crate) inquiries: Inquiries,
 }
@@ -73,11 +78,22 @@ impl Hub {
             adopted: watch::Sender::new(None),
             view: RwLock::default(),
             may_promise: AtomicBool::new(true),
+            good_until: AtomicU64::new(u64::MAX),
             timer: Notify::new(),
             stopping: CancellationToken::new(),
             ended: CancellationToken::new(),
+            desk: Arc::new(Desk::new()),
             inquiries: Inquiries::default(),
         })
+    }
+
+    /// The same, for the other part of a node: what operators ask and order is one.
+    #[cfg(feature = "etcd")]
+    pub(crate) fn beside(other: &Self) -> Arc<Self> {
+        let mut hub = Self::new(&other.name);
+        let fresh = Arc::get_mut(&mut hub).expect("nobody else has it yet");
+        fresh.desk = Arc::clone(&other.desk);
+        hub
     }
 
     /// Tells the hub which domain it serves. Once.
@@ -181,12 +197,21 @@ impl Hub {
         if !self.may_promise.load(Ordering::Acquire) {
             return Membership::Suspended;
         }
+        // Acquire pairs with the release in `set_good_until`.
+        if self.clock.now().as_nanos() >= self.good_until.load(Ordering::Acquire) {
+            return Membership::Suspended;
+        }
         match self.domain().map(|domain| domain.trusted_for()) {
             Some(None) => Membership::Good,
             Some(Some(span)) => Membership::Within(span),
             // Nobody uses it any more, so it stops.
             None => Membership::Suspended,
         }
+    }
+
+    /// From then on no renewal is answered.
+    pub(crate) fn set_good_until(&self, until: Time) {
+        self.good_until.store(until.as_nanos(), Ordering::Release);
     }
 
     /// No renewal is answered from here on.

@@ -114,6 +114,8 @@ pub(crate) struct Peer {
     pub(crate) let_go: CancellationToken,
     /// It has ended, and what was lent over it is back.
     pub(crate) over: CancellationToken,
+    /// The permit for its one command that may be carried out at a time.
+    pub(crate) commands: Arc<Semaphore>,
     /// One permit for each of its questions that may be answered at once.
     pub(crate) questions: Arc<Semaphore>,
 }
@@ -139,6 +141,7 @@ impl Peer {
             superseded: CancellationToken::new(),
             let_go: CancellationToken::new(),
             over: CancellationToken::new(),
+            commands: Arc::new(Semaphore::new(1)),
             questions: Arc::new(Semaphore::new(QUESTIONS_MAX)),
         })
     }
@@ -306,17 +309,17 @@ impl Peer {
                     let Packet { epoch, stamp, body } = packet;
                     f(Arrived::Head { epoch, stamp });
                     match body {
+                        Body::Command { id, command } => f(Arrived::Command { id, command }),
                         Body::Inspect { id, query } => f(Arrived::Question { id, query }),
                         Body::Inspected { id, answer } => f(Arrived::Answer { id, answer }),
                         Body::Report(report) => f(Arrived::Report(report)),
                         Body::ReportAck {
                             epoch,
-                            reg,
                             part,
                             is_active,
+                            ..
                         } => f(Arrived::ReportAck {
                             epoch,
-                            reg,
                             part,
                             is_active,
                         }),
@@ -480,6 +483,10 @@ pub(crate) enum Arrived {
         id: u64,
         answer: rm_core::inspect::Answer,
     },
+    Command {
+        id: u64,
+        command: rm_core::command::Command,
+    },
     Effect(SessionEffect),
     /// The peer broke the rules: what follows is the end of the connection.
     Offence {
@@ -498,7 +505,6 @@ pub(crate) enum Arrived {
     /// Another member has heard what this one told.
     ReportAck {
         epoch: u32,
-        reg: u64,
         part: u32,
         is_active: bool,
     },

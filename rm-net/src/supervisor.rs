@@ -31,7 +31,7 @@ use crate::hub::{Departure, Hub};
 use crate::keeper::{ATTEMPT, Keeper, Opening};
 use crate::peer::{Arrived, Extended, Peer};
 use crate::roster::Roster;
-use crate::server::Server;
+use crate::server::{Server, commands};
 
 /// The first pause between attempts; each further one is twice as long.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
@@ -380,12 +380,15 @@ impl Events {
                 }
                 self.hub.on_head(&domain, stamp);
             }
+            Arrived::Command { id, command } => {
+                let outcome = commands::turn_away(&command);
+                self.peer.say(Body::Commanded { id, outcome }, &self.hub);
+            }
             Arrived::View(view) => self.on_view(view),
             Arrived::ReportAck {
                 epoch,
                 part,
                 is_active,
-                ..
             } => {
                 if let Some(member) = &self.member
                     && let Some(lender) = self.roster.lender()
@@ -467,6 +470,7 @@ impl Events {
                 });
             }
             SessionEffect::JeopardyStarted { .. } => {
+                self.hub.desk.count_jeopardy();
                 tracing::warn!(
                     endpoint = self.endpoint,
                     "the lease is in jeopardy: no answer"

@@ -4,6 +4,7 @@
 //! * [`script`] plays scenarios that are written down as text, on a [`cluster`] of owners.
 //! * [`explore`] visits every interleaving of a small world of owners and clients.
 //! * [`simulate`] runs a large one in simulated time, with faults of delay and order, from a seed.
+//! * [`coordinator`] is a coordinator in simulated time, for nodes that are members of views.
 //! * [`history`] checks who held what and when, whoever recorded it.
 //! * [`verify`] does all of it for a type of yours, in one call.
 //!
@@ -16,6 +17,7 @@
 )]
 
 pub mod cluster;
+pub mod coordinator;
 pub mod explore;
 pub mod history;
 pub mod laws;

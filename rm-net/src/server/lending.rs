@@ -41,6 +41,7 @@ impl Server {
         self.hub.set_view(view);
         let adopted = lender.adopt(self.hub.now(), view, &|peer| self.frozen(peer));
         drop(lender);
+        self.hub.desk.count_view();
         self.hub.set_adopted(view.epoch());
         for peer in self.hub.peers() {
             peer.flush(&self.hub);
@@ -73,6 +74,7 @@ impl Server {
 
     /// The own membership is good until then.
     pub(crate) fn on_good_until(&self, until: Time) {
+        self.hub.set_good_until(until);
         if let Some(mut lender) = self.lender() {
             lender.on_good_until(self.hub.now(), until);
         }
@@ -144,6 +146,22 @@ impl Server {
                 () = self.hub.ended.cancelled() => return,
             }
         }
+    }
+
+    /// The view that its lender has adopted.
+    pub(crate) fn view(&self) -> Option<Arc<View>> {
+        self.lender()?.view().cloned()
+    }
+
+    /// Whether all that its lender gave away was taken over.
+    pub(crate) fn is_relieved(&self) -> bool {
+        self.lender().is_some_and(|lender| lender.is_relieved())
+    }
+
+    /// It is a member no more: its sessions and tasks end, without a word to anybody.
+    pub(crate) fn end(&self) {
+        self.hub.stopping.cancel();
+        self.hub.ended.cancel();
     }
 
     /// How long something that this server knows nothing of may still be in somebody's hands.
