@@ -100,11 +100,6 @@ impl Member {
         self.life().map(|life| life.server)
     }
 
-    /// How the coordinator sees this node.
-    pub(crate) fn state(&self) -> State {
-        self.states.borrow().clone()
-    }
-
     /// Follows the coordinator until the borrower is told to stop.
     pub(crate) async fn run(self: Arc<Self>) {
         let mut states = self.states.clone();

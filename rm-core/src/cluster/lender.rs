@@ -55,7 +55,7 @@ pub struct Frozen {
 pub enum Adopted {
     /// This registration is no member: the lender is over, and its books are gone.
     Evicted,
-    /// It is older than the present one, or the same.
+    /// It changes nothing: it is older than the present one, or the same, or from before this registration joined.
     Known,
     /// It is the present one now.
     Present,
@@ -148,6 +148,9 @@ impl Lender {
             return Adopted::Known;
         }
         if !view.has(self.me) {
+            if former == 0 {
+                return Adopted::Known;
+            }
             self.end();
             return Adopted::Evicted;
         }

@@ -1,6 +1,8 @@
 //! One owner behind a mutex, with the callers that use it.
 
 mod holds;
+#[cfg(feature = "testing")]
+mod look;
 mod neighbours;
 mod notices;
 mod passing;

@@ -19,6 +19,7 @@
 pub mod cluster;
 pub mod coordinator;
 pub mod explore;
+pub mod failover;
 pub mod history;
 pub mod laws;
 pub mod random;

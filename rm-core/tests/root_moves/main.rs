@@ -191,6 +191,8 @@ fn moves_away_and_back_in_turn() {
 fn moves_away_and_back_that_some_skip() {
     wander(&everything(&[0, 1, 0]));
     wander(&everything(&[0, 1, 0, 0, 1]));
+    // A root that stays one is claimed of again.
+    wander(&everything(&[0, 1, 1, 1, 1]));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::credit::Credit as _;
 use crate::effect::Effect;
 use crate::error::{LostReason, PeerMisbehaved};
 use crate::id::{LoanId, Party, PeerId};
-use crate::message::{Claim, Claimed, Grant, Message, Steps, Unclaimed};
+use crate::message::{Claim, Claimed, Grant, Message, Step, Steps, Unclaimed};
 use crate::owner::{Conversion, Origin};
 use crate::policy::Policy;
 use crate::value::{Value, ValueState};
@@ -132,20 +132,48 @@ fn an_orphan_that_winds_up_returns_all_when_its_claim_is_confirmed() {
 }
 
 #[test]
-fn a_move_clears_the_recall_and_a_recall_of_the_former_loan_is_not_followed() {
-    let mut owner = borrower();
-    let step = crate::message::Step {
-        order: order(7),
+fn an_orphan_stays_though_its_owner_is_used_to_return_with_the_release() {
+    for is_moved in [false, true] {
+        let mut owner = debtor(Policy::adaptive(2));
+        for index in 1..=3 {
+            let name = loan(1, index);
+            owner.acquire(NOW, request(index, 3), &mut Fx::new());
+            hear(
+                &mut owner,
+                CREDITOR,
+                relent(name, index.into(), index.into(), 3),
+            );
+            if index < 3 {
+                owner.release(NOW, token(index), &mut Fx::new());
+                hear(&mut owner, CREDITOR, recall(name));
+            }
+        }
+        if is_moved {
+            owner.on_root_moved(NOW, &mut Fx::new());
+            owner.on_creditor_up(NOW, NEXT, 5, &mut Fx::new());
+        }
+        owner.release(NOW, token(3), &mut Fx::new());
+        let left = if is_moved { 3 } else { 0 };
+        assert_eq!(owner.borrowed(), &Units(left));
+    }
+}
+
+/// Everything is asked for back.
+fn recall(loan: LoanId) -> Message<Units> {
+    let step = Step {
+        order: order(70),
         keep: Units(0),
         try_only: false,
         whole: true,
         note: None,
     };
-    let steps: Steps<Units> = core::iter::once(step).collect();
-    let recall = |loan| Message::Recall {
-        loan,
-        steps: steps.clone(),
-    };
+    let steps = core::iter::once(step).collect();
+    Message::Recall { loan, steps }
+}
+
+#[test]
+fn a_move_clears_the_recall_and_a_recall_of_the_former_loan_is_not_followed() {
+    let mut owner = borrower();
     hear(&mut owner, CREDITOR, recall(OLD));
     assert!(owner.is_recalled());
     owner.on_root_moved(NOW, &mut Fx::new());
@@ -325,6 +353,7 @@ fn an_orphan_past_its_deadline_is_lost_and_claimed_as_nothing() {
     let mut fx = Fx::new();
     owner.on_orphan_lost(NOW, LostReason::LeaseExpired, &mut fx);
     assert_eq!(losses(&fx), [(1, LostReason::LeaseExpired)]);
+    assert_eq!(fx.as_slice()[0], Effect::Leaving, "what was cached leaves");
     assert!(!owner.is_idle(), "its claim is still to be made");
     let mut fx = Fx::new();
     owner.on_creditor_up(NOW, NEXT, 5, &mut fx);

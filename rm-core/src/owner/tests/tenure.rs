@@ -530,3 +530,12 @@ fn a_root_rests_when_the_absent_have_come() {
     assert_eq!(answers(&fx), [(DEBTOR, None)]);
     assert!(woken.lent().is_empty(), "its former name was kept");
 }
+
+#[test]
+fn a_root_that_is_activated_in_a_later_view_than_it_gathered_in_has_the_numbers_of_that_one() {
+    let (mut owner, later) = (gathering(), EPOCH + 2);
+    owner.activate(NOW, later, Opening::free(), &mut Fx::new());
+    assert_eq!(owner.fence().now(), epoch_start(later));
+    hear(&mut owner, DEBTOR, want(1, 1));
+    assert_eq!(owner.loan_id(DEBTOR), Some(loan(later, 1)));
+}

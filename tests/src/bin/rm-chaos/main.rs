@@ -97,3 +97,15 @@ fn start(part: Part) -> Result<ExitCode, String> {
         Part::Tied { words } => match process::tied(&words)? {},
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -2,6 +2,9 @@
 //!
 //! * The tokens of a register never go back, and no two writers have one. They are odd.
 //! * Each write adds one to the count that its writer found when it opened, and nobody opened in between: no update is lost.
+//! * No newer writer writes between two looks of a reader that is valid at both. An *older* one may: a register refuses a writer
+//!   once a newer writer has shown its token, and readers leave no mark. So a writer that slept past its lease can still
+//!   change what readers look at, until the next writer comes. That is how far fencing goes.
 //! * Whoever got something through had the lock to write, with that token; and what a client says it wrote is there.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +30,7 @@ pub(crate) fn judge(lock: &str, entries: &[Entry], turns: &[Turn]) -> Vec<String
         before = entry.clone();
     }
     judge_writers(lock, entries, turns, &mut violations);
+    judge_readers(lock, entries, turns, &mut violations);
     violations
 }
 
@@ -100,6 +104,30 @@ fn judge_writers(lock: &str, entries: &[Entry], turns: &[Turn], violations: &mut
             violations.push(format!(
                 "the register of {lock}: {writer} came with token {token}, which it was never granted"
             ));
+        }
+    }
+}
+
+fn judge_readers(lock: &str, entries: &[Entry], turns: &[Turn], violations: &mut Vec<String>) {
+    let wrote = entries.iter().filter(|entry| entry.step == Step::Wrote);
+    let writers: BTreeMap<u64, &Entry> = wrote.map(|entry| (entry.count, entry)).collect();
+    for turn in turns.iter().filter(|turn| &*turn.lock == lock) {
+        let Some(hold) = turn.hold() else {
+            continue;
+        };
+        for pair in hold.counts_read().windows(2) {
+            let (first, second) = (pair[0], pair[1]);
+            let reader = turn.in_words();
+            if second < first {
+                violations.push(format!("{reader} read {first}, and then {second}"));
+            }
+            let newer = |count| writers.get(&count).filter(|entry| entry.token > hold.token);
+            if let Some(writer) = (first..=second).skip(1).find_map(newer) {
+                violations.push(format!(
+                    "{reader} read {first}, and then {second} while it was valid: the newer {} wrote",
+                    writer.writer
+                ));
+            }
         }
     }
 }
@@ -203,5 +231,28 @@ mod tests {
         hold.register.push((2, Event::Wrote { count: 1 }));
         let found = judge("volume-1", &[opened("a", 3, 0)], &turns);
         assert!(found[0].contains("nothing of it is there"), "{found:?}");
+    }
+
+    /// A reader of `volume-1` that looked twice.
+    fn looked_twice(token: u64, first: u64, second: u64) -> Vec<Turn> {
+        let text = format!(
+            "10 1 asked volume-1 read\n20 1 granted {token}\n21 1 valid 100\n22 1 read {first}\n30 1 read {second}\n31 1 released"
+        );
+        let lines = text.lines().map(|line| line.parse().expect("a line"));
+        turns("reader.1", lines.collect()).expect("sound")
+    }
+
+    #[test]
+    fn a_newer_writer_between_two_looks_of_a_valid_reader_is_found_and_a_late_older_one_is_not() {
+        let entries = [opened("a", 3, 0), wrote("a", 3, 1)];
+        let judge_with = |mut reader: Vec<Turn>| {
+            reader.extend(granted(&[("a", 3)]));
+            judge("volume-1", &entries, &reader)
+        };
+        let newer = judge_with(looked_twice(2, 0, 1));
+        assert!(newer[0].contains("the newer a.1/1 wrote"), "{newer:?}");
+        assert_eq!(judge_with(looked_twice(4, 0, 1)), Vec::<String>::new());
+        let back = judge_with(looked_twice(4, 1, 0));
+        assert!(back[0].contains("read 1, and then 0"), "{back:?}");
     }
 }

@@ -154,19 +154,6 @@ fn a_holder_that_says_it_is_valid_after_the_register_refused_it_is_found() {
 }
 
 #[test]
-fn a_reader_that_sees_the_count_change_while_it_is_valid_is_found() {
-    let reader = "10 1 asked x read
-        20 1 granted 2
-        21 1 valid 100
-        22 1 read 7
-        30 1 read 8
-        31 1 released";
-    assert_found(&[("a.1", reader)], "read 7, and then 8");
-    let lost = reader.replace("31 1 released", "31 1 lost SessionEnded");
-    assert_good(&[("a.1", &lost)]);
-}
-
-#[test]
 fn a_wait_after_the_healing_that_is_too_long_is_found_and_one_before_it_is_not() {
     let waits = "1100 1 asked x read
         1701 1 granted 2

@@ -214,3 +214,63 @@ fn free_address() -> Result<SocketAddr, String> {
     let bound = Bound::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     bound.map_err(|error| format!("no port is free on this machine: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn cut_if(is_cut: bool) -> Condition {
+        if is_cut {
+            Condition::Cut
+        } else {
+            Condition::Good
+        }
+    }
+
+    #[tokio::test]
+    async fn one_way_of_a_link_is_cut_and_what_was_sent_comes_when_it_is_good_again() {
+        let layout = Layout {
+            servers: 1,
+            clients: 2,
+            coordinator: Coordinator::Standalone,
+        };
+        let (client, server) = (Place::Client(1), Place::Server(1));
+        let proxies = Proxies::new(&layout).await.expect("made");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound").to_string();
+        proxies.on_listening(server, &address);
+        let near = TcpStream::connect(proxies.address(client, server)).await;
+        let mut near = near.expect("connected");
+        let (mut far, _) = listener.accept().await.expect("accepted");
+        proxies.set(|link| cut_if(link == (client, server)));
+        near.write_all(b"up").await.expect("sent");
+        far.write_all(b"down").await.expect("sent");
+        let mut bytes = [0; 4];
+        near.read_exact(&mut bytes).await.expect("received");
+        assert_eq!(&bytes, b"down");
+        assert!(far.try_read(&mut bytes).is_err(), "nothing comes up");
+        proxies.set(|_| Condition::Good);
+        far.read_exact(&mut bytes[..2]).await.expect("received");
+        assert_eq!(&bytes[..2], b"up");
+    }
+
+    #[tokio::test]
+    async fn a_proxy_for_all_is_cut_only_with_all_of_its_links() {
+        let layout = Layout {
+            servers: 2,
+            clients: 1,
+            coordinator: Coordinator::Etcd,
+        };
+        let proxies = Proxies::new(&layout).await.expect("made");
+        let server = Place::Server(1);
+        let is_shared = |proxy: &&Proxy| proxy.from.is_none() && proxy.to == server;
+        let up = || {
+            let shared = proxies.proxies.iter().find(is_shared);
+            *shared.expect("one for each server").up.borrow()
+        };
+        proxies.set(|link| cut_if(link == (Place::Client(1), server)));
+        assert_eq!(up(), Condition::Good);
+        proxies.set(|(_, to)| cut_if(to == server));
+        assert_eq!(up(), Condition::Cut);
+    }
+}
