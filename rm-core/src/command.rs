@@ -111,7 +111,7 @@ pub struct Released {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "the wire carries it")]
 pub enum LoanEnd {
-    /// It came back: its holders know that they have lost it.
+    /// It came back, or its lease ended meanwhile: its holders know that they have lost it.
     Returned,
     /// It did not come back. It ends with its lease.
     Silent {
