@@ -357,7 +357,7 @@ impl Borrower {
     /// Whether it hears of all members: if not, it asks others for the view.
     pub(in super::super) fn is_settled(&self) -> bool {
         let is_well = |upward: &Upward| upward.is_welcome && upward.session.is_open();
-        self.domain.view().is_some() && self.upward.values().all(is_well)
+        !self.upward.is_empty() && self.upward.values().all(is_well)
     }
 
     pub(in super::super) fn next_tick(&self) -> Time {
