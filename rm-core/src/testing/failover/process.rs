@@ -242,6 +242,9 @@ impl<T: ResourceType> Process<T> {
         let Some(live) = &mut self.live else {
             return Ok(());
         };
+        if self.inbox.is_empty() {
+            stage.out.counts.wakes += 1;
+        }
         live.borrower.desk.set(self.clock, now);
         let mut has_jumped = false;
         if let Some(lending) = &mut live.lending {

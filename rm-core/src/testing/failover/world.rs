@@ -16,6 +16,7 @@ use super::process::{Disk, FIRST_EPOCH, Input, Process, Requests, Seat, Ticket};
 use crate::id::ResourceKey;
 use crate::resource::ResourceType;
 use crate::session::lease::DRIFT_PER_MILLE;
+use crate::session::packet::Body;
 use crate::testing::coordinator::{Coordinator, Network as Way};
 use crate::testing::random::Random;
 use crate::time::Time;
@@ -415,7 +416,8 @@ impl<T: ResourceType> World<T> {
         self.out.note(|| {
             let read = process.inbox.iter().map(|input| match input {
                 Input::Network(Arrival::At(side, id, What::Packet(packet))) => {
-                    format!("\n    {side:?} {} in {}: {:?}", id.0, packet.epoch, packet.body)
+                    let body = words(&packet.body);
+                    format!("\n    {side:?} {} in {}: {body}", id.0, packet.epoch)
                 }
                 Input::Network(arrival) => format!("\n    {arrival:?}"),
                 Input::Store(_) => "\n    of the coordinator".into(),
@@ -519,5 +521,38 @@ impl<T: ResourceType> World<T> {
 
     pub(super) fn view(&self) -> Option<Arc<View>> {
         self.last_view.clone().map(Arc::new)
+    }
+}
+
+/// A packet in a few words.
+fn words(body: &Body) -> String {
+    let name = |order: &crate::id::Order| format!("{:x}/{}", order.party.node.0 >> 48, order.seq);
+    match body {
+        Body::Data { ack, first, items } => {
+            let item = |item: &crate::session::packet::Item| {
+                let message = super::super::words::of_message(&item.message, &name);
+                let loan = match &item.message {
+                    crate::message::Message::Claim(it) => Some(it.loan),
+                    crate::message::Message::Claimed(it) => Some(it.loan),
+                    crate::message::Message::Grant(it) => Some(it.loan),
+                    crate::message::Message::Return { loan, .. } => Some(*loan),
+                    _ => None,
+                };
+                format!(" {}: {message} {loan:?};", item.key)
+            };
+            let items: String = items.iter().map(item).collect();
+            format!("Data from {first}, ack {ack}:{items}")
+        }
+        Body::Report(report) => {
+            let book = |it: &crate::cluster::ReportedBook| {
+                format!(" {} of {} with {:?} left: {:?};", it.key, it.version, it.remaining, it.book)
+            };
+            let books: String = report.books.iter().map(book).collect();
+            let past = report.past.iter().map(|it| (it.view.epoch(), it.remaining));
+            let past: Vec<_> = past.collect();
+            format!("Report {} by {}: {past:?}{books}", report.epoch, report.reg)
+        }
+        Body::View(view) => view.to_string(),
+        other => format!("{other:?}"),
     }
 }
