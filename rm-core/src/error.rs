@@ -63,6 +63,31 @@ pub enum LostReason {
     ShutDown,
 }
 
+impl LostReason {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 6] = [
+        Self::LeaseExpired,
+        Self::NotConfirmed,
+        Self::Overdue,
+        Self::Revoked,
+        Self::SessionEnded,
+        Self::ShutDown,
+    ];
+
+    /// What counters of it are called.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LeaseExpired => "lease_expired",
+            Self::NotConfirmed => "not_confirmed",
+            Self::Overdue => "overdue",
+            Self::Revoked => "revoked",
+            Self::SessionEnded => "session_ended",
+            Self::ShutDown => "shut_down",
+        }
+    }
+}
+
 /// What a peer did that no correct peer does. The message that did it changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]

@@ -7,6 +7,7 @@
 
 pub mod book;
 pub mod cluster;
+pub mod command;
 pub mod coordination;
 pub mod credit;
 #[doc(hidden)]

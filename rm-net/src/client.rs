@@ -16,7 +16,8 @@ use crate::error::{ConnectError, InspectError};
 use crate::house;
 use crate::hub::Hub;
 use crate::node::host_name;
-use crate::supervisor::{Phase, Supervisor};
+use crate::roster::Roster;
+use crate::supervisor::Phase;
 use crate::types::Types;
 
 /// Connecting gives up after so long, unless configured.
@@ -42,6 +43,7 @@ pub const DEFAULT_ENDPOINT: &str = "127.0.0.1:7600";
 pub struct Client {
     domain: Domain,
     hub: Arc<Hub>,
+    roster: Arc<Roster>,
     phase: watch::Receiver<Phase>,
 }
 
@@ -195,9 +197,20 @@ impl Client {
     /// # Errors
     /// Where there is no connection, or no answer within 5 s.
     pub async fn inspect(&self, query: Query) -> Result<Answer, InspectError> {
-        let id = match &*self.phase.borrow() {
-            Phase::Connected { peer, .. } => *peer,
-            Phase::Connecting { .. } | Phase::Closed => return Err(InspectError::Unavailable),
+        // Of a resource its root knows most; all else any member can tell.
+        let root = match &query {
+            Query::Show { type_id, key } => {
+                let view = self.domain.view();
+                view.and_then(|view| view.root_id(*type_id, key))
+            }
+            _ => None,
+        };
+        let id = match (root, &*self.phase.borrow()) {
+            (Some(root), _) => self.roster.peer(root).ok_or(InspectError::Unavailable)?,
+            (None, Phase::Connected { peer, .. }) => *peer,
+            (None, Phase::Connecting { .. } | Phase::Closed) => {
+                return Err(InspectError::Unavailable);
+            }
         };
         let peer = self.hub.peer(id).ok_or(InspectError::Unavailable)?;
         self.hub
@@ -317,12 +330,13 @@ impl ClientBuilder {
         let domain = self.types.equip(Domain::new(settings, Role::Debtor, host));
         hub.serve(&domain);
         let endpoints = self.endpoints.join(",");
-        let (supervisor, mut phase) = Supervisor::new(Arc::clone(&hub), self.endpoints, None);
-        tokio::spawn(supervisor.run());
+        let (roster, mut phase) = Roster::new(Arc::clone(&hub), self.endpoints, None);
+        tokio::spawn(Arc::clone(&roster).run());
         tokio::spawn(house::keep(Arc::clone(&hub), || {}));
         let client = Client {
             domain,
             hub,
+            roster,
             phase: phase.clone(),
         };
         let ready = phase.wait_for(Phase::is_decided);

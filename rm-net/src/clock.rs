@@ -40,6 +40,22 @@ impl BootClock {
     }
 }
 
+/// What the clock behind [`BootClock`] is called on this system.
+pub const CLOCK_NAME: &str = if COUNTS_SUSPEND && !cfg!(target_vendor = "apple") {
+    "CLOCK_BOOTTIME"
+} else {
+    "CLOCK_MONOTONIC"
+};
+
+/// Whether it counts the time that the machine is suspended.
+pub const COUNTS_SUSPEND: bool = cfg!(any(
+    target_os = "android",
+    target_os = "fuchsia",
+    target_os = "linux",
+    target_os = "openbsd",
+    target_vendor = "apple"
+));
+
 /// Nanoseconds since 1970 by the wall clock, for the stamps of requests and for nothing else.
 ///
 /// Hand it to [`HybridClock`](rm_core::stamp::HybridClock) only. The clock may be wrong and may go back;

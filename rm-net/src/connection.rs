@@ -68,6 +68,8 @@ pub(crate) async fn say_and_close(mut stream: TcpStream, packet: Packet) {
 pub(crate) struct Output {
     pub(crate) codec: PacketCodec,
     pub(crate) bytes: BytesMut,
+    /// The epoch of the view that the other side was told over this connection.
+    pub(crate) told: u32,
 }
 
 /// The connection that a session uses, or used.
@@ -92,6 +94,7 @@ impl Connection {
             output: Mutex::new(Output {
                 codec,
                 bytes: BytesMut::new(),
+                told: 0,
             }),
             work: Notify::new(),
             _room: room,

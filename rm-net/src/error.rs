@@ -60,6 +60,19 @@ pub enum StartError {
         /// Which.
         path: PathBuf,
     },
+    /// The data directory is that of a server that stood alone, and clients may still trust what it lent.
+    #[error("the data directory {path} is that of a server that stood alone, and clients may still have its locks: stop that server cleanly first (it says so), or wait until their leases are over and give the member a directory of its own", path = path.display())]
+    DataDirStandsAlone {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The coordinator cannot be used like that.
+    #[cfg(feature = "etcd")]
+    #[error(transparent)]
+    Coordinator(#[from] crate::coordinator::CoordinatorError),
+    /// What others are to be told of this node cannot be.
+    #[error("this node cannot be a member like that: {0}")]
+    Member(#[from] rm_core::view::BadView),
     /// The file in the data directory is not ours, or damaged.
     #[error("the file {path} in the data directory is damaged: {what}; do not restore an old copy, which would repeat fencing tokens: wait until the leases of all clients are over, then start on an empty directory", path = path.display())]
     DataDamaged {

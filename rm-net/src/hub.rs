@@ -10,10 +10,12 @@ use rm_core::session::Membership;
 use rm_core::session::packet::Item;
 use rm_core::stamp::STAMP_AHEAD_MAX;
 use rm_core::time::Time;
-use tokio::sync::Notify;
+use rm_core::view::View;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{BootClock, stamp_now};
+use crate::desk::Desk;
 use crate::inquiry::Inquiries;
 use crate::peer::Peer;
 
@@ -33,16 +35,25 @@ pub(crate) struct Hub {
     domain: OnceLock<WeakDomain>,
     peers: RwLock<HashMap<PeerId, Arc<Peer>>>,
     next_peer: AtomicU64,
+    /// What goes into the head of each packet to a creditor.
     epoch: AtomicU32,
+    /// The newest view that has been adopted, where this hub goes by views.
+    adopted: watch::Sender<Option<u32>>,
+    /// What debtors are told.
+    view: RwLock<Option<Arc<View>>>,
     /// Whether renewals may be answered at all: not from the end of a session with this node's own creditor until
     /// the next one, though what was borrowed over it may still be good.
     may_promise: AtomicBool,
+    /// As a member: until when its membership is known to be good, in nanoseconds.
+    good_until: AtomicU64,
     /// The earliest deadline came nearer, or the domain was dropped.
     pub(crate) timer: Notify,
     /// Told to stop, or nobody uses the domain any more: say goodbye.
     pub(crate) stopping: CancellationToken,
     /// Goodbye was said: end all tasks.
     pub(crate) ended: CancellationToken,
+    /// What operators are told, and tell it.
+    pub(crate) desk: Arc<Desk>,
     /// Questions to peers.
     pub(crate) inquiries: Inquiries,
 }
@@ -50,6 +61,11 @@ pub(crate) struct Hub {
 impl Hub {
     /// The hub of the node `name` in this run of the process.
     pub(crate) fn new(name: &str) -> Arc<Self> {
+        Self::with_desk(name, Arc::new(Desk::new()))
+    }
+
+    /// The same for another part of a node, whose operators come to one desk.
+    pub(crate) fn with_desk(name: &str, desk: Arc<Desk>) -> Arc<Self> {
         let node = NodeId::of_name(name.as_bytes());
         Arc::new(Self {
             name: name.into(),
@@ -64,10 +80,14 @@ impl Hub {
             // 0 is nobody.
             next_peer: AtomicU64::new(1),
             epoch: AtomicU32::new(0),
+            adopted: watch::Sender::new(None),
+            view: RwLock::default(),
             may_promise: AtomicBool::new(true),
+            good_until: AtomicU64::new(u64::MAX),
             timer: Notify::new(),
             stopping: CancellationToken::new(),
             ended: CancellationToken::new(),
+            desk,
             inquiries: Inquiries::default(),
         })
     }
@@ -126,6 +146,37 @@ impl Hub {
         self.epoch.fetch_max(epoch, Ordering::AcqRel);
     }
 
+    /// Packets of an epoch wait until its view has been adopted: from now on, that of `epoch`.
+    pub(crate) fn set_adopted(&self, epoch: u32) {
+        self.adopted.send_replace(Some(epoch));
+    }
+
+    /// Whether a packet of that epoch has to wait.
+    pub(crate) fn has_to_adopt(&self, epoch: u32) -> bool {
+        self.adopted.borrow().is_some_and(|adopted| adopted < epoch)
+    }
+
+    /// Waits until a packet of that epoch need not wait any more. Cancel safe.
+    pub(crate) async fn adopted(&self, epoch: u32) {
+        let mut adopted = self.adopted.subscribe();
+        // The sender is ours: it does not go away.
+        let _ = adopted
+            .wait_for(|adopted| adopted.is_none_or(|adopted| adopted >= epoch))
+            .await;
+    }
+
+    /// From now on every debtor is told this view before any packet of its epoch.
+    pub(crate) fn set_view(&self, view: &Arc<View>) {
+        let mut place = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        *place = Some(Arc::clone(view));
+    }
+
+    /// The view that debtors are told, if it is newer than that of `epoch`.
+    pub(crate) fn view_after(&self, epoch: u32) -> Option<Arc<View>> {
+        let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+        view.as_ref().filter(|view| view.epoch() > epoch).cloned()
+    }
+
     /// What the head of a packet says: another's stamp moves ours, unless it is absurd.
     pub(crate) fn on_head(&self, domain: &Domain, stamp: Stamp) {
         if !domain
@@ -142,12 +193,21 @@ impl Hub {
         if !self.may_promise.load(Ordering::Acquire) {
             return Membership::Suspended;
         }
+        // Acquire pairs with the release in `set_good_until`.
+        if self.clock.now().as_nanos() >= self.good_until.load(Ordering::Acquire) {
+            return Membership::Suspended;
+        }
         match self.domain().map(|domain| domain.trusted_for()) {
             Some(None) => Membership::Good,
             Some(Some(span)) => Membership::Within(span),
             // Nobody uses it any more, so it stops.
             None => Membership::Suspended,
         }
+    }
+
+    /// From then on no renewal is answered.
+    pub(crate) fn set_good_until(&self, until: Time) {
+        self.good_until.store(until.as_nanos(), Ordering::Release);
     }
 
     /// No renewal is answered from here on.
@@ -240,6 +300,10 @@ impl Host for Hub {
             Some(peer) => peer.name.clone(),
             None => BEFORE_RESTART.into(),
         }
+    }
+
+    fn party(&self, peer: PeerId) -> Option<Party> {
+        self.peer(peer).map(|peer| peer.party)
     }
 
     fn rearm(&self) {

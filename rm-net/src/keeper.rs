@@ -209,3 +209,16 @@ fn jittered(pause: Duration) -> Duration {
     let half = pause / 2;
     half + half.mul_f64(f64::from(random) / f64::from(u32::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_shortened_by_half_at_most() {
+        for _ in 0..1_000 {
+            let pause = jittered(REDIAL_MAX);
+            assert!((REDIAL_MAX / 2..=REDIAL_MAX).contains(&pause), "{pause:?}");
+        }
+    }
+}

@@ -28,18 +28,28 @@
 pub mod cli;
 pub mod client;
 pub mod clock;
+#[cfg(feature = "etcd")]
+pub mod coordinator;
 pub mod error;
 pub mod fenced_file;
 pub mod frame;
 pub mod node;
+pub mod operator;
+#[cfg(all(feature = "testing", unix))]
+#[doc(hidden)]
+pub mod testing;
 pub mod wire;
 
 mod connection;
+mod desk;
 mod house;
 mod hub;
 mod inquiry;
 mod keeper;
+#[cfg(feature = "etcd")]
+mod member;
 mod peer;
+mod roster;
 mod server;
 mod session;
 mod store;
@@ -51,6 +61,7 @@ pub use self::cli::Daemon;
 pub use self::client::{Client, ClientBuilder, DEFAULT_ENDPOINT};
 pub use self::error::{ConnectError, InspectError, StartError};
 pub use self::node::{Node, NodeBuilder, StopReport};
+pub use self::operator::Operator;
 
 /// The examples of the README, which are compiled and run.
 #[cfg(doctest)]

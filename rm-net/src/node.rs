@@ -7,26 +7,39 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use rm_core::front::{Domain, DomainSettings, Host as _, Role, Scope, Totals, WindUpReport};
+use rm_core::cluster::Lender;
+use rm_core::front::{Domain, DomainSettings, Role, Scope, Totals, WindUpReport};
 use rm_core::id::BadName;
-use rm_core::inspect::StatusView;
 use rm_core::owner::Settings;
 use rm_core::resource::ResourceType;
 use rm_core::session::lease::{LEASE_DEFAULT, LEASE_MAX, LEASE_MIN};
 use rm_core::session::{CreditorConfig, LeaseTerms, Window};
+use rm_core::time::Time;
+use rm_core::view::{self, MemberState, RootId, View};
 use rm_rwlock::{RwLock, all};
 use rm_types::{ByteRange, IdRange, Semaphore, Sequence};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+#[cfg(feature = "etcd")]
+use crate::coordinator::{EtcdConfig, EtcdCoordinator, NodeRecord, tell};
 use crate::error::StartError;
 use crate::house;
 use crate::hub::Hub;
+#[cfg(feature = "etcd")]
+use crate::member::{Member, Plan};
 use crate::peer::WINDOW;
+use crate::roster::Roster;
+#[cfg(feature = "etcd")]
+use crate::server::accept;
 use crate::server::{Place, Server};
+#[cfg(feature = "etcd")]
+use crate::store::Anchor;
 use crate::store::Store;
-use crate::supervisor::{Phase, Supervisor};
+use crate::supervisor::Phase;
 use crate::types::Types;
+
+mod operating;
 
 /// A `try` waits for peers at most this long, and at most an eighth of the lease.
 const TRY_LIMIT: Duration = Duration::from_secs(1);
@@ -56,8 +69,11 @@ pub struct Node {
     hub: Arc<Hub>,
     server: Option<Arc<Server>>,
     address: Option<SocketAddr>,
-    /// How it stands with its creditor, if it has one.
+    /// How it stands with its creditors, if it has any.
     phase: Option<watch::Receiver<Phase>>,
+    /// What it is in its cluster, if it is a member of one. Then the domain is its borrower's.
+    #[cfg(feature = "etcd")]
+    member: Option<Arc<Member>>,
 }
 
 /// How a node is to start.
@@ -72,6 +88,10 @@ pub struct NodeBuilder {
     value_bytes_max: Option<usize>,
     hello_patience: Option<Duration>,
     window_items: Option<usize>,
+    advertise: Option<String>,
+    weight: Option<u32>,
+    #[cfg(feature = "etcd")]
+    etcd: Option<EtcdConfig>,
     types: Types,
 }
 
@@ -121,6 +141,8 @@ impl Node {
             server: None,
             address: None,
             phase: None,
+            #[cfg(feature = "etcd")]
+            member: None,
         }
     }
 
@@ -243,19 +265,6 @@ impl Node {
         phase.is_none_or(|phase| matches!(*phase.borrow(), Phase::Connected { .. }))
     }
 
-    /// What it says of itself. Of a node that does not listen, its name and counters.
-    #[must_use]
-    pub fn status(&self) -> StatusView {
-        match &self.server {
-            Some(server) => server.status(&self.domain),
-            None => StatusView {
-                name: self.hub.name.clone(),
-                counters: crate::server::totals_by_name(&self.totals()),
-                ..StatusView::default()
-            },
-        }
-    }
-
     /// Winds up all its resources, before it [stops](Self::stop): it refuses every request, of its own process and of
     /// clients, waits for its own holders, and calls home what clients have. What clients hold comes when they
     /// release it. Completes when everything is home, or after `within`, with what was in the way.
@@ -281,6 +290,10 @@ impl Node {
     /// A node with a [creditor](NodeBuilder::creditor) says goodbye to it as soon as no debtor trusts anything any more,
     /// if that is within a second or its runtime goes on; else what it had comes back with its lease.
     pub async fn stop(&self) -> StopReport {
+        #[cfg(feature = "etcd")]
+        if let Some(member) = &self.member {
+            return self.stop_member(member).await;
+        }
         self.hub.stopping.cancel();
         let loans = self.totals().loans;
         // Before the directory is free for a successor, which would grant beside it.
@@ -300,6 +313,34 @@ impl Node {
         }
         StopReport {
             is_clean: noted.unwrap_or(false),
+            loans,
+        }
+    }
+
+    /// Hands over what it is the root of, and leaves its cluster, within that time. Returns whether the others have
+    /// taken all of it over: then nobody has to wait for anything. A node that is no member has nothing to hand over.
+    ///
+    /// What this process holds it keeps; there is no way back but to start anew. Cancel safe: it goes on leaving.
+    pub async fn drain(&self, within: Duration) -> bool {
+        #[cfg(feature = "etcd")]
+        if let Some(member) = &self.member {
+            return member.leave(within).await;
+        }
+        let _ = within;
+        true
+    }
+
+    /// A member that stops: the others learn of it at once, and its own holds go back.
+    #[cfg(feature = "etcd")]
+    async fn stop_member(&self, member: &Member) -> StopReport {
+        let loans = member.life().map_or(0, |life| life.domain.totals().loans);
+        self.domain.return_values();
+        member.resign(STOPPING).await;
+        self.hub.stopping.cancel();
+        self.domain.shut_down();
+        let _ = tokio::time::timeout(STOPPING, self.hub.ended.cancelled()).await;
+        StopReport {
+            is_clean: loans == 0,
             loans,
         }
     }
@@ -351,6 +392,35 @@ impl NodeBuilder {
     #[must_use]
     pub fn creditor(mut self, address: impl Into<String>) -> Self {
         self.creditors.push(address.into());
+        self
+    }
+
+    /// Makes it a member of a cluster, whose members agree by way of etcd on who lends what. Each is the root of a share of
+    /// all resources, and uses them all.
+    ///
+    /// A [data directory](Self::data_dir) is of use, but not needed: with it, a restart after a crash need not wait until the
+    /// others have noticed the silence of the process before.
+    ///
+    /// It starts also where etcd does not answer yet: requests wait ([`Node::is_connected`]). All members have the same
+    /// [lease](Self::lease), which the first one writes down; one with another does not become a member, and the log says why.
+    #[cfg(feature = "etcd")]
+    #[must_use]
+    pub fn etcd(mut self, config: EtcdConfig) -> Self {
+        self.etcd = Some(config);
+        self
+    }
+
+    /// Where other members and clients reach it, such as `10.0.0.1:7600`. By default the address it listens on.
+    #[must_use]
+    pub fn advertise(mut self, address: impl Into<String>) -> Self {
+        self.advertise = Some(address.into());
+        self
+    }
+
+    /// Its share of the resources beside the other members': 1 to 16, and 1 by default.
+    #[must_use]
+    pub const fn weight(mut self, weight: u32) -> Self {
+        self.weight = Some(weight);
         self
     }
 
@@ -444,6 +514,12 @@ impl NodeBuilder {
             .listen
             .take()
             .unwrap_or_else(|| "127.0.0.1:7600".into());
+        #[cfg(feature = "etcd")]
+        if let Some(etcd) = self.etcd.take() {
+            let listener = TcpListener::bind(&address).await;
+            let listener = listener.map_err(|source| StartError::Listen { address, source })?;
+            return self.start_member(name, terms, listener, etcd).await;
+        }
         let is_root = self.creditors.is_empty();
         let data_dir = self.data_dir.take().filter(|_| is_root);
         if is_root && data_dir.is_none() {
@@ -475,10 +551,9 @@ impl NodeBuilder {
         let address = listener.local_addr()?;
         let epoch = store.epoch();
         hub.set_epoch(epoch);
-        let grace = trusted.map(LeaseTerms::wait);
         let role = Role::Root {
             epoch,
-            grace: grace.is_some(),
+            grace: false,
         };
         let mut settings = self.settings(&hub);
         settings.owner = settings
@@ -489,16 +564,89 @@ impl NodeBuilder {
             domain.doubt_values();
         }
         let config = self.creditor_config(&hub, terms, u64::from(epoch));
-        let place = Place::Root { store, grace };
+        let (view, me) = only_member(&hub, terms, address, epoch, trusted.is_none())?;
+        let lender = Lender::new(me, &domain).after_lease(trusted.unwrap_or_default());
+        let place = Place::Root { store, lender };
         let server = Server::new(Arc::clone(&hub), config, place, self.hello_patience);
+        // Nobody else can become the root.
+        server.on_good_until(Time::from_nanos(u64::MAX));
+        let _ = server.adopt(&view);
         tokio::spawn(Arc::clone(&server).listen(listener));
-        spawn_keeper(&server, grace.is_some());
+        tokio::spawn(Arc::clone(&server).run_lender(|_, _| {}));
+        spawn_keeper(&server);
         Ok(Node {
             domain,
             hub,
             server: Some(server),
             address: Some(address),
             phase: None,
+            #[cfg(feature = "etcd")]
+            member: None,
+        })
+    }
+
+    /// A member of a cluster.
+    #[cfg(feature = "etcd")]
+    async fn start_member(
+        self,
+        name: String,
+        terms: LeaseTerms,
+        listener: TcpListener,
+        etcd: EtcdConfig,
+    ) -> Result<Node, StartError> {
+        let address = listener.local_addr()?;
+        let anchor = match self.data_dir.clone() {
+            Some(dir) => {
+                let opened = tokio::task::spawn_blocking(move || Anchor::open(&dir)).await;
+                Some(Arc::new(opened.map_err(std::io::Error::other)??))
+            }
+            None => None,
+        };
+        let hub = Hub::new(&name);
+        let domain = domain(&hub, self.settings(&hub), Role::Debtor, &self.types);
+        let coordinator = format!("etcd at {}", etcd.endpoints().join(","));
+        let record = NodeRecord {
+            name: name.clone().into_bytes(),
+            address: self
+                .advertise
+                .clone()
+                .unwrap_or_else(|| address.to_string()),
+            weight: self.weight.unwrap_or(1),
+            lease: terms,
+        };
+        let (handle, states) = EtcdCoordinator::start(etcd.clone(), record)?;
+        tokio::spawn(tell(etcd, states.clone(), Arc::clone(&hub.desk)));
+        let (roster, phase) = Roster::new(Arc::clone(&hub), Vec::new(), None);
+        let plan = Plan {
+            name,
+            terms,
+            types: self.types.clone(),
+            window: Window {
+                items: self.window_items.unwrap_or(WINDOW.items),
+                ..WINDOW
+            },
+            resources_max: self.resources_max,
+            value_bytes_max: self.value_bytes_max,
+            try_limit: TRY_LIMIT.min(terms.length() / 8),
+            hello_patience: self.hello_patience,
+            coordinator,
+            anchor,
+        };
+        let member = Member::new(plan, Arc::clone(&roster), handle, states);
+        tokio::spawn(roster.run());
+        tokio::spawn(Arc::clone(&member).run());
+        tokio::spawn(house::keep(Arc::clone(&hub), || {}));
+        let (stopping, present) = (hub.stopping.clone(), Arc::clone(&member));
+        tokio::spawn(async move {
+            accept(listener, &stopping, || present.server()).await;
+        });
+        Ok(Node {
+            domain,
+            hub,
+            server: None,
+            address: Some(address),
+            phase: Some(phase),
+            member: Some(member),
         })
     }
 
@@ -518,16 +666,18 @@ impl NodeBuilder {
         };
         let server = Server::new(Arc::clone(&hub), config, place, self.hello_patience);
         let below = Some(Arc::clone(&server));
-        let (supervisor, phase) = Supervisor::new(Arc::clone(&hub), self.creditors, below);
-        tokio::spawn(supervisor.run());
+        let (roster, phase) = Roster::new(Arc::clone(&hub), self.creditors, below);
+        tokio::spawn(roster.run());
         tokio::spawn(Arc::clone(&server).listen(listener));
-        spawn_keeper(&server, false);
+        spawn_keeper(&server);
         Ok(Node {
             domain,
             hub,
             server: Some(server),
             address: Some(address),
             phase: Some(phase),
+            #[cfg(feature = "etcd")]
+            member: None,
         })
     }
 
@@ -553,21 +703,33 @@ impl NodeBuilder {
     }
 }
 
-/// The server's timer; it also ends the grace.
-fn spawn_keeper(server: &Arc<Server>, mut in_grace: bool) {
+/// The server's timer.
+fn spawn_keeper(server: &Arc<Server>) {
     let keeper = Arc::clone(server);
-    tokio::spawn(house::keep(Arc::clone(&server.hub), move || {
-        let is_over = keeper
-            .grace_until
-            .is_none_or(|until| keeper.hub.now() >= until);
-        if in_grace && is_over {
-            in_grace = false;
-            if let Some(domain) = keeper.hub.domain() {
-                domain.end_grace();
-            }
-        }
-        keeper.now_and_then();
-    }));
+    let hub = Arc::clone(&server.hub);
+    tokio::spawn(house::keep(hub, move || keeper.now_and_then()));
+}
+
+/// The view of a server that is the only member, and what it is in it. If it is the first there is, nobody can trust
+/// anything from before.
+fn only_member(
+    hub: &Hub,
+    terms: LeaseTerms,
+    address: SocketAddr,
+    epoch: u32,
+    is_first: bool,
+) -> Result<(Arc<View>, RootId), StartError> {
+    let member = view::Member {
+        name: hub.name.clone().into_bytes(),
+        reg: u64::from(epoch),
+        address: address.to_string(),
+        state: MemberState::Full,
+        weight: 1,
+    };
+    let me = member.id();
+    let view = View::new(epoch, terms.length(), vec![member]).map_err(std::io::Error::other)?;
+    let founded = if is_first { epoch } else { 0 };
+    Ok((Arc::new(view.founded_in(founded)), me))
 }
 
 /// A domain with all its types.

@@ -28,11 +28,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, TryLockError};
 
 use bytes::{Buf, BytesMut};
+use rm_core::cluster::Report;
 use rm_core::front::{Host, Trust};
 use rm_core::id::{Party, PeerId};
 use rm_core::session::packet::{Body, Item, Packet};
 use rm_core::session::{SessionEffect, SessionEffects, Window, WindowFull};
 use rm_core::time::Time;
+use rm_core::view::View;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::codec::{Decoder as _, Encoder as _};
 use tokio_util::sync::CancellationToken;
@@ -112,6 +114,8 @@ pub(crate) struct Peer {
     pub(crate) let_go: CancellationToken,
     /// It has ended, and what was lent over it is back.
     pub(crate) over: CancellationToken,
+    /// The permit for its one command that may be carried out at a time.
+    pub(crate) commands: Arc<Semaphore>,
     /// One permit for each of its questions that may be answered at once.
     pub(crate) questions: Arc<Semaphore>,
 }
@@ -137,6 +141,7 @@ impl Peer {
             superseded: CancellationToken::new(),
             let_go: CancellationToken::new(),
             over: CancellationToken::new(),
+            commands: Arc::new(Semaphore::new(1)),
             questions: Arc::new(Semaphore::new(QUESTIONS_MAX)),
         })
     }
@@ -228,21 +233,37 @@ impl Peer {
                 break;
             }
             let next = dialogue.session.transmit(hub.now(), membership);
+            let tells = matches!(dialogue.session, Session::Creditor(_));
             drop(dialogue);
-            let Some(body) = next.or_else(|| self.aside().pop_front()) else {
+            let next = next.or_else(|| self.aside().pop_front());
+            // After what is to be said was taken out: an answer to what came after a view was adopted goes after that view.
+            let is_first = matches!(next, Some(Body::Welcome(_)));
+            if tells
+                && !is_first
+                && let Some(view) = hub.view_after(output.told)
+            {
+                output.told = view.epoch();
+                self.encode(hub, Body::View(view), tells, output);
+            }
+            let Some(body) = next else {
                 break;
             };
-            let packet = Packet {
-                epoch: hub.epoch(),
-                stamp: hub.highest_stamp(),
-                body,
-            };
-            if let Err(error) = output.codec.encode(&packet, &mut output.bytes) {
-                // Only an answer to a question can be too large; whoever asked hears nothing, and asks for less.
-                tracing::warn!(peer = %self.id, %error, "a packet could not be encoded");
-            }
+            self.encode(hub, body, tells, output);
         }
         !output.bytes.is_empty()
+    }
+
+    fn encode(&self, hub: &Hub, body: Body, tells: bool, output: &mut Output) {
+        let packet = Packet {
+            // A creditor speaks under the view that it has told.
+            epoch: if tells { output.told } else { hub.epoch() },
+            stamp: hub.highest_stamp(),
+            body,
+        };
+        if let Err(error) = output.codec.encode(&packet, &mut output.bytes) {
+            // Only an answer to a question can be too large; whoever asked hears nothing, and asks for less.
+            tracing::warn!(peer = %self.id, %error, "a packet could not be encoded");
+        }
     }
 
     /// Writes until the connection is over.
@@ -263,24 +284,46 @@ impl Peer {
     }
 
     /// Works off all packets in `input`; `f` gets what they bring. Then writes the answers.
+    ///
+    /// A packet of a view that is still to be adopted is left in `held`, and all after it in `input`.
     fn on_input(
         &self,
         hub: &Hub,
-        codec: &mut PacketCodec,
-        input: &mut BytesMut,
+        (codec, input, held): (&mut PacketCodec, &mut BytesMut, &mut Option<Packet>),
         mut f: impl FnMut(Arrived),
     ) -> Result<(), FrameError> {
         // Relaxed: see `flush`.
         self.is_reading.store(true, Ordering::Relaxed);
         let mut fx = SessionEffects::new();
         let result = loop {
-            match codec.decode(input) {
+            let next = match held.take() {
+                Some(packet) => Ok(Some(packet)),
+                None => codec.decode(input),
+            };
+            match next {
+                Ok(Some(packet)) if hub.has_to_adopt(packet.epoch) && !is_before_views(&packet) => {
+                    *held = Some(packet);
+                    break Ok(());
+                }
                 Ok(Some(packet)) => {
                     let Packet { epoch, stamp, body } = packet;
                     f(Arrived::Head { epoch, stamp });
                     match body {
+                        Body::Command { id, command } => f(Arrived::Command { id, command }),
                         Body::Inspect { id, query } => f(Arrived::Question { id, query }),
                         Body::Inspected { id, answer } => f(Arrived::Answer { id, answer }),
+                        Body::Report(report) => f(Arrived::Report(report)),
+                        Body::ReportAck {
+                            epoch,
+                            part,
+                            is_active,
+                            ..
+                        } => f(Arrived::ReportAck {
+                            epoch,
+                            part,
+                            is_active,
+                        }),
+                        Body::View(view) => f(Arrived::View(view)),
                         body => {
                             self.input(hub, |dialogue| {
                                 dialogue.session.on_packet(hub.now(), body, &mut fx);
@@ -382,6 +425,11 @@ impl Peer {
         self.act(hub, f, |session, _, fx| session.lapse(fx));
     }
 
+    /// As a creditor: when what was lent is taken back, if the debtor does not renew.
+    pub(crate) fn take_back_at(&self) -> Option<Time> {
+        self.dialogue().session.take_back_at()
+    }
+
     fn next_tick(&self) -> Option<Time> {
         self.dialogue().session.next_tick()
     }
@@ -435,6 +483,10 @@ pub(crate) enum Arrived {
         id: u64,
         answer: rm_core::inspect::Answer,
     },
+    Command {
+        id: u64,
+        command: rm_core::command::Command,
+    },
     Effect(SessionEffect),
     /// The peer broke the rules: what follows is the end of the connection.
     Offence {
@@ -448,4 +500,25 @@ pub(crate) enum Arrived {
         id: u64,
         query: rm_core::inspect::Query,
     },
+    /// Another member tells of a view.
+    Report(Report),
+    /// Another member has heard what this one told.
+    ReportAck {
+        epoch: u32,
+        part: u32,
+        is_active: bool,
+    },
+    View(Arc<View>),
+}
+
+/// Whether a packet is for whoever has not adopted its view yet: the view itself, or what comes before any.
+const fn is_before_views(packet: &Packet) -> bool {
+    matches!(
+        packet.body,
+        Body::View(_)
+            | Body::Welcome(_)
+            | Body::Gone { .. }
+            | Body::Refuse { .. }
+            | Body::Bye { .. }
+    )
 }

@@ -1,13 +1,16 @@
 //! The creditor's end of connections: who may have a session, and what its packets do to the domain.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use rm_core::cluster::Lender;
 use rm_core::front::Host as _;
 use rm_core::id::PeerId;
+use rm_core::inspect::NodeRole;
 use rm_core::session::packet::{Body, Hello, Packet, RefuseCode};
 use rm_core::session::{
     Admission, CreditorConfig, CreditorSession, CreditorSessions, Refusal, SessionEffect,
@@ -16,8 +19,9 @@ use rm_core::session::{
 use rm_core::stamp::STAMP_AHEAD_MAX;
 use rm_core::time::Time;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::codec::Decoder as _;
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::stamp_now;
 use crate::connection::Newcomer;
@@ -28,6 +32,9 @@ use crate::session::Session;
 use crate::store::{Notes, Store};
 
 mod answers;
+pub(crate) mod commands;
+mod lending;
+mod operators;
 
 pub(crate) use self::answers::totals_by_name;
 
@@ -45,12 +52,10 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 /// Where in the tree a node that listens is.
 #[derive(Debug)]
 pub(crate) enum Place {
-    /// It is the root: of what it lends, something is on disk.
-    Root {
-        store: Store,
-        /// How long a former life may have lent anything.
-        grace: Option<Duration>,
-    },
+    /// It is a member of a cluster, which has a root for each resource.
+    Member { lender: Lender, coordinator: String },
+    /// It is the only member, and the root of everything: of what it lends, something is on disk.
+    Root { store: Store, lender: Lender },
     /// In the middle. It borrows what it lends, so the lease of its own creditor covers it over any crash.
     Middle { creditor: String },
 }
@@ -61,12 +66,18 @@ pub(crate) struct Server {
     pub(crate) hub: Arc<Hub>,
     pub(crate) config: CreditorConfig,
     pub(crate) started: Time,
-    /// Until then a former life may have lent anything.
-    pub(crate) grace_until: Option<Time>,
+    /// What it is the root of, and what it knows of that; `None` in the middle of a tree.
+    lender: Option<Mutex<Lender>>,
+    /// The lender has something to do.
+    stirred: Notify,
     hello_patience: Duration,
-    is_middle: bool,
+    /// What it is to the others.
+    role: NodeRole,
     /// What coordinates the cluster, for people.
     coordinator: String,
+    /// Of a node in the middle of a tree, where its creditor is.
+    creditor: Option<String>,
+    data_dir: Option<PathBuf>,
     /// Whoever admits a session, and whoever notes on disk that there is none, has this lock, so that the
     /// note on disk is there before the first session and goes only when there is none. It may be held
     /// while the disk is slow: so only blocking tasks take it, and before that of the sessions.
@@ -88,11 +99,27 @@ impl Server {
         hello_patience: Option<Duration>,
     ) -> Arc<Self> {
         let started = hub.now();
-        let is_middle = matches!(place, Place::Middle { .. });
-        let (notes, grace, coordinator) = match place {
-            Place::Root { store, grace } => (Notes::Disk(store), grace, "standalone".into()),
-            Place::Middle { creditor } => {
-                (Notes::Needless, None, format!("borrows from {creditor}"))
+        let mut creditor = None;
+        let mut data_dir = None;
+        let (role, notes, lender, coordinator) = match place {
+            Place::Root { store, lender } => {
+                data_dir = Some(store.dir().to_owned());
+                let notes = Notes::Disk(store);
+                (
+                    NodeRole::Standalone,
+                    notes,
+                    Some(lender),
+                    "standalone".into(),
+                )
+            }
+            Place::Member {
+                lender,
+                coordinator,
+            } => (NodeRole::Member, Notes::Needless, Some(lender), coordinator),
+            Place::Middle { creditor: above } => {
+                let coordinator = format!("borrows from {above}");
+                creditor = Some(above);
+                (NodeRole::Relay, Notes::Needless, None, coordinator)
             }
         };
         let sessions = CreditorSessions::new(config.reg, SESSIONS_MAX);
@@ -100,10 +127,13 @@ impl Server {
             hub,
             config,
             started,
-            grace_until: grace.map(|grace| started.after(grace)),
+            lender: lender.map(Mutex::new),
+            stirred: Notify::new(),
             hello_patience: hello_patience.unwrap_or(HELLO_PATIENCE),
-            is_middle,
+            role,
             coordinator,
+            creditor,
+            data_dir,
             notes: Mutex::new(notes),
             sessions: Mutex::new(sessions),
             is_wound_up: AtomicBool::new(false),
@@ -121,43 +151,17 @@ impl Server {
 
     /// Accepts connections until told to stop; then says goodbye to all, and ends.
     pub(crate) async fn listen(self: Arc<Self>, listener: TcpListener) {
-        let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let mut is_failing = false;
-        loop {
-            let permit = tokio::select! {
-                permit = Arc::clone(&room).acquire_owned() => permit,
-                () = self.hub.stopping.cancelled() => break,
-            };
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = self.hub.stopping.cancelled() => break,
-            };
-            match accepted {
-                Ok((stream, from)) => {
-                    is_failing = false;
-                    let server = Arc::clone(&self);
-                    tokio::spawn(async move {
-                        let ended = server.hub.ended.clone();
-                        tokio::select! {
-                            () = server.serve(stream, from, permit.ok()) => {}
-                            () = ended.cancelled() => {}
-                        }
-                    });
-                }
-                Err(error) => {
-                    // Once for each time that it begins: it is tried many times a second.
-                    if !std::mem::replace(&mut is_failing, true) {
-                        tracing::warn!(%error, "cannot accept connections: is the limit of open files too low?");
-                    }
-                    tokio::time::sleep(ACCEPT_AGAIN).await;
-                }
-            }
-        }
-        drop(listener);
-        if self.is_middle {
+        let present = || Some(Arc::clone(&self));
+        accept(listener, &self.hub.stopping, present).await;
+        if self.role == NodeRole::Relay {
             // Whoever keeps the session with the creditor ends it after these, and then all tasks.
             return;
         }
+        self.part().await;
+    }
+
+    /// Says goodbye to all, and ends.
+    pub(crate) async fn part(&self) {
         for peer in self.hub.peers() {
             peer.bye(&self.hub, "the server is stopping", |_| {});
         }
@@ -227,6 +231,17 @@ impl Server {
                 text,
             });
         };
+        if self.lender.is_some() && self.view().is_none() {
+            let text = "this server is no member of its cluster yet: try another one, or later";
+            let code = RefuseCode::Stopping;
+            let text = text.into();
+            return Err(Body::Refuse { code, text });
+        }
+        let is_another = hello.reg != 0 && hello.reg != self.config.reg;
+        if hello.session == 0 || (is_another && self.lender.is_some()) {
+            // It asks who the members are, or has to know.
+            return Err(self.hub.view_after(0).map_or_else(gone, Body::View));
+        }
         let poison = check_stamp(&domain.stamps(), stamp_now(), stamp, STAMP_AHEAD_MAX);
         poison.map_err(refuse)?;
         domain.observe_stamp(stamp);
@@ -303,8 +318,13 @@ impl Server {
             // It was told, and it is in the log.
             Arrived::Offence { .. } => {}
             Arrived::Head { stamp, .. } => self.hub.on_head(&domain, stamp),
+            Arrived::Command { id, command } => self.on_command(peer, id, command),
             Arrived::Question { id, query } => self.on_question(peer, id, query),
             Arrived::Answer { id, answer } => self.hub.inquiries.on_answer(peer.id, id, answer),
+            Arrived::Report(report) => self.on_report(peer, report),
+            Arrived::ReportAck { .. } | Arrived::View(_) => {
+                return Err("says what only a creditor says".into());
+            }
             Arrived::Effect(effect) => match effect {
                 SessionEffect::Deliver(item) => {
                     return domain
@@ -352,13 +372,12 @@ impl Server {
         let Some(domain) = self.hub.domain() else {
             return;
         };
-        if domain.needs_epoch() {
+        // A member's are the coordinator's.
+        let is_ours = matches!(*self.notes(), Notes::Disk(_));
+        if is_ours && domain.needs_epoch() {
             let epoch = self.notes().next_epoch();
             match epoch {
-                Ok(epoch) => {
-                    self.hub.set_epoch(epoch);
-                    domain.on_epoch(epoch);
-                }
+                Ok(epoch) => self.enter(epoch),
                 Err(error) => tracing::error!(%error, "cannot write the next epoch"),
             }
         }
@@ -370,7 +389,7 @@ impl Server {
     /// Notes on disk that nobody trusts anything, if that is so. Returns whether it is.
     fn note_all_back(&self) -> std::io::Result<bool> {
         let mut notes = self.notes();
-        let in_grace = self.grace_until.is_some_and(|until| self.hub.now() < until);
+        let in_grace = !self.grace().is_zero();
         // Acquire pairs with the release in `Node::wind_up`, which looked at every resource before.
         let is_all_back = self.is_wound_up.load(Ordering::Acquire) || self.sessions().is_empty();
         if in_grace || !is_all_back {
@@ -385,6 +404,49 @@ impl Server {
         let noted = self.note_all_back();
         *self.notes() = Notes::Closed;
         noted
+    }
+}
+
+/// Accepts connections until told to stop. Each is the business of whoever is the server at that moment.
+pub(crate) async fn accept(
+    listener: TcpListener,
+    stopping: &CancellationToken,
+    present: impl Fn() -> Option<Arc<Server>>,
+) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut is_failing = false;
+    loop {
+        let permit = tokio::select! {
+            permit = Arc::clone(&room).acquire_owned() => permit,
+            () = stopping.cancelled() => return,
+        };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stopping.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, from)) => {
+                is_failing = false;
+                // Without a server whoever called finds the connection closed, and calls again.
+                let Some(server) = present() else {
+                    continue;
+                };
+                tokio::spawn(async move {
+                    let ended = server.hub.ended.clone();
+                    tokio::select! {
+                        () = server.serve(stream, from, permit.ok()) => {}
+                        () = ended.cancelled() => {}
+                    }
+                });
+            }
+            Err(error) => {
+                // Once for each time that it begins: it is tried many times a second.
+                if !std::mem::replace(&mut is_failing, true) {
+                    tracing::warn!(%error, "cannot accept connections: is the limit of open files too low?");
+                }
+                tokio::time::sleep(ACCEPT_AGAIN).await;
+            }
+        }
     }
 }
 

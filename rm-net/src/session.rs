@@ -123,6 +123,14 @@ impl Session {
         }
     }
 
+    /// Of a creditor: when what was lent is taken back, if the debtor does not renew.
+    pub(crate) fn take_back_at(&self) -> Option<Time> {
+        match self {
+            Self::Creditor(session) => session.take_back_at(),
+            Self::Debtor(_) => None,
+        }
+    }
+
     pub(crate) const fn is_void(&self) -> bool {
         match self {
             Self::Creditor(session) => session.void_reason().is_some(),

@@ -23,9 +23,116 @@ const FORMAT: u32 = 1;
 const LOCK: &str = "lock";
 const STATE: &str = "state.json";
 const FRESH: &str = "state.json.new";
+const MEMBER: &str = "member.json";
+const FRESH_MEMBER: &str = "member.json.new";
 
 /// 2020-01-01, in seconds since 1970.
 const SECONDS_TO_2020: u64 = 1_577_836_800;
+
+/// The exclusive lock of a directory: whoever else had it is dead.
+#[derive(Debug)]
+struct DirLock(File);
+
+impl Drop for DirLock {
+    /// Closing the file would not do: a process that another thread is just starting has a copy of it until it runs its
+    /// program, and the lock would last as long.
+    fn drop(&mut self) {
+        // If it fails, closing the file is what is left.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
+impl DirLock {
+    /// Makes the directory if need be, and locks it.
+    fn take(dir: &Path) -> Result<Self, StartError> {
+        let unusable = |source| StartError::DataDir {
+            path: dir.into(),
+            source,
+        };
+        fs::create_dir_all(dir).map_err(unusable)?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(dir.join(LOCK))
+            .map_err(unusable)?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self(lock)),
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                Err(StartError::DataDirInUse { path: dir.into() })
+            }
+            Err(errno) => Err(unusable(errno.into())),
+        }
+    }
+}
+
+/// The data directory of a member of a cluster. Its epoch and its view are the coordinator's; here is which registration
+/// this directory had last. Whoever has the directory's lock knows that the process of that registration is dead, and need
+/// not wait for its silence.
+#[cfg(feature = "etcd")]
+#[derive(Debug)]
+pub(crate) struct Anchor {
+    dir: PathBuf,
+    former: Option<u64>,
+    _lock: DirLock,
+}
+
+#[cfg(feature = "etcd")]
+#[derive(Serialize, Deserialize)]
+struct Registration {
+    format: u32,
+    reg: u64,
+}
+
+#[cfg(feature = "etcd")]
+impl Anchor {
+    pub(crate) fn open(dir: &Path) -> Result<Self, StartError> {
+        let lock = DirLock::take(dir)?;
+        if let Some(state) = read(&dir.join(STATE))?
+            && state.lent
+        {
+            return Err(StartError::DataDirStandsAlone { path: dir.into() });
+        }
+        let path = dir.join(MEMBER);
+        let former = match fs::read(&path) {
+            Ok(bytes) => {
+                let parsed = serde_json::from_slice::<Registration>(&bytes);
+                let known = parsed.ok().filter(|known| known.format == FORMAT);
+                // It only saves time: what cannot be read is as good as nothing.
+                known.map(|known| known.reg)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(source) => {
+                return Err(StartError::DataDir { path, source });
+            }
+        };
+        Ok(Self {
+            dir: dir.into(),
+            former,
+            _lock: lock,
+        })
+    }
+
+    /// Whether the process of that registration is surely dead.
+    pub(crate) fn proves_death_of(&self, reg: u64) -> bool {
+        self.former == Some(reg)
+    }
+
+    /// This process has that registration. May wait for the disk.
+    pub(crate) fn note(&self, reg: u64) -> io::Result<()> {
+        let known = Registration {
+            format: FORMAT,
+            reg,
+        };
+        let bytes = serde_json::to_vec(&known)?;
+        let fresh = self.dir.join(FRESH_MEMBER);
+        let mut file = File::create(&fresh)?;
+        file.write_all(&bytes)?;
+        file.sync_all()?;
+        fs::rename(&fresh, self.dir.join(MEMBER))?;
+        File::open(&self.dir)?.sync_all()
+    }
+}
 
 /// The directory, locked.
 #[derive(Debug)]
@@ -39,16 +146,7 @@ pub(crate) struct Store {
     has_past: bool,
     /// The lease of this life.
     lease: Duration,
-    lock: File,
-}
-
-impl Drop for Store {
-    /// Closing the file would not do: a process that another thread is just starting has a copy of it until it runs its
-    /// program, and the lock would last as long.
-    fn drop(&mut self) {
-        // If it fails, closing the file is what is left.
-        let _ = flock(&self.lock, FlockOperation::Unlock);
-    }
+    _lock: DirLock,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,20 +169,7 @@ impl Store {
             path: dir.into(),
             source,
         };
-        fs::create_dir_all(dir).map_err(unusable)?;
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(dir.join(LOCK))
-            .map_err(unusable)?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                return Err(StartError::DataDirInUse { path: dir.into() });
-            }
-            Err(errno) => return Err(unusable(errno.into())),
-        }
+        let lock = DirLock::take(dir)?;
         let former = read(&dir.join(STATE))?;
         let trusted = former.as_ref().filter(|former| former.lent);
         let trusted = trusted.map(|former| Duration::from_millis(former.lease_ms));
@@ -108,7 +193,7 @@ impl Store {
             is_on_disk: false,
             has_past: former.is_some(),
             lease,
-            lock,
+            _lock: lock,
         };
         store.replace(state).map_err(unusable)?;
         Ok((store, trusted))
@@ -117,6 +202,11 @@ impl Store {
     /// Whether there was a life before this one.
     pub(crate) const fn has_past(&self) -> bool {
         self.has_past
+    }
+
+    /// Where it is.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     pub(crate) const fn epoch(&self) -> u32 {
@@ -262,7 +352,7 @@ fn damaged(path: &Path, what: String) -> StartError {
 
 /// The first epoch of an empty directory: the minutes since 2020. So a server whose directory was lost starts
 /// above its past, unless it had more than one epoch a minute.
-fn first_epoch() -> u32 {
+pub(crate) fn first_epoch() -> u32 {
     let since = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
@@ -327,7 +417,7 @@ mod tests {
     fn a_directory_is_free_again_though_a_child_that_is_being_started_has_a_copy_of_its_lock() {
         let dir = tempfile::tempdir().expect("a directory");
         let first = open(dir.path(), LEASE).0;
-        let _copy = first.lock.try_clone().expect("a descriptor");
+        let _copy = first._lock.0.try_clone().expect("a descriptor");
         drop(first);
         assert!(Store::open(dir.path(), LEASE).is_ok());
     }

@@ -20,15 +20,18 @@ use rm_core::id::{Boot, NodeId, PeerId};
 use rm_core::session::packet::{Body, Welcome};
 use rm_core::session::{EndReason, Refusal, SessionEffect, VoidReason};
 use rm_core::time::Time;
+use rm_core::view::{RootId, View};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::client::DEFAULT_ENDPOINT;
 use crate::error::ConnectError;
 use crate::hub::{Departure, Hub};
 use crate::keeper::{ATTEMPT, Keeper, Opening};
 use crate::peer::{Arrived, Extended, Peer};
-use crate::server::Server;
+use crate::roster::Roster;
+use crate::server::{Server, commands};
 
 /// The first pause between attempts; each further one is twice as long.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
@@ -90,40 +93,65 @@ pub(crate) struct Supervisor {
     creditor: Option<(Vec<u8>, Boot)>,
     /// What a node in the middle lends by, and answers questions by.
     server: Option<Arc<Server>>,
+    roster: Arc<Roster>,
+    /// The member of a view with which its sessions are; without one, with whoever answers.
+    member: Option<Member>,
+}
+
+/// A member whose sessions a supervisor keeps.
+#[derive(Clone, Debug)]
+struct Member {
+    root: RootId,
+    /// It is a member no more.
+    left: CancellationToken,
 }
 
 impl Supervisor {
-    pub(crate) fn new(
-        hub: Arc<Hub>,
+    /// The first of a borrower: with whoever answers at one of these addresses. If that is a member of a view, it becomes
+    /// the one of that member.
+    pub(crate) fn first(
+        roster: &Arc<Roster>,
         endpoints: Vec<String>,
-        server: Option<Arc<Server>>,
-    ) -> (Self, watch::Receiver<Phase>) {
-        let last = "no connection yet".into();
-        let (phase, receiver) = watch::channel(Phase::Connecting {
-            last,
-            refused: None,
-        });
-        (
-            Self {
-                hub,
-                endpoints,
-                phase,
-                sessions: 0,
-                creditor: None,
-                server,
-            },
-            receiver,
-        )
+        phase: watch::Sender<Phase>,
+    ) -> Self {
+        Self {
+            hub: Arc::clone(roster.hub()),
+            endpoints,
+            phase,
+            sessions: 0,
+            creditor: None,
+            server: roster.below(),
+            roster: Arc::clone(roster),
+            member: None,
+        }
     }
 
-    /// Runs until the client is closed, or nobody uses it.
+    /// The one of a member, until that has left.
+    pub(crate) fn of_member(
+        roster: &Arc<Roster>,
+        root: RootId,
+        endpoints: Vec<String>,
+        left: CancellationToken,
+    ) -> Self {
+        let member = Some(Member { root, left });
+        Self {
+            member,
+            ..Self::first(roster, endpoints, own_phase())
+        }
+    }
+
+    /// Runs until the client is closed, or nobody uses it, or the member has left.
     pub(crate) async fn run(mut self) {
+        self.keep_connected().await;
+    }
+
+    async fn keep_connected(&mut self) {
         let stopping = self.hub.stopping.clone();
         let mut pause = PAUSE_MIN;
         let mut turn = 0;
         // By the first endpoint that refused in this round.
         let mut refused = None;
-        while !stopping.is_cancelled() {
+        while !stopping.is_cancelled() && !self.has_left() {
             let endpoint = self.endpoints[turn % self.endpoints.len()].clone();
             turn += 1;
             let attempt = tokio::time::timeout(ATTEMPT, TcpStream::connect(&endpoint));
@@ -152,7 +180,7 @@ impl Supervisor {
             if turn % self.endpoints.len() == 0
                 && let Some(refused) = refused.take()
             {
-                self.phase.send_replace(Phase::Connecting {
+                self.set(Phase::Connecting {
                     last: refused.to_string(),
                     refused: Some(refused),
                 });
@@ -163,17 +191,22 @@ impl Supervisor {
             }
             pause = (pause * 2).min(PAUSE_MAX);
         }
-        // Requests that wait would wait for ever.
-        if let Some(domain) = self.hub.domain() {
-            domain.shut_down();
-        }
-        self.phase.send_replace(Phase::Closed);
-        self.hub.ended.cancel();
+    }
+
+    /// Whether it is that of a member that is one no more: nothing rests on its sessions.
+    fn has_left(&self) -> bool {
+        let left = self.member.as_ref().map(|member| &member.left);
+        left.is_some_and(CancellationToken::is_cancelled)
+    }
+
+    /// How it stands, for whoever asks.
+    fn set(&self, phase: Phase) -> Phase {
+        set(&self.phase, &self.roster, self.member.as_ref(), phase)
     }
 
     fn note(&self, last: String) {
         let text = last.clone();
-        let former = self.phase.send_replace(Phase::Connecting {
+        let former = self.set(Phase::Connecting {
             last,
             refused: None,
         });
@@ -192,7 +225,7 @@ impl Supervisor {
         self.sessions += 1;
         let opening = Opening {
             endpoint: endpoint.to_owned(),
-            reg: 0,
+            reg: self.member.as_ref().map_or(0, |member| member.root.reg),
             session: self.sessions,
         };
         let keeper = Keeper::new(&self.hub, opening);
@@ -202,12 +235,17 @@ impl Supervisor {
             phase: self.phase.clone(),
             endpoint: endpoint.to_owned(),
             lease: Duration::ZERO,
+            welcomed: None,
             outcome: Outcome::Stillborn,
             refused: None,
             offence: None,
             creditor: self.creditor.take(),
             server: self.server.clone(),
+            roster: Arc::clone(&self.roster),
+            member: self.member.clone(),
+            left: watch::Sender::new(self.member.as_ref().map(|member| member.left.clone())),
         };
+        let left = events.left.subscribe();
         let (over, is_over) = watch::channel(false);
         let runner = async {
             keeper
@@ -215,8 +253,15 @@ impl Supervisor {
                 .await;
             over.send_replace(true);
         };
-        let (_, departure) = tokio::join!(runner, self.watch(&keeper, is_over));
-        if events.outcome != Outcome::Stillborn {
+        let both = async { tokio::join!(runner, self.watch(&keeper, is_over)) };
+        let departure = tokio::select! {
+            (_, departure) = both => departure,
+            () = has_left(left) => None,
+        };
+        self.become_member(&events);
+        if self.has_left() {
+            self.hub.remove(keeper.peer().id);
+        } else if events.outcome != Outcome::Stillborn {
             let departure = departure.unwrap_or_else(|| self.hub.let_debtors_go());
             tokio::select! {
                 () = departure.over() => {}
@@ -225,6 +270,17 @@ impl Supervisor {
         }
         self.creditor = events.creditor;
         (events.outcome, events.refused)
+    }
+
+    /// The first session turned out to be that with a member, and so are all that follow.
+    fn become_member(&mut self, events: &Events) {
+        if self.member.is_none() && events.member.is_some() {
+            self.member.clone_from(&events.member);
+            self.phase = events.phase.clone();
+            if let Some(address) = self.roster.address(events.member.as_ref().map(|m| m.root)) {
+                self.endpoints = vec![address];
+            }
+        }
     }
 
     /// Ends a session that is of no more use: when told to stop, and when it cannot go on and nothing is held. Either
@@ -293,6 +349,8 @@ struct Events {
     phase: watch::Sender<Phase>,
     endpoint: String,
     lease: Duration,
+    /// Who answers there, and with which registration.
+    welcomed: Option<(Vec<u8>, u64)>,
     outcome: Outcome,
     /// Why the server refused, if it did.
     refused: Option<ConnectError>,
@@ -301,6 +359,10 @@ struct Events {
     /// The creditor of the last session that had one, and its run.
     creditor: Option<(Vec<u8>, Boot)>,
     server: Option<Arc<Server>>,
+    roster: Arc<Roster>,
+    member: Option<Member>,
+    /// What says that the member has left, once it is known who it is.
+    left: watch::Sender<Option<CancellationToken>>,
 }
 
 impl Events {
@@ -313,9 +375,28 @@ impl Events {
                 self.offence = Some(format!("what answers there breaks the protocol: {why}"));
             }
             Arrived::Head { epoch, stamp } => {
-                self.hub.set_epoch(epoch);
+                if self.member.is_none() {
+                    self.hub.set_epoch(epoch);
+                }
                 self.hub.on_head(&domain, stamp);
             }
+            Arrived::Command { id, command } => {
+                let outcome = commands::turn_away(&command);
+                self.peer.say(Body::Commanded { id, outcome }, &self.hub);
+            }
+            Arrived::View(view) => self.on_view(view),
+            Arrived::ReportAck {
+                epoch,
+                part,
+                is_active,
+            } => {
+                if let Some(member) = &self.member
+                    && let Some(lender) = self.roster.lender()
+                {
+                    lender.on_report_ack(member.root, epoch, part, is_active);
+                }
+            }
+            Arrived::Report(_) => return Err("says what only a debtor says".into()),
             Arrived::Question { id, query } => match &self.server {
                 Some(server) => server.on_question(&self.peer, id, query),
                 None => {
@@ -336,12 +417,12 @@ impl Events {
         match self.peer.extend_trust(deadline) {
             Extended::First(trust) => {
                 self.outcome = Outcome::Lived;
-                domain.on_creditor_up(self.peer.id, trust);
+                match &self.member {
+                    None => domain.on_creditor_up(self.peer.id, trust),
+                    Some(member) => domain.on_root_up(member.root, self.peer.id, trust),
+                }
                 self.hub.promise_again();
-                self.set(Phase::Connected {
-                    peer: self.peer.id,
-                    lease: self.lease,
-                });
+                self.on_connected();
             }
             Extended::Further => {}
             // Resources have let go of this session, and would wait for ever for another one.
@@ -378,10 +459,7 @@ impl Events {
             }
             SessionEffect::Resumed => {
                 tracing::info!(endpoint = self.endpoint, "the session goes on");
-                self.set(Phase::Connected {
-                    peer: self.peer.id,
-                    lease: self.lease,
-                });
+                self.on_connected();
             }
             SessionEffect::Ended(why) => {
                 tracing::info!(endpoint = self.endpoint, %why, "the session cannot go on");
@@ -392,6 +470,7 @@ impl Events {
                 });
             }
             SessionEffect::JeopardyStarted { .. } => {
+                self.hub.desk.count_jeopardy();
                 tracing::warn!(
                     endpoint = self.endpoint,
                     "the lease is in jeopardy: no answer"
@@ -426,13 +505,15 @@ impl Events {
         domain: &rm_core::front::Domain,
         welcome: Welcome,
     ) -> Result<(), String> {
-        if welcome.boot == self.hub.party.boot {
+        // A member's borrower borrows from its own lender, too.
+        if welcome.boot == self.hub.party.boot && self.member.is_none() {
             return Err("it is this node itself, which cannot borrow from itself".into());
         }
         self.lease = welcome.lease;
+        self.welcomed = Some((welcome.name.clone(), welcome.reg));
         let creditor = (welcome.name, welcome.boot);
         let former = self.creditor.replace(creditor);
-        if former.is_some() && former != self.creditor {
+        if former.is_some() && former != self.creditor && self.member.is_none() {
             domain.on_creditor_replaced();
         }
         Ok(())
@@ -454,8 +535,74 @@ impl Events {
         })
     }
 
+    fn on_connected(&self) {
+        self.set(Phase::Connected {
+            peer: self.peer.id,
+            lease: self.lease,
+        });
+        if let Some(member) = &self.member
+            && let Some(lender) = self.roster.lender()
+        {
+            lender.on_member_connected(member.root);
+        }
+    }
+
+    /// A view came. Before anything is borrowed over the first session, it tells that this is one with a member.
+    fn on_view(&mut self, view: Arc<View>) {
+        let is_first = self.member.is_none() && self.outcome == Outcome::Stillborn;
+        if let Some((name, reg)) = self.welcomed.as_ref().filter(|_| is_first) {
+            let root = RootId {
+                node: NodeId::of_name(name),
+                reg: *reg,
+            };
+            if view.has(root) {
+                let left = self.roster.enlist(root);
+                self.left.send_replace(Some(left.clone()));
+                self.member = Some(Member { root, left });
+                self.phase = own_phase();
+            }
+        }
+        if self.member.is_some() {
+            self.roster.on_view(view);
+        }
+    }
+
     fn set(&self, phase: Phase) {
-        self.phase.send_replace(phase);
+        set(&self.phase, &self.roster, self.member.as_ref(), phase);
+    }
+}
+
+/// How a session stands, for whoever asks.
+fn set(
+    own: &watch::Sender<Phase>,
+    roster: &Roster,
+    member: Option<&Member>,
+    phase: Phase,
+) -> Phase {
+    if let Some(Member { root, left }) = member
+        && !left.is_cancelled()
+    {
+        roster.note(*root, phase.clone());
+    }
+    own.send_replace(phase)
+}
+
+/// How the sessions with one member stand.
+fn own_phase() -> watch::Sender<Phase> {
+    let last = "no connection yet".into();
+    let refused = None;
+    watch::Sender::new(Phase::Connecting { last, refused })
+}
+
+/// Waits until the member whose session it is has left, if it is one's.
+async fn has_left(mut left: watch::Receiver<Option<CancellationToken>>) {
+    let token = match left.wait_for(Option::is_some).await {
+        Ok(token) => token.clone(),
+        Err(_) => None,
+    };
+    match token {
+        Some(token) => token.cancelled().await,
+        None => core::future::pending().await,
     }
 }
 

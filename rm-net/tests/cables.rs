@@ -173,6 +173,34 @@ async fn what_is_asked_and_released_without_a_connection_is_said_over_the_next()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_holder_that_takes_nothing_for_a_while_keeps_its_lock_however_often_it_is_recalled() {
+    let cluster = Cluster::with(LONG, |builder| builder.window_items(256)).await;
+    let proxy = Proxy::to(&cluster.endpoint).await;
+    let (a, b) = (
+        connect(&proxy.endpoint, "a").await,
+        cluster.client("b").await,
+    );
+    let guard = a.rw_lock("x").write_owned().await.expect("free");
+    proxy.set(Cable::Held);
+    // Each request changes what the holder is asked for, when it comes and when it goes.
+    let lock = b.rw_lock("x");
+    for _ in 0..300 {
+        let short = Duration::from_millis(1);
+        lock.write().timeout(short).await.expect_err("it is held");
+    }
+    proxy.set(Cable::Good);
+    let last = tokio::spawn(b.rw_lock("x").write_owned().into_future());
+    let told = within("the last word comes through", guard.wanted()).await;
+    told.expect("it is held");
+    assert!(guard.is_valid());
+    drop(guard);
+    let last = within("it is granted", last).await.expect("no panic");
+    assert!(last.expect("granted").is_valid());
+    assert_eq!(proxy.connections(), 1, "it is the first session");
+    assert_no_panics();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_holds_nothing_goes_to_another_server_where_its_own_is_gone() {
     let (first, second) = (Cluster::new(LONG).await, Cluster::new(LONG).await);
     let proxy = Proxy::to(&first.endpoint).await;

@@ -159,6 +159,13 @@ impl<M: Mode, R: Deref<Target = Resource<RwLockType>>> Guard<M, R> {
         self.held.value()
     }
 
+    /// What the operator said who last took this lock away from this node by force: who, and why. `None` where nobody
+    /// did, or it was long ago. Of interest when [`lost`](Self::lost) says [`LostReason::Revoked`].
+    #[must_use]
+    pub fn release_reason(&self) -> Option<Arc<str>> {
+        self.held.release_reason()
+    }
+
     /// Waits until the guard is lost, and says why. Never ends while it is valid.
     ///
     /// Cancel safe: dropping the future changes nothing.

@@ -6,6 +6,7 @@
 
 mod bench;
 mod cargo;
+mod chaos;
 mod dependencies;
 mod explore;
 mod loom;
@@ -83,6 +84,8 @@ enum Task {
         #[arg(value_enum, value_name = "PART")]
         parts: Vec<bench::Part>,
     },
+    /// Run real servers and clients as processes, break what can be broken, and judge what the clients saw
+    Chaos(chaos::Options),
     /// Simulate clusters of up to 100,000 nodes and print what an acquire costs in each
     Scale,
     /// Generate the wire types anew from the message schema
@@ -117,6 +120,7 @@ fn run(task: Task) -> Result<ExitCode, String> {
         Task::Mutants { names, .. } => mutants::run(&workspace, &names)?,
         Task::Miri(options) => miri::run(&workspace, &options, &mut report)?,
         Task::Bench { parts } => bench::run(&workspace, &parts, &mut report)?,
+        Task::Chaos(options) => chaos::run(&workspace, &options, &mut report)?,
         Task::Scale => scale::run(&workspace, &mut report)?,
         Task::Proto { check } => proto::run(check)?,
     }

@@ -1,4 +1,4 @@
-//! Makes the Rust structs of the wire from `rm-net/proto/rm.proto`.
+//! Makes the Rust structs of the wire from the schemas in `rm-net/proto`.
 //!
 //! The structs are committed, so that building the product needs neither this nor a protobuf compiler. The
 //! compiler used here is plain Rust and comes with cargo. A test refuses a committed file that is not what
@@ -7,33 +7,37 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const SCHEMA: &str = "rm-net/proto/rm.proto";
-const GENERATED: &str = "rm-net/src/wire/generated.rs";
-const HEADER: &str = "// Made from proto/rm.proto by `cargo xtask proto`: edit that instead.\n\n";
+/// Each schema, and the file that is made from it.
+const SCHEMAS: [(&str, &str); 2] = [
+    ("rm-net/proto/rm.proto", "rm-net/src/wire/generated.rs"),
+    (
+        "rm-net/proto/etcd.proto",
+        "rm-net/src/coordinator/generated.rs",
+    ),
+];
 
-/// Writes the structs; with `check` only says whether the committed ones are what the schema gives.
+/// Writes the structs; with `check` only says whether the committed ones are what the schemas give.
 pub(crate) fn run(check: bool) -> Result<(), String> {
-    let path = root().join(GENERATED);
-    let fresh = generate()?;
-    if check {
-        let committed =
-            fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        return if committed == fresh {
-            Ok(())
-        } else {
-            Err(format!(
-                "{GENERATED} is not what {SCHEMA} gives: run `cargo xtask proto`"
-            ))
-        };
+    for (schema, generated) in SCHEMAS {
+        let path = root().join(generated);
+        let fresh = generate(schema)?;
+        let unusable = |error| format!("{}: {error}", path.display());
+        if !check {
+            fs::write(&path, fresh).map_err(unusable)?;
+        } else if fs::read_to_string(&path).map_err(unusable)? != fresh {
+            return Err(format!(
+                "{generated} is not what {schema} gives: run `cargo xtask proto`"
+            ));
+        }
     }
-    fs::write(&path, fresh).map_err(|error| format!("{}: {error}", path.display()))
+    Ok(())
 }
 
-fn generate() -> Result<String, String> {
-    let schema = root().join(SCHEMA);
+fn generate(name: &str) -> Result<String, String> {
+    let schema = root().join(name);
     let folder = schema.parent().unwrap_or(Path::new("."));
     let descriptors =
-        protox::compile([&schema], [folder]).map_err(|error| format!("{SCHEMA}: {error}"))?;
+        protox::compile([&schema], [folder]).map_err(|error| format!("{name}: {error}"))?;
     let mut config = prost_build::Config::new();
     // Slices of the frame instead of copies.
     config.bytes(["."]);
@@ -49,9 +53,12 @@ fn generate() -> Result<String, String> {
         .collect();
     let files = config
         .generate(modules)
-        .map_err(|error| format!("{SCHEMA}: {error}"))?;
+        .map_err(|error| format!("{name}: {error}"))?;
     let code: String = files.into_values().collect();
-    Ok(format!("{HEADER}{code}"))
+    let file = name.trim_start_matches("rm-net/");
+    Ok(format!(
+        "// Made from {file} by `cargo xtask proto`: edit that instead.\n\n{code}"
+    ))
 }
 
 /// The folder of the workspace.

@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use crate::cargo::Cargo;
 use crate::report::Report;
 use crate::workspace::Workspace;
-use crate::{bench, dependencies, explore, loom, mutants, proto, purity};
+use crate::{bench, chaos, dependencies, explore, loom, mutants, proto, purity};
 
 /// One step of the suite. The order of the variants is the order of the run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -41,6 +41,8 @@ pub(crate) enum Step {
     Loom,
     /// The models pass under shuttle, for schedules drawn at random
     Shuttle,
+    /// Real processes under faults keep what locks promise, for a minute and a half
+    Chaos,
     /// A cached read and a cached write take no more instructions than they may; needs valgrind
     Instructions,
 }
@@ -71,6 +73,7 @@ impl Step {
             Self::Explore => explore::run(workspace, &explore::Options::default(), report),
             Self::Loom => loom::run(workspace, &loom::Options::default(), report),
             Self::Shuttle => loom::run_random(workspace, &loom::RandomOptions::default(), report),
+            Self::Chaos => chaos::run(workspace, &chaos::Options::default(), report),
             Self::Instructions => bench::check_instructions(workspace, report),
         }
     }

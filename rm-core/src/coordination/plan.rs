@@ -189,7 +189,13 @@ impl Coordination {
         };
         // Each member was checked, and the members of one view are told apart by name and registration.
         let view = View::new(epoch, self.record.lease.length(), plan.members).ok()?;
-        changes.push(Change::PutView(view));
+        // A store that lost its past, as far as this node knows, has no first view: somebody may trust what was before.
+        let founded = match (&self.stored, seen) {
+            (Some(stored), _) => stored.value.founded(),
+            (None, None) => epoch,
+            (None, Some(_)) => 0,
+        };
+        changes.push(Change::PutView(view.founded_in(founded)));
         Some(Transaction { compares, changes })
     }
 }

@@ -429,6 +429,15 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
         self.resource.set_value(self.claim, bytes.as_ref())
     }
 
+    /// What the operator said who last took this resource away from this node by force: see
+    /// [`Domain::release_reason`](super::Domain::release_reason).
+    #[must_use]
+    pub fn release_reason(&self) -> Option<Arc<str>> {
+        let resource: &Resource<T> = &self.resource;
+        let reasons = &resource.shared().reasons;
+        reasons.of(T::ID, resource.key())
+    }
+
     /// Waits until it is lost, and says why. Never ends while it is valid.
     ///
     /// **Cancel safety.** Dropping the future changes nothing; it can be asked for again.

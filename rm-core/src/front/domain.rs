@@ -12,20 +12,22 @@ use super::host::Host;
 use super::inspect::{AnyInspect, PeerNames};
 use super::lending::Lending;
 use super::reclaim::Budget;
+use super::release::{AnyRelease, Reasons};
 use super::resource::Resource;
 use super::routes::{Adoption, Link, Routes};
 use super::table::Table;
 use super::timers::Timers;
-use super::totals::Totals;
+use super::totals::{Tally, Totals};
 use super::trust::{Ended, Trust};
 use super::windup::{Course, WindUpReport, WindUps};
 use crate::cluster::History;
+use crate::effect::Effects;
 use crate::error::{LostReason, PeerMisbehaved};
 use crate::id::{Class, Order, PeerId, ResourceKey, Stamp, TypeId};
 use crate::inspect::{Answer, Query};
 use crate::message::{Blockers, Message, Refusal};
 use crate::owner::Settings;
-use crate::policy::{Decision, Decisions, Policy};
+use crate::policy::Policy;
 use crate::resource::ResourceType;
 use crate::session::packet::Item;
 use crate::stamp::HybridClock;
@@ -129,8 +131,10 @@ pub(super) struct Shared {
     pub(super) wind_ups: WindUps,
     /// Messages of unknown types.
     unknown: AtomicU64,
-    /// What the policies of its owners decided.
-    decided: [AtomicU64; Decision::ALL.len()],
+    /// What its owners decided and lost.
+    tally: Tally,
+    /// Why resources were taken away from this node.
+    pub(super) reasons: Reasons,
 }
 
 impl Shared {
@@ -172,22 +176,9 @@ impl Shared {
         true
     }
 
-    /// Counts what a policy decided.
-    pub(super) fn count_decisions(&self, decided: impl Iterator<Item = (Decision, u64)>) {
-        for (decision, count) in decided {
-            // Relaxed: a count for people.
-            self.decided[decision as usize].fetch_add(count, Ordering::Relaxed);
-        }
-    }
-
-    fn decisions(&self) -> Decisions {
-        let mut decisions = Decisions::default();
-        for decision in Decision::ALL {
-            // Relaxed: a count for people.
-            let count = self.decided[decision as usize].load(Ordering::Relaxed);
-            decisions.add(decision, count);
-        }
-        decisions
+    /// Counts what an owner decided, and what was lost.
+    pub(super) fn count<T: ResourceType>(&self, fx: &mut Effects<T>) {
+        self.tally.count(fx);
     }
 
     pub(super) fn is_shut(&self) -> bool {
@@ -222,7 +213,7 @@ impl Shared {
 }
 
 /// The tables of all types, whatever their credit: what the wire needs.
-pub(super) trait AnyTable: AnyInspect + Lending + Send + Sync {
+pub(super) trait AnyTable: AnyInspect + AnyRelease + Lending + Send + Sync {
     fn as_any(&self) -> &dyn Any;
     fn deliver(&self, from: PeerId, item: Item) -> Result<(), PeerMisbehaved>;
     fn on_creditor_up(&self, link: &Link);
@@ -343,7 +334,8 @@ impl Domain {
             is_shut: AtomicBool::new(false),
             wind_ups: WindUps::default(),
             unknown: AtomicU64::new(0),
-            decided: Decision::ALL.map(|_| AtomicU64::new(0)),
+            tally: Tally::default(),
+            reasons: Reasons::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -402,6 +394,10 @@ impl Domain {
     /// # Errors
     /// What the peer did wrong, where no correct peer does it. Nothing changed.
     pub fn deliver(&self, from: PeerId, item: Item) -> Result<(), PeerMisbehaved> {
+        if let Message::Revoke { reason, .. } = &item.message {
+            let (type_id, key) = (item.type_id, &item.key);
+            self.shared.reasons.note(type_id, key, reason);
+        }
         match self.types.tables.get(&item.type_id) {
             Some(table) => table.deliver(from, item),
             None => {
@@ -579,14 +575,13 @@ impl Domain {
     pub fn totals(&self) -> Totals {
         let mut totals = Totals {
             unknown: self.shared.unknown.load(Ordering::Relaxed),
-            decisions: self.shared.decisions(),
-            ..Totals::default()
+            ..self.shared.tally.totals()
         };
         self.each(|table| totals.add(&table.totals()));
         totals
     }
 
-    /// Answers a question from what this node knows. `Status` is the node's own to answer.
+    /// Answers a question from what this node knows. What is asked of the node as a whole is its own to answer.
     #[must_use]
     pub fn inspect(&self, query: &Query, names: &PeerNames<'_>) -> Answer {
         super::inspect::answer(&self.types.tables, query, names)

@@ -60,7 +60,7 @@ pub(super) fn answer(
         Query::Show { type_id, key } => {
             Answer::Show(types.get(type_id).and_then(|table| table.show(key, names)))
         }
-        Query::Status | Query::Unknown => Answer::Unknown,
+        Query::Health | Query::Members | Query::Status | Query::Unknown => Answer::Unknown,
     }
 }
 

@@ -30,6 +30,7 @@ mod host;
 mod inspect;
 mod lending;
 mod reclaim;
+mod release;
 mod resource;
 mod routes;
 mod shard;
@@ -48,8 +49,9 @@ pub use self::domain::{Domain, DomainSettings, Handle, Role, UNKNOWN, WeakDomain
 pub use self::gate::Door;
 pub use self::host::Host;
 pub use self::inspect::PeerNames;
+pub use self::release::{Lent, REASONS_MAX};
 pub use self::resource::Resource;
-pub use self::totals::Totals;
+pub use self::totals::{Losses, Totals};
 pub use self::trust::Trust;
 pub use self::wanted::{Leaving, Waiter, Wanted};
 pub use self::windup::{IN_THE_WAY_MAX, InTheWay, Obstacle, Scope, WindUp, WindUpReport};

@@ -6,6 +6,7 @@ mod look;
 mod neighbours;
 mod notices;
 mod passing;
+mod release;
 mod roots;
 mod value;
 mod visit;
@@ -436,7 +437,7 @@ impl<T: ResourceType> Resource<T> {
         let Turn { inner, after, .. } = turn;
         let inner = &mut **inner;
         inner.settle_link();
-        self.shared.count_decisions(inner.fx.take_decisions());
+        self.shared.count(&mut inner.fx);
         if inner.fx.is_empty() && inner.owner.next_deadline().is_none() {
             return;
         }

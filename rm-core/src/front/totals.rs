@@ -1,6 +1,11 @@
 //! What a domain counts, for people and metrics.
 
+use crate::effect::{Effect, Effects};
+use crate::error::LostReason;
+use crate::message::{Message, Unclaimed};
 use crate::policy::{Decision, Decisions};
+use crate::resource::ResourceType;
+use crate::sync::{AtomicU64, Ordering};
 
 /// Sums over all resources of a domain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,6 +31,12 @@ pub struct Totals {
     pub unknown: u64,
     /// What the policies decided since the start.
     pub decisions: Decisions,
+    /// Holds of this node that were lost since the start, by cause.
+    pub losses: Losses,
+    /// Claims of debtors since the start that this node confirmed as a new root.
+    pub claims_confirmed: u64,
+    /// Claims of debtors since the start that it did not confirm: those credits were lost.
+    pub claims_refused: u64,
 }
 
 impl Totals {
@@ -39,9 +50,102 @@ impl Totals {
         self.evictions += other.evictions;
         self.idle_returns += other.idle_returns;
         self.unknown += other.unknown;
+        self.claims_confirmed += other.claims_confirmed;
+        self.claims_refused += other.claims_refused;
         for decision in Decision::ALL {
             self.decisions
                 .add(decision, other.decisions.count(decision));
+        }
+        for why in LostReason::ALL {
+            self.losses.0[why as usize] += other.losses.count(why);
+        }
+    }
+}
+
+/// How many holds were lost, by cause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses([u64; LostReason::ALL.len()]);
+
+impl Losses {
+    /// How many were lost for that cause.
+    #[must_use]
+    pub const fn count(&self, why: LostReason) -> u64 {
+        self.0[why as usize]
+    }
+}
+
+/// What the owners of a domain decided and lost since the start.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    decided: [AtomicU64; Decision::ALL.len()],
+    lost: [AtomicU64; LostReason::ALL.len()],
+    claims_confirmed: AtomicU64,
+    claims_refused: AtomicU64,
+}
+
+impl Tally {
+    /// Counts what the effects of one input tell. They stay, but for the tally of decisions.
+    pub(super) fn count<T: ResourceType>(&self, fx: &mut Effects<T>) {
+        for (decision, count) in fx.take_decisions() {
+            add(&self.decided[decision as usize], count);
+        }
+        for effect in fx.as_slice() {
+            match effect {
+                Effect::Lost { why, .. } => add(&self.lost[*why as usize], 1),
+                Effect::Send { message, .. } => match message {
+                    Message::Claimed(_) => add(&self.claims_confirmed, 1),
+                    Message::Unclaimed {
+                        why: Unclaimed::Refused,
+                        ..
+                    } => add(&self.claims_refused, 1),
+                    _ => {}
+                },
+                Effect::Deny { .. }
+                | Effect::Grant { .. }
+                | Effect::Leaving
+                | Effect::Wanted { .. } => {}
+            }
+        }
+    }
+
+    /// Those counts, and nothing else.
+    pub(super) fn totals(&self) -> Totals {
+        let mut decisions = Decisions::default();
+        for decision in Decision::ALL {
+            decisions.add(decision, read(&self.decided[decision as usize]));
+        }
+        Totals {
+            decisions,
+            losses: Losses(LostReason::ALL.map(|why| read(&self.lost[why as usize]))),
+            claims_confirmed: read(&self.claims_confirmed),
+            claims_refused: read(&self.claims_refused),
+            ..Totals::default()
+        }
+    }
+}
+
+fn add(count: &AtomicU64, more: u64) {
+    // Relaxed: a count for people.
+    count.fetch_add(more, Ordering::Relaxed);
+}
+
+fn read(count: &AtomicU64) -> u64 {
+    // Relaxed: a count for people.
+    count.load(Ordering::Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_of_a_loss_has_its_own_number_and_name() {
+        for (index, why) in LostReason::ALL.into_iter().enumerate() {
+            assert_eq!(why as usize, index);
+            let same = LostReason::ALL
+                .iter()
+                .filter(|other| other.name() == why.name());
+            assert_eq!(same.count(), 1);
         }
     }
 }

@@ -12,6 +12,8 @@ impl<T: ResourceType> Owner<T> {
     pub fn check(&self) {
         self.check_books();
         self.check_lists();
+        self.check_orphan();
+        self.check_tenure();
         self.check_value();
         self.check_colour();
     }
@@ -38,13 +40,11 @@ impl<T: ResourceType> Owner<T> {
             "nobody has more than the capital"
         );
         if self.is_root() {
-            let has = if self.is_gathering() {
-                empty()
-            } else {
-                self.capital.clone()
-            };
-            let is_whole = T::LENDING == Lending::UsedUp || self.borrowed == has;
-            assert!(is_whole, "a root with a book has the capital");
+            let is_whole = T::LENDING == Lending::UsedUp || self.borrowed == self.capital;
+            assert!(
+                is_whole || self.is_gathering(),
+                "an active root has the capital"
+            );
             assert!(
                 self.recall.is_empty() && self.wants.is_empty(),
                 "a root has no creditor"
@@ -53,7 +53,69 @@ impl<T: ResourceType> Owner<T> {
         if let Upstream::Debtor { peer: None, .. } = self.upstream {
             assert!(
                 T::LENDING == Lending::UsedUp || self.borrowed.is_empty() || self.is_orphan(),
-                "nothing but an orphan is borrowed without a session"
+                "only an orphan is borrowed without a session"
+            );
+        }
+    }
+
+    /// What a debtor has that no root of the present view has answered for.
+    fn check_orphan(&self) {
+        let Some(orphan) = &self.orphan else {
+            return;
+        };
+        assert!(!self.is_root(), "a root claims nothing");
+        assert!(
+            T::LENDING == Lending::Loaned,
+            "what was given for good is not claimed"
+        );
+        assert!(
+            self.recall.is_empty() && !self.is_revoked,
+            "an orphan cannot shrink"
+        );
+        assert_eq!(
+            self.present_loan(),
+            Some(orphan.loan),
+            "it has the name of the last loan"
+        );
+        assert_eq!(
+            orphan.claim.is_some(),
+            self.creditor().is_some(),
+            "what is to be claimed is claimed as soon as there is somebody to claim it of"
+        );
+    }
+
+    /// A root that may say nothing, and what is left to do since it became one.
+    fn check_tenure(&self) {
+        if self.is_gathering() {
+            let is_empty = self.borrowed.is_empty() && self.holds.is_empty();
+            assert!(
+                is_empty && self.debtors.values().all(|d| d.id.is_none()),
+                "nothing is lent or held before there is a book"
+            );
+        }
+        for (peer, debtor) in &self.debtors {
+            let asks = || self.waiting.iter().any(|w| w.asker.debtor() == Some(*peer));
+            assert!(
+                debtor.absent.is_none() || (self.is_root() && debtor.sent.is_empty() && !asks()),
+                "who is absent is neither heard nor asked"
+            );
+        }
+        if let Some(left) = &self.succession {
+            assert!(self.is_root(), "only a root succeeds another");
+            assert!(
+                left.claims.is_empty() || self.is_silent(),
+                "a root that may speak has answered all claims"
+            );
+            let peers = || left.claims.iter().map(|recorded| recorded.peer);
+            let is_one = |peer| peers().filter(|other| *other == peer).count() == 1;
+            assert!(peers().all(is_one), "one claim of each session is recorded");
+            assert!(
+                left.bars.windows(2).all(|pair| pair[0] < pair[1]),
+                "bars are in order"
+            );
+            assert!(
+                !left.claims.is_empty() || !left.bars.is_empty(),
+                "a succession that is over is gone"
             );
         }
     }

@@ -28,7 +28,7 @@
 use super::value::check_size;
 use super::{Owner, Spare, Upstream};
 use crate::credit::{Colour, Credit};
-use crate::effect::Effects;
+use crate::effect::{Effect, Effects};
 use crate::error::{LostReason, PeerMisbehaved};
 use crate::id::{LoanId, PeerId};
 use crate::message::{Claim, Claimed, Grant, Message, Unclaimed};
@@ -146,6 +146,9 @@ impl<T: ResourceType> Owner<T> {
 
     /// Nothing of the loan is left here, and nothing more is taken under its name.
     pub(super) fn lose_orphan(&mut self, why: LostReason, fx: &mut Effects<T>) {
+        if !self.borrowed.is_empty() {
+            fx.push(Effect::Leaving);
+        }
         self.lose_loan(why, fx);
         self.fence.forget_limit();
         if let Upstream::Debtor { loan, dead, .. } = &mut self.upstream {

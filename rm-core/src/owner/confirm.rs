@@ -5,8 +5,8 @@
 //! What the book had beyond it is free: it was on its way here, and comes under a name that is over. Otherwise the claim
 //! is refused, and nothing changes: what the book says may still be trusted, and ends by its lease.
 //!
-//! **Invariant.** A loan of that debtor under another name, neither the claimed one's nor an absent debtor's, stays as it is:
-//! its grant may be on its way, and will be taken or sent back.
+//! **Invariant.** A loan of that debtor under another name, neither the claimed one's nor an absent debtor's, stays as it is,
+//! unless it was itself confirmed of a claim: its grant may be on its way, and will be taken or sent back.
 
 use super::tenure::RecordedClaim;
 use super::{Debtor, Owner, sum};
@@ -67,10 +67,11 @@ impl<T: ResourceType> Owner<T> {
     /// In whose names the book has what that debtor may have.
     fn own(&self, peer: PeerId, party: Party, loan: LoanId) -> Vec<PeerId> {
         let mut own = self.absent(Lessee::Party(party));
+        // One that has not heard that an earlier claim was confirmed claims the same again: it has one orphan at a time.
         let is_it = |debtor: &&Debtor<T::Credit>| {
             debtor
                 .id
-                .is_some_and(|id| id == loan || debtor.former == Some(loan))
+                .is_some_and(|id| id == loan || (debtor.is_claimed && loan < id))
         };
         own.extend(self.debtors.get(&peer).filter(is_it).map(|_| peer));
         own
@@ -98,7 +99,7 @@ impl<T: ResourceType> Owner<T> {
         self.unlent += u32::from(debtor.id.take().is_some());
         self.recalling -= u32::from(!debtor.sent.is_empty());
         debtor.sent.clear();
-        debtor.former = None;
+        debtor.is_claimed = false;
         debtor.limit_owed = false;
         self.lent = self.lent.less(&loan);
         self.cached = sum(&self.cached, &loan);
@@ -134,7 +135,7 @@ impl<T: ResourceType> Owner<T> {
         self.unlent -= 1;
         debtor.loan = claim.amount.clone();
         debtor.id = Some(name);
-        debtor.former = Some(claim.loan);
+        debtor.is_claimed = true;
         let limit = self.fence.now().saturating_add(2 * debtor.room);
         debtor.limit = limit.min(self.fence.limit()).max(least);
     }

@@ -314,14 +314,15 @@ impl<T: ResourceType> Owner<T> {
         };
         let is_loan = T::LENDING == Lending::Loaned;
         let is_over = grant.loan <= dead || grant.loan < loan;
-        if is_loan && (is_over || epoch < since || self.has_claim()) {
-            self.send_back(from, grant, fx);
-            return Ok(());
-        }
-        if self.is_revoked && grant.loan != loan {
-            // The creditor closed the former loan at once.
+        // The creditor has closed at once what was revoked, and is not all back yet.
+        let is_closed = self.is_revoked && grant.loan > loan;
+        if is_closed {
             self.lose_orphan(LostReason::Revoked, fx);
             self.is_revoked = false;
+        }
+        if is_loan && (is_over || is_closed || epoch < since || self.has_claim()) {
+            self.send_back(from, grant, fx);
+            return Ok(());
         }
         let Grant {
             loan: id,

@@ -170,8 +170,8 @@ struct Debtor<C> {
     silent: bool,
     /// It asked for a higher limit than this owner could give.
     limit_owed: bool,
-    /// The name under which the loan was claimed.
-    former: Option<LoanId>,
+    /// It was confirmed of a claim, so its debtor may know it by the name that it claimed.
+    is_claimed: bool,
     /// No session has the loan, but somebody who has not come.
     absent: Option<Lessee>,
     /// The recall register as last sent, less the steps already met.
@@ -189,7 +189,7 @@ impl<C: Credit> Debtor<C> {
             asked_at: None,
             silent: false,
             limit_owed: false,
-            former: None,
+            is_claimed: false,
             absent: None,
             sent: Steps::new(),
         }

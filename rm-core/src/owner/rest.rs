@@ -38,7 +38,6 @@ enum Source<C> {
         /// The session with the creditor.
         peer: PeerId,
         loan: LoanId,
-        since: u32,
         limit: u64,
         borrowed: C,
     },
@@ -57,7 +56,7 @@ struct RestingLoan<C> {
     id: LoanId,
     limit: u64,
     silent: bool,
-    former: Option<LoanId>,
+    is_claimed: bool,
 }
 
 impl<C: Credit> Rest<C> {
@@ -193,13 +192,13 @@ impl<T: ResourceType> Owner<T> {
                 peer,
                 loan,
                 dead: _,
-                since,
+                // A later name says as much, as long as there is a loan of that root.
+                since: _,
             } => Source::Debtor {
                 learned: *learned,
                 colour: *colour,
                 peer: peer?,
                 loan,
-                since,
                 limit: fence.limit(),
                 borrowed: borrowed.clone(),
             },
@@ -252,7 +251,6 @@ impl<T: ResourceType> Owner<T> {
                 colour,
                 peer,
                 loan,
-                since,
                 limit,
                 borrowed,
             } => {
@@ -264,7 +262,7 @@ impl<T: ResourceType> Owner<T> {
                     peer: Some(*peer),
                     loan: *loan,
                     dead: LoanId::default(),
-                    since: *since,
+                    since: loan.epoch,
                 };
                 owner.fence.raise_limit(*limit);
                 owner.borrowed = borrowed.clone();
@@ -295,7 +293,7 @@ impl<C: Credit> Debtor<C> {
             // Nothing is owed or recalled: the owner is settled.
             limit_owed: _,
             sent: _,
-            former,
+            is_claimed,
             absent,
         } = self;
         if absent.is_some() {
@@ -307,7 +305,7 @@ impl<C: Credit> Debtor<C> {
             id: (*id)?,
             limit: *limit,
             silent: *silent,
-            former: *former,
+            is_claimed: *is_claimed,
         })
     }
 
@@ -317,7 +315,7 @@ impl<C: Credit> Debtor<C> {
         debtor.id = Some(loan.id);
         debtor.limit = loan.limit;
         debtor.silent = loan.silent;
-        debtor.former = loan.former;
+        debtor.is_claimed = loan.is_claimed;
         debtor
     }
 }

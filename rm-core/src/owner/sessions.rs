@@ -16,14 +16,16 @@ impl<T: ResourceType> Owner<T> {
     /// The next session will be with another creditor than the last, or with another run of it. The names it gives its
     /// loans say nothing about those of the former: they may well be smaller.
     ///
-    /// A root needs no such word, because its epoch rises with each run.
+    /// A root needs no such word, because its epoch rises with each run. A loan that is to be claimed of one keeps its name.
     ///
     /// # Panics
     /// If there is a session with a creditor.
     pub fn on_creditor_replaced(&mut self) {
+        let has_claim = self.has_claim();
         if let Upstream::Debtor {
             peer, loan, dead, ..
         } = &mut self.upstream
+            && !has_claim
         {
             assert!(peer.is_none(), "the session with the former is over");
             (*loan, *dead) = (LoanId::default(), LoanId::default());

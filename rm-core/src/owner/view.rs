@@ -258,7 +258,7 @@ fn hash_debtor<C: Hash, H: Hasher>(
         limit_owed,
         sent,
         silent,
-        former,
+        is_claimed,
         absent,
     } = debtor;
     loan.hash(state);
@@ -266,7 +266,7 @@ fn hash_debtor<C: Hash, H: Hasher>(
     if let Some(id) = id {
         numbers.note_loan(peer.0 as u8, *id);
     }
-    (limit_owed, silent, former, absent).hash(state);
+    (limit_owed, silent, is_claimed, absent).hash(state);
     for step in sent {
         hash_step(step, state);
     }

@@ -122,7 +122,7 @@ impl CreditorSession {
 
     /// A packet came. `now` is read after its receipt.
     ///
-    /// [`Body::Inspect`] and [`Body::Inspected`] belong to the driver.
+    /// [`Body::Inspect`], [`Body::Command`] and their answers belong to the driver.
     pub fn on_packet(&mut self, now: Time, body: Body, fx: &mut SessionEffects) {
         if self.void.is_some() || !self.link.is_open() {
             return;
@@ -147,9 +147,12 @@ impl CreditorSession {
             Body::Gone { .. } => Err(Misbehaviour::Unexpected { packet: "Gone" }),
             Body::Hello(_) => Err(Misbehaviour::Unexpected { packet: "Hello" }),
             // The driver's.
-            Body::Inspect { .. } | Body::Inspected { .. } | Body::Report(_) | Body::View(_) => {
-                Ok(())
-            }
+            Body::Command { .. }
+            | Body::Commanded { .. }
+            | Body::Inspect { .. }
+            | Body::Inspected { .. }
+            | Body::Report(_)
+            | Body::View(_) => Ok(()),
             Body::ReportAck { .. } => Err(Misbehaviour::Unexpected {
                 packet: "ReportAck",
             }),

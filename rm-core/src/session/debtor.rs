@@ -122,7 +122,7 @@ impl DebtorSession {
 
     /// A packet came.
     ///
-    /// [`Body::Inspect`] and [`Body::Inspected`] belong to the driver; here they are a sign of life.
+    /// [`Body::Inspect`], [`Body::Command`] and their answers belong to the driver; here they are a sign of life.
     pub fn on_packet(&mut self, now: Time, body: Body, fx: &mut SessionEffects) {
         if self.expire(now, fx) || !self.link.is_open() {
             return;
@@ -137,7 +137,9 @@ impl DebtorSession {
             Body::Gone { reason } => self.void(VoidReason::Gone { reason }, None, fx),
             Body::Hello(_) => self.end(unexpected("Hello"), fx),
             // The driver's.
-            Body::Inspect { .. }
+            Body::Command { .. }
+            | Body::Commanded { .. }
+            | Body::Inspect { .. }
             | Body::Inspected { .. }
             | Body::ReportAck { .. }
             | Body::View(_) => {}

@@ -8,6 +8,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use crate::cluster::Report;
+use crate::command::{Command, Outcome};
 use crate::credit::Opaque;
 use crate::id::{Boot, ResourceKey, Stamp, TypeId};
 use crate::inspect::{Answer, Query};
@@ -41,6 +42,20 @@ pub enum Body {
     Bye {
         /// For people.
         reason: String,
+    },
+    /// To the node that the sender has a session with: do this. Answered by `Commanded`. It changes something for others.
+    Command {
+        /// Tells answers apart.
+        id: u64,
+        /// What is to be done.
+        command: Command,
+    },
+    /// The answer to `Command`.
+    Commanded {
+        /// The id of the command.
+        id: u64,
+        /// What became of it.
+        outcome: Outcome,
     },
     /// Either side: credit messages in sequence, and what has been received of the other's. No items: an
     /// acknowledgement alone.

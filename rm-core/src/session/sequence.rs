@@ -29,7 +29,7 @@ use crate::value::Value;
 
 use super::packet::Item;
 
-/// What waits is merged no sooner than when there is so much of it.
+/// What waits is merged no sooner than when there is so much of it, or a quarter of the window.
 const MERGE_FROM: Window = Window {
     items: 1_024,
     bytes: 256 << 10,
@@ -77,10 +77,28 @@ impl Window {
         }
     }
 
-    fn double(self) -> Self {
+    /// When what waits is merged first, within this window.
+    const fn merge_from(self) -> Self {
+        let (items, bytes) = (self.items / 4, self.bytes / 4);
         Self {
-            items: self.items.saturating_mul(2).max(MERGE_FROM.items),
-            bytes: self.bytes.saturating_mul(2).max(MERGE_FROM.bytes),
+            items: if items < MERGE_FROM.items {
+                items
+            } else {
+                MERGE_FROM.items
+            },
+            bytes: if bytes < MERGE_FROM.bytes {
+                bytes
+            } else {
+                MERGE_FROM.bytes
+            },
+        }
+    }
+
+    /// Twice as much, and at least `least`.
+    fn double(self, least: Self) -> Self {
+        Self {
+            items: self.items.saturating_mul(2).max(least.items),
+            bytes: self.bytes.saturating_mul(2).max(least.bytes),
         }
     }
 
@@ -122,7 +140,7 @@ impl Outgoing {
             numbered: 0,
             bytes: 0,
             acked: 0,
-            merge_at: MERGE_FROM,
+            merge_at: window.merge_from(),
         }
     }
 
@@ -197,7 +215,7 @@ impl Outgoing {
         self.sent = end;
         self.sent_bytes += bytes;
         self.numbered = self.numbered.max(end);
-        let next_merge = self.waiting().double();
+        let next_merge = self.next_merge();
         self.merge_at.items = self.merge_at.items.min(next_merge.items);
         self.merge_at.bytes = self.merge_at.bytes.min(next_merge.bytes);
         Some((first, items))
@@ -308,7 +326,12 @@ impl Outgoing {
             }
             stays
         });
-        self.merge_at = self.waiting().double();
+        self.merge_at = self.next_merge();
+    }
+
+    /// So much more must wait until merging is worth while.
+    fn next_merge(&self) -> Window {
+        self.waiting().double(self.window.merge_from())
     }
 }
 

@@ -7,7 +7,11 @@ use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use rm_core::id::{BadName, ResourceKey};
+use rm_core::command::REASON_BYTES_MAX;
+use rm_core::id::{BadName, ResourceKey, TypeId};
+use rm_core::resource::ResourceType as _;
+use rm_rwlock::RwLockType;
+use rm_types::{ByteRangeType, SemaphoreType};
 
 use super::exit::Exit;
 use super::output;
@@ -25,7 +29,7 @@ const SPAN_SECS_MAX: f64 = 366.0 * 86_400.0;
     disable_help_subcommand = true
 )]
 pub(crate) struct Rmctl {
-    /// Addresses of the one server, separated by commas; they are tried in turn
+    /// Addresses of the one server, or of a cluster's members, separated by commas; they are tried in turn
     #[arg(long, global = true, env = "RM_ENDPOINTS", value_name = "ADDR,..", value_delimiter = ',',
           default_value = DEFAULT_ENDPOINT)]
     pub(crate) endpoints: Vec<String>,
@@ -46,8 +50,16 @@ pub(crate) enum Command {
     Ls(LsArgs),
     /// Show who holds a lock, who has it cached, and who waits
     Show(ShowArgs),
-    /// Show how the server is
+    /// Show how each server is
     Status,
+    /// Show the members of the cluster, as the first server that answers sees them
+    Members,
+    /// Take back what is lent of a lock though somebody uses it
+    Release(ReleaseArgs),
+    /// Let a server hand over what it has, and stop
+    Drain(DrainArgs),
+    /// Look for what is wrong with the servers, this machine, and what is between them
+    Doctor(DoctorArgs),
     /// Measure what locks cost against the server
     Bench(BenchArgs),
     /// Start a server and clients on this machine, do real work under locks, and judge it
@@ -153,6 +165,57 @@ pub(crate) struct ShowArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = RELEASE_HELP)]
+pub(crate) struct ReleaseArgs {
+    /// Needed: those who hold it lose it
+    #[arg(long, required = true)]
+    pub(crate) force: bool,
+    /// Without asking them: at once, and they may not know it
+    #[arg(long)]
+    pub(crate) now: bool,
+    /// Why: it is logged at the server, and told to the holders
+    #[arg(long, value_name = "TEXT", value_parser = parse_reason)]
+    pub(crate) reason: String,
+    /// What it is: rw-lock, byte-range, semaphore (whose name ends in # and its units), or the number of a type
+    #[arg(long = "type", value_name = "TYPE", default_value = RwLockType::NAME, value_parser = parse_type)]
+    pub(crate) type_id: TypeId,
+    /// Its name
+    #[arg(value_parser = OsStringValueParser::new().try_map(parse_name))]
+    pub(crate) name: ResourceKey,
+}
+
+const RELEASE_HELP: &str = "\
+The holders are told, lose the lock, and give it back; so two never have it. A node that does not answer keeps
+it until its lease ends, and you are told when that is.
+
+With --now nobody is asked. The next one gets the lock at once, with a larger fencing token. Nothing stops the
+former holder: until its lease ends it may believe that it still has the lock, and what it writes is refused only
+by a store that checks the token.
+
+Exit codes: 0 nobody has it any more, as far as the server knows; 1 somebody still has; 64 usage; 75 no server, or one
+that cannot do it now; 76 the server is older than the command.";
+
+#[derive(Args, Debug)]
+pub(crate) struct DrainArgs {
+    /// The name of the server
+    #[arg(value_name = "NODE")]
+    pub(crate) node: String,
+    /// How long it waits for holders, and this command for it
+    #[arg(long, value_name = "SPAN", default_value = "30s", value_parser = parse_span)]
+    pub(crate) timeout: Duration,
+    /// Why: it is logged at the server
+    #[arg(long, value_name = "TEXT", default_value = "drain", value_parser = parse_reason)]
+    pub(crate) reason: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DoctorArgs {
+    /// How long the rates of the clocks are compared
+    #[arg(long, value_name = "SPAN", default_value = "3s", value_parser = parse_span)]
+    pub(crate) watch: Duration,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct BenchArgs {
     /// How long to measure in all
     #[arg(long, default_value = "5", value_name = "SECS", value_parser = parse_span)]
@@ -206,8 +269,9 @@ pub(crate) struct IncrementArgs {
     pub(crate) file: PathBuf,
 }
 
-/// A lock server that stands alone: it lends locks to clients and keeps its epoch on disk. With --creditor it stands
-/// in the middle of a tree: it borrows from another server what it lends.
+/// A lock server that stands alone: it lends locks to clients and keeps its epoch on disk. With --coordinator etcd=.. it is
+/// one of several, each of which lends a share of all locks; when one dies, the others take over its share. With
+/// --creditor it stands in the middle of a tree: it borrows from another server what it lends.
 #[derive(Debug, Parser)]
 #[command(name = "rmd", version, max_term_width = 100, after_help = RMD_HELP)]
 pub(crate) struct Rmd {
@@ -225,6 +289,9 @@ pub(crate) struct Rmd {
         value_delimiter = ','
     )]
     pub(crate) creditor: Vec<String>,
+    #[cfg(feature = "etcd")]
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
     /// Where the epoch is kept [default: $STATE_DIRECTORY, else rmd in the user's state directory]
     #[arg(long, env = "RM_DATA_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
@@ -243,6 +310,63 @@ pub(crate) struct Rmd {
     /// Print JSON, one object a line; errors too, on standard error
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// How a server is a member of a cluster.
+#[cfg(feature = "etcd")]
+#[derive(Args, Debug)]
+pub(crate) struct ClusterArgs {
+    /// Who keeps the list of members: standalone, where this is the only server, or etcd=HOST:PORT,..
+    #[arg(
+        long,
+        env = "RM_COORDINATOR",
+        value_name = "WHICH",
+        default_value = "standalone",
+        conflicts_with = "creditor"
+    )]
+    pub(crate) coordinator: String,
+    /// The name of the cluster, the same for all members: its keys at etcd are under /rm/NAME/
+    #[arg(
+        long,
+        env = "RM_CLUSTER",
+        value_name = "NAME",
+        default_value = "default"
+    )]
+    pub(crate) cluster: String,
+    /// Where other members and clients reach this one [default: the address it listens on]
+    #[arg(long, env = "RM_ADVERTISE", value_name = "ADDR")]
+    pub(crate) advertise: Option<String>,
+    /// Its share of the locks, beside the others': 1 to 16
+    #[arg(long, env = "RM_WEIGHT", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub(crate) weight: u32,
+    /// Another prefix of the keys at etcd
+    #[arg(long, env = "RM_ETCD_PREFIX", value_name = "PREFIX")]
+    pub(crate) etcd_prefix: Option<String>,
+    /// Speak TLS to etcd: the file with the authorities that sign its certificates
+    #[arg(long, env = "RM_ETCD_CA", value_name = "FILE")]
+    pub(crate) etcd_ca: Option<PathBuf>,
+    /// The certificate by which etcd knows this server
+    #[arg(long, env = "RM_ETCD_CERT", value_name = "FILE", requires_all = ["etcd_ca", "etcd_key"])]
+    pub(crate) etcd_cert: Option<PathBuf>,
+    /// Its key
+    #[arg(long, env = "RM_ETCD_KEY", value_name = "FILE", requires = "etcd_cert")]
+    pub(crate) etcd_key: Option<PathBuf>,
+    /// The user that etcd knows
+    #[arg(
+        long,
+        env = "RM_ETCD_USER",
+        value_name = "NAME",
+        requires = "etcd_password_file"
+    )]
+    pub(crate) etcd_user: Option<String>,
+    /// The file with the password of that user, on its first line
+    #[arg(
+        long,
+        env = "RM_ETCD_PASSWORD_FILE",
+        value_name = "FILE",
+        requires = "etcd_user"
+    )]
+    pub(crate) etcd_password_file: Option<PathBuf>,
 }
 
 const RMD_HELP: &str = "\
@@ -287,6 +411,32 @@ fn in_one_line(error: &clap::Error) -> String {
 
 fn parse_name(name: OsString) -> Result<ResourceKey, BadName> {
     ResourceKey::new(&name.into_vec())
+}
+
+/// A type, by name or number.
+fn parse_type(text: &str) -> Result<TypeId, &'static str> {
+    match text {
+        RwLockType::NAME => Ok(RwLockType::ID),
+        SemaphoreType::NAME => Ok(SemaphoreType::ID),
+        ByteRangeType::NAME => Ok(ByteRangeType::ID),
+        number => number
+            .parse()
+            .map(TypeId)
+            .map_err(|_| "write rw-lock, byte-range, semaphore, or the number of a type"),
+    }
+}
+
+fn parse_reason(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("say why: others will want to know".into());
+    }
+    if text.len() > REASON_BYTES_MAX {
+        return Err(format!(
+            "it has {} bytes: at most {REASON_BYTES_MAX}",
+            text.len()
+        ));
+    }
+    Ok(text.into())
 }
 
 /// A span: a number, with `ms`, `s`, `m` or `h` behind it; seconds without.
@@ -385,6 +535,20 @@ mod tests {
         assert!(lock(&["-s", "-x", "a", "--", "cmd"]).is_err());
         assert!(lock(&["-n", "-w", "1", "a", "--", "cmd"]).is_err());
         assert!(lock(&["-E", "256", "a", "--", "cmd"]).is_err());
+    }
+
+    #[test]
+    fn a_release_needs_force_and_a_reason() {
+        let release = |args: &[&str]| {
+            let all = ["rmctl", "release"].iter().chain(args);
+            Rmctl::try_parse_from(all).map(|_| ())
+        };
+        assert!(release(&["--reason", "r", "x"]).is_err());
+        assert!(release(&["--force", "x"]).is_err());
+        assert!(release(&["--force", "--reason", " ", "x"]).is_err());
+        assert!(release(&["--force", "--reason", &"r".repeat(257), "x"]).is_err());
+        assert!(release(&["--force", "--type", "nonsense", "--reason", "r", "x"]).is_err());
+        assert!(release(&["--force", "--now", "--reason", "r", "x"]).is_ok());
     }
 
     #[test]

@@ -34,15 +34,25 @@ pub(crate) async fn connect_for(endpoints: &[String], wanted: &Wanted) -> Result
 }
 
 fn builder(endpoints: &[String]) -> Result<ClientBuilder, Failure> {
+    let endpoints = addresses(endpoints)?;
+    Ok(endpoints
+        .into_iter()
+        .fold(Client::builder(), ClientBuilder::endpoint))
+}
+
+/// The addresses that were given, or the one where a server is when nobody says otherwise.
+pub(super) fn addresses(endpoints: &[String]) -> Result<Vec<String>, Failure> {
     // An empty one stands for none, as where RM_ENDPOINTS is set to nothing.
     let endpoints = endpoints.iter().map(|endpoint| endpoint.trim());
-    endpoints.filter(|endpoint| !endpoint.is_empty()).try_fold(
-        Client::builder(),
-        |builder, endpoint| {
-            has_port(endpoint)?;
-            Ok(builder.endpoint(endpoint))
-        },
-    )
+    let mut addresses = Vec::new();
+    for endpoint in endpoints.filter(|endpoint| !endpoint.is_empty()) {
+        has_port(endpoint)?;
+        addresses.push(endpoint.to_owned());
+    }
+    if addresses.is_empty() {
+        addresses.push(DEFAULT_ENDPOINT.into());
+    }
+    Ok(addresses)
 }
 
 /// What has no port is a typing error, and no reason to try for seconds.

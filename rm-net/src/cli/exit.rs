@@ -20,6 +20,8 @@ impl Exit {
     pub(crate) const OK: Self = Self(0);
     /// The check failed: the demonstration saw a violation.
     pub(crate) const VIOLATED: Self = Self(1);
+    /// It was not done, or not whole: somebody was in the way.
+    pub(crate) const NOT_DONE: Self = Self(1);
     /// The arguments make no sense.
     pub(crate) const USAGE: Self = Self(64);
     /// The system refused something: a port, a process, a terminal.
@@ -134,9 +136,13 @@ impl From<StartError> for Failure {
             StartError::BadName(_)
             | StartError::BadCreditor { .. }
             | StartError::BadLease { .. }
+            | StartError::Member(_)
             | StartError::NoDataDir => Exit::CONFIG,
+            #[cfg(feature = "etcd")]
+            StartError::Coordinator(_) => Exit::CONFIG,
             StartError::DataDir { .. }
             | StartError::DataDirInUse { .. }
+            | StartError::DataDirStandsAlone { .. }
             | StartError::DataDamaged { .. } => Exit::DATA_DIR,
             StartError::Listen { .. } | StartError::System(_) => Exit::SYSTEM,
         };

@@ -75,7 +75,7 @@ async fn hold(
     say(&held(&taken), output)?;
     tokio::select! {
         reason = taken.lost() => {
-            say(&Event::Lost { reason: reason.to_string() }, output)?;
+            say(&Event::Lost { reason }, output)?;
             return Ok(Exit::LOST);
         }
         _ = &mut closed => {}

@@ -1,9 +1,8 @@
 //! `rmctl ls`, `show` and `status`: what a server tells about itself.
 //!
-//! JSON shapes, stable: `ls` prints a [`SummaryLine`] a lock, `show` a [`ShowLine`] for each type that has the name,
-//! `status` a [`StatusLine`]. A name is there twice: readable, and exactly, in hexadecimal. Times are in milliseconds.
+//! JSON shapes, stable: `ls` prints a [`SummaryLine`] a lock, `show` a [`ShowLine`] for each type that has the name.
+//! A name is there twice: readable, and exactly, in hexadecimal. Times are in milliseconds.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStringExt as _;
 
@@ -60,22 +59,6 @@ struct EntryLine {
     fence: Option<u64>,
     /// How many guards share a holder's hold.
     guards: Option<u32>,
-}
-
-/// What `status` prints.
-#[derive(Serialize)]
-struct StatusLine {
-    name: String,
-    software: String,
-    coordinator: String,
-    epoch: u32,
-    lease_ms: u64,
-    uptime_ms: u64,
-    /// How long the server will still lend nothing, after a restart.
-    grace_ms: u64,
-    sessions: u32,
-    resources: u64,
-    counters: BTreeMap<String, u64>,
 }
 
 pub(crate) async fn ls(
@@ -153,20 +136,11 @@ async fn views(client: &Client, name: &ResourceKey) -> Result<Vec<ResourceView>,
     Ok(views)
 }
 
-pub(crate) async fn status(endpoints: &[String], output: Output) -> Result<Exit, Failure> {
-    let client = connect(endpoints).await?;
-    let status = ask_status(&client).await;
-    client.close().await;
-    let status = status?;
-    output.print(&StatusLine::from(&status), || status_in_words(&status))?;
-    Ok(Exit::OK)
-}
-
 /// What the server says of itself.
 pub(crate) async fn ask_status(client: &Client) -> Result<StatusView, Failure> {
     match client.inspect(Query::Status).await? {
         Answer::Status(status) => Ok(status),
-        Answer::List { .. } | Answer::Show(_) | Answer::Unknown => Err(not_understood()),
+        _ => Err(not_understood()),
     }
 }
 
@@ -257,29 +231,6 @@ fn entry_in_words(entry: &Entry) -> String {
     text
 }
 
-fn status_in_words(status: &StatusView) -> String {
-    let mut rows = vec![
-        ("server", tame(&status.name)),
-        ("version", tame(&status.software)),
-        ("coordinator", tame(&status.coordinator)),
-        ("epoch", status.epoch.to_string()),
-        ("lease", span(status.lease)),
-        ("up for", span(status.uptime)),
-        ("sessions", status.sessions.to_string()),
-        ("locks", status.resources.to_string()),
-    ];
-    if !status.grace.is_zero() {
-        let why = "lends nothing yet: what was lent before the restart may still be in use";
-        rows.push(("grace", format!("{}, {why}", span(status.grace))));
-    }
-    let counters = status.counters.iter();
-    let counters = counters.map(|(name, count)| vec![tame(name), count.to_string()]);
-    let rows = rows
-        .into_iter()
-        .map(|(name, value)| vec![name.into(), value]);
-    output::table(&rows.chain(counters).collect::<Vec<_>>())
-}
-
 impl From<&Summary> for SummaryLine {
     fn from(summary: &Summary) -> Self {
         Self {
@@ -322,23 +273,6 @@ impl From<&Entry> for EntryLine {
             age_ms: millis(entry.age),
             fence: entry.fence,
             guards: (entry.guards > 0).then_some(entry.guards),
-        }
-    }
-}
-
-impl From<&StatusView> for StatusLine {
-    fn from(status: &StatusView) -> Self {
-        Self {
-            name: status.name.clone(),
-            software: status.software.clone(),
-            coordinator: status.coordinator.clone(),
-            epoch: status.epoch,
-            lease_ms: millis(status.lease),
-            uptime_ms: millis(status.uptime),
-            grace_ms: millis(status.grace),
-            sessions: status.sessions,
-            resources: status.resources,
-            counters: status.counters.iter().cloned().collect(),
         }
     }
 }

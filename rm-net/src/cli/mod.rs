@@ -6,7 +6,10 @@
 //! output   what goes to standard output: text for people, JSON for programs
 //! serve    rmd
 //! lock     rmctl lock: a command under a lock; hold takes one without a command
-//! inspect  rmctl ls, show, status; pages: what a server lists
+//! inspect  rmctl ls, show; pages: what a server lists
+//! contact  one server, for those who ask or order each by itself
+//! status, members, release, drain: the commands of these names
+//! doctor   rmctl doctor: what is wrong, and what to change
 //! bench    rmctl bench
 //! demo     rmctl demo: a server and clients as processes, real work under locks, a verdict
 //! ```
@@ -31,16 +34,22 @@ use crate::types::Types;
 mod args;
 mod bench;
 mod connect;
+mod contact;
 mod demo;
+mod doctor;
+mod drain;
 mod exit;
 mod hold;
 mod increment;
 mod inspect;
 mod lock;
+mod members;
 mod output;
 mod pages;
+mod release;
 mod serve;
 mod signals;
+mod status;
 mod stdin;
 
 /// Runs `rmctl` with the arguments of the process.
@@ -104,6 +113,8 @@ fn run(args: Rmctl, output: Output) -> Result<Exit, Failure> {
     match args.command {
         Command::Bench(bench) => threads()?.block_on(bench::run(endpoints, &bench, output)),
         Command::Demo(demo) => one_thread()?.block_on(demo::run(&demo, output)),
+        Command::Doctor(doctor) => one_thread()?.block_on(doctor::run(endpoints, &doctor, output)),
+        Command::Drain(drain) => one_thread()?.block_on(drain::run(endpoints, &drain, output)),
         Command::DemoClient(client) => threads()?.block_on(demo::client::run(&client)),
         Command::DemoServer(server) => threads()?.block_on(demo::server::run(&server)),
         Command::Exec(exec) => Err(lock::exec::run(&exec)),
@@ -111,8 +122,12 @@ fn run(args: Rmctl, output: Output) -> Result<Exit, Failure> {
         Command::Increment(increment) => increment::run(&increment.file),
         Command::Lock(lock) => one_thread()?.block_on(lock::run(endpoints, &lock, output)),
         Command::Ls(ls) => one_thread()?.block_on(inspect::ls(endpoints, ls, output)),
+        Command::Members => one_thread()?.block_on(members::run(endpoints, output)),
+        Command::Release(release) => {
+            one_thread()?.block_on(release::run(endpoints, &release, output))
+        }
         Command::Show(show) => one_thread()?.block_on(inspect::show(endpoints, &show, output)),
-        Command::Status => one_thread()?.block_on(inspect::status(endpoints, output)),
+        Command::Status => one_thread()?.block_on(status::run(endpoints, output)),
     }
 }
 

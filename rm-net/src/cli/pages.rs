@@ -110,7 +110,7 @@ async fn semaphores(client: &Client, name: &ResourceKey) -> Result<Vec<Summary>,
 async fn list(client: &Client, query: Query) -> Result<(Vec<Summary>, bool), Failure> {
     match client.inspect(query).await? {
         Answer::List { resources, more } => Ok((resources, more)),
-        Answer::Show(_) | Answer::Status(_) | Answer::Unknown => Err(not_understood()),
+        _ => Err(not_understood()),
     }
 }
 

@@ -16,7 +16,12 @@ use super::exit::{Exit, Failure};
 use super::output::{Output, hex, millis, readable, tame};
 use super::signals::Signals;
 use crate::Node;
+#[cfg(feature = "etcd")]
+use crate::coordinator::{CoordinatorError, EtcdConfig, EtcdTls};
 use crate::types::Types;
+
+/// Commands of operators are always logged.
+const AUDIT: &str = "rm::audit=warn";
 
 /// What is printed when the server is ready, for all that was in the way of its end, and when it has stopped.
 #[derive(Serialize)]
@@ -46,6 +51,13 @@ enum Event {
         epoch: u32,
         data_dir: String,
     },
+    /// One of several, or about to be: whether etcd answers is another matter.
+    Joining {
+        address: String,
+        name: String,
+        coordinator: String,
+        cluster: String,
+    },
     /// In the middle of a tree. Whether its creditor answers is another matter.
     Relaying {
         address: String,
@@ -62,9 +74,18 @@ pub(crate) async fn run(args: &Rmd, types: Types, output: Output) -> Result<Exit
     log_to_stderr(&args.log)?;
     refuse_strangers(&args.listen, args.insecure)?;
     let variable = |name: &str| env::var_os(name);
-    let data_dir = match &*args.creditor {
-        [] => Some(data_dir(args.data_dir.clone(), variable)?),
-        _ => None,
+    let coordinator = Coordinator::of(args)?;
+    let data_dir = match (&coordinator, &*args.creditor) {
+        (Coordinator::Standalone, []) => Some(data_dir(args.data_dir.clone(), variable)?),
+        (Coordinator::Standalone, _) => None,
+        // It saves a wait after a crash: where none is given, there is none.
+        #[cfg(feature = "etcd")]
+        (Coordinator::Etcd(_), _) => {
+            let given = args.data_dir.is_some() || env::var_os("STATE_DIRECTORY").is_some();
+            given
+                .then(|| data_dir(args.data_dir.clone(), variable))
+                .transpose()?
+        }
     };
     // From here on: a signal that comes during the start is not lost.
     let signals = Signals::listen(&[Signal::INT, Signal::TERM]);
@@ -83,11 +104,31 @@ pub(crate) async fn run(args: &Rmd, types: Types, output: Output) -> Result<Exit
     if let Some(name) = &args.name {
         builder = builder.name(name);
     }
+    let mut is_member = false;
+    match coordinator {
+        Coordinator::Standalone => {}
+        #[cfg(feature = "etcd")]
+        Coordinator::Etcd(config) => {
+            is_member = true;
+            let cluster = &args.cluster;
+            builder = builder.etcd(*config).weight(cluster.weight);
+            if let Some(address) = &cluster.advertise {
+                builder = builder.advertise(address);
+            }
+        }
+    }
     let node = builder.start().await?;
     let status = node.status();
     let address = node.local_addr();
     let address = address.map_or_else(String::new, |address| address.to_string());
     let listening = match data_dir {
+        #[cfg(feature = "etcd")]
+        _ if is_member => Event::Joining {
+            address,
+            name: args.name.clone().unwrap_or_else(crate::node::host_name),
+            coordinator: args.cluster.coordinator.clone(),
+            cluster: args.cluster.cluster.clone(),
+        },
         Some(data_dir) => Event::Listening {
             address,
             name: status.name,
@@ -101,8 +142,16 @@ pub(crate) async fn run(args: &Rmd, types: Types, output: Output) -> Result<Exit
         },
     };
     output.print(&listening, || listening.in_words())?;
-    signals.next().await;
-    let in_the_way = drain(&node, args.drain_timeout, &mut signals).await;
+    let within = tokio::select! {
+        _ = signals.next() => args.drain_timeout,
+        within = node.drain_ordered() => within,
+    };
+    let in_the_way = if is_member {
+        hand_over(&node, within, &mut signals).await;
+        Vec::new()
+    } else {
+        drain(&node, within, &mut signals).await
+    };
     for still in &in_the_way {
         output.print(still, || still.in_words())?;
     }
@@ -129,6 +178,17 @@ impl Event {
                 let name = tame(name);
                 format!("listening on {address} as {name}, epoch {epoch}, data in {data_dir}")
             }
+            Self::Joining {
+                address,
+                name,
+                coordinator,
+                cluster,
+            } => {
+                let name = tame(name);
+                format!(
+                    "listening on {address} as {name}, a member of cluster {cluster} by {coordinator}"
+                )
+            }
             Self::Relaying {
                 address,
                 name,
@@ -142,6 +202,83 @@ impl Event {
                 "stopped, loans still out: {loans}; the next start lends nothing until the leases of all clients are over"
             ),
         }
+    }
+}
+
+/// Who keeps the list of members.
+enum Coordinator {
+    Standalone,
+    #[cfg(feature = "etcd")]
+    Etcd(Box<EtcdConfig>),
+}
+
+impl Coordinator {
+    #[cfg(not(feature = "etcd"))]
+    fn of(_: &Rmd) -> Result<Self, Failure> {
+        Ok(Self::Standalone)
+    }
+
+    #[cfg(feature = "etcd")]
+    fn of(args: &Rmd) -> Result<Self, Failure> {
+        let cluster = &args.cluster;
+        let Some(endpoints) = cluster.coordinator.strip_prefix("etcd=") else {
+            if cluster.coordinator == "standalone" {
+                return Ok(Self::Standalone);
+            }
+            let error = format_args!("'{}' is no coordinator", cluster.coordinator);
+            return Err(Failure::new(Exit::CONFIG, error).hint(
+                "give --coordinator standalone, or etcd=HOST:PORT with commas between several",
+            ));
+        };
+        let listens = args.listen.to_socket_addrs().ok();
+        let is_anywhere = listens.is_some_and(|mut all| all.any(|one| one.ip().is_unspecified()));
+        if is_anywhere && cluster.advertise.is_none() {
+            let error = format_args!("others cannot reach a member at {}", args.listen);
+            return Err(Failure::new(Exit::CONFIG, error).hint(
+                "say where they can with --advertise or RM_ADVERTISE, such as 10.0.0.1:7600",
+            ));
+        }
+        let unusable = |error: CoordinatorError| Failure::new(Exit::CONFIG, error);
+        let mut config = EtcdConfig::new(&cluster.cluster, endpoints).map_err(unusable)?;
+        if let Some(prefix) = &cluster.etcd_prefix {
+            config = config.with_prefix(prefix).map_err(unusable)?;
+        }
+        if let Some(ca) = cluster.etcd_ca.clone() {
+            let identity = cluster.etcd_cert.clone().zip(cluster.etcd_key.clone());
+            let tls = EtcdTls {
+                ca,
+                identity,
+                server_name: None,
+            };
+            config = config.with_tls(tls).map_err(unusable)?;
+        }
+        if let (Some(user), Some(file)) = (&cluster.etcd_user, &cluster.etcd_password_file) {
+            let text = std::fs::read_to_string(file).map_err(|error| {
+                let error = format_args!(
+                    "cannot read the password of {user} in {}: {error}",
+                    file.display()
+                );
+                Failure::new(Exit::CONFIG, error)
+            })?;
+            config = config.with_user(user, text.lines().next().unwrap_or_default());
+        }
+        Ok(Self::Etcd(Box::new(config)))
+    }
+}
+
+/// Hands over what the others are to be the roots of from now on, until the time is over or another signal comes.
+async fn hand_over(node: &Node, within: Duration, signals: &mut Signals) {
+    if within.is_zero() {
+        return;
+    }
+    let relieved = tokio::select! {
+        relieved = node.drain(within) => relieved,
+        _ = signals.next() => return,
+    };
+    if !relieved {
+        tracing::warn!(
+            "the others have not taken everything over in time: what they do not know of has to wait for leases"
+        );
     }
 }
 
@@ -181,7 +318,9 @@ impl From<InTheWay> for Event {
 }
 
 fn log_to_stderr(filter: &str) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| {
+    // What operators ordered is in the log, whatever else is.
+    let audit = |filter: EnvFilter| filter.add_directive(AUDIT.parse().expect("it is a filter"));
+    let filter = EnvFilter::try_new(filter).map(audit).map_err(|error| {
         Failure::new(
             Exit::CONFIG,
             format_args!("the log filter '{filter}' cannot be used: {error}"),

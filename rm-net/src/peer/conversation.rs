@@ -35,6 +35,8 @@ pub(crate) struct Reading {
     connection: Arc<Connection>,
     codec: PacketCodec,
     input: BytesMut,
+    /// It belongs to a view that is still to be adopted. Nothing more is read meanwhile.
+    held: Option<Packet>,
 }
 
 /// How a conversation over one connection ended.
@@ -126,6 +128,7 @@ impl Peer {
             connection,
             codec,
             input,
+            held: None,
         }
     }
 
@@ -225,6 +228,7 @@ impl Peer {
                 connection,
                 codec,
                 input,
+                held,
             } = reading;
             let mut verdict = Ok(());
             let mut note = |arrived| {
@@ -232,7 +236,7 @@ impl Peer {
                     verdict = Err(why);
                 }
             };
-            if let Err(error) = self.on_input(hub, codec, input, &mut note) {
+            if let Err(error) = self.on_input(hub, (codec, input, held), &mut note) {
                 return Close::Offence(error.to_string());
             }
             if reads == READS_IN_A_ROW {
@@ -252,7 +256,8 @@ impl Peer {
                 () = self.let_go.cancelled() => {}
                 () = self.is_overrun.cancelled() => {}
                 () = self.stirred.notified() => {}
-                ready = connection.stream.readable() => {
+                () = adopted(hub, held.as_ref()), if held.is_some() => {}
+                ready = connection.stream.readable(), if held.is_none() => {
                     match ready.and_then(|()| read(connection, input)) {
                         Ok(0) => return Close::Over,
                         Ok(_) => reads += 1,
@@ -337,6 +342,13 @@ impl Peer {
         let now = hub.now();
         let left = self.next_tick().map_or(NAP, |at| at.since(now));
         tokio::time::sleep(left.min(NAP)).await;
+    }
+}
+
+/// Waits until a packet that is held need not be.
+async fn adopted(hub: &Hub, held: Option<&Packet>) {
+    if let Some(packet) = held {
+        hub.adopted(packet.epoch).await;
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rm_core::error::LostReason;
 use rm_core::front::{Domain, Host as _};
 use rm_core::id::{NodeId, PeerId};
 use rm_core::inspect::{Answer, ENTRIES_MAX, Entry, EntryKind, Query, ResourceView, StatusView};
@@ -32,13 +33,15 @@ impl Server {
         });
     }
 
-    async fn answer(&self, query: Query) -> Answer {
+    async fn answer(self: &Arc<Self>, query: Query) -> Answer {
         let Some(domain) = self.hub.domain() else {
             return Answer::Unknown;
         };
         let names = |id| self.name_of(id);
         match &query {
             Query::Status => Answer::Status(self.status(&domain)),
+            Query::Members => Answer::Members(Box::new(self.members())),
+            Query::Health => Answer::Health(Box::new(self.health().await)),
             Query::Show { type_id, key } => {
                 let Answer::Show(Some(view)) = domain.inspect(&query, &names) else {
                     return Answer::Show(None);
@@ -109,6 +112,9 @@ impl Server {
         let totals = domain.totals();
         let now = self.hub.now();
         let sessions = self.sessions().len();
+        let members = self.members();
+        let mut counters = totals_by_name(&totals);
+        counters.extend(self.hub.desk.counters());
         StatusView {
             name: self.hub.name.clone(),
             software: env!("CARGO_PKG_VERSION").into(),
@@ -116,12 +122,15 @@ impl Server {
             epoch: self.hub.epoch(),
             lease: self.config.terms.length(),
             uptime: now.since(self.started),
-            grace: self
-                .grace_until
-                .map_or(Duration::ZERO, |until| until.since(now)),
+            grace: self.grace(),
             sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
             resources: totals.resources,
-            counters: totals_by_name(&totals),
+            counters,
+            role: members.role,
+            standing: members.standing,
+            view_epoch: members.view.as_ref().map_or(0, |view| view.epoch()),
+            members: members.view.map_or(0, |view| view.members().len() as u32),
+            is_coordinator_connected: members.coordinator.is_connected,
         }
     }
 }
@@ -129,6 +138,8 @@ impl Server {
 pub(crate) fn totals_by_name(totals: &rm_core::front::Totals) -> Vec<(String, u64)> {
     let decisions =
         Decision::ALL.map(|decision| (decision.name(), totals.decisions.count(decision)));
+    let losses =
+        LostReason::ALL.map(|why| (format!("lost_{}", why.name()), totals.losses.count(why)));
     [
         ("resources", totals.resources),
         ("holds", totals.holds),
@@ -139,9 +150,12 @@ pub(crate) fn totals_by_name(totals: &rm_core::front::Totals) -> Vec<(String, u6
         ("evictions", totals.evictions),
         ("idle_returns", totals.idle_returns),
         ("unknown", totals.unknown),
+        ("claims_confirmed", totals.claims_confirmed),
+        ("claims_refused", totals.claims_refused),
     ]
     .into_iter()
     .chain(decisions)
     .map(|(name, value)| (name.to_owned(), value))
+    .chain(losses)
     .collect()
 }

@@ -102,8 +102,8 @@ async fn a_lease_that_a_user_found_past_is_not_revived_and_a_new_session_begins(
     let settings = DomainSettings::new("client", Settings::default());
     let domain = Domain::new(settings, Role::Debtor, host).with_type(RwLockType::default());
     hub.serve(&domain);
-    let (supervisor, mut phase) = Supervisor::new(Arc::clone(&hub), vec![endpoint], None);
-    let running = tokio::spawn(supervisor.run());
+    let (roster, mut phase) = Roster::new(Arc::clone(&hub), vec![endpoint], None);
+    let running = tokio::spawn(roster.run());
     let accept = async || {
         let (stream, _) = listener.accept().await.expect("accepted");
         Server {

@@ -21,6 +21,9 @@ use rm_core::session::packet::{Body, Hello, Item, Packet, RefuseCode, Welcome};
 use rm_core::value::{Value, ValueState};
 use rm_core::view::{Member, MemberState, RootId, View, WEIGHT_MAX};
 
+mod operators;
+
+use self::operators::{command, outcome};
 use super::limits::{BLOCKERS_MAX, LEASE_MAX, SPAN_MAX};
 
 pub(crate) fn packet() -> impl Strategy<Value = Packet> {
@@ -35,6 +38,8 @@ fn body() -> impl Strategy<Value = Body> {
     let data = (any::<u64>(), 0..=u64::MAX / 2, vec(item(), 0..5));
     prop_oneof![
         text().prop_map(|reason| Body::Bye { reason }),
+        (any::<u64>(), command()).prop_map(|(id, command)| Body::Command { id, command }),
+        (any::<u64>(), outcome()).prop_map(|(id, outcome)| Body::Commanded { id, outcome }),
         data.prop_map(|(ack, first, items)| Body::Data { ack, first, items }),
         text().prop_map(|reason| Body::Gone { reason }),
         hello().prop_map(Body::Hello),
@@ -357,6 +362,8 @@ fn query() -> impl Strategy<Value = Query> {
         (any::<u32>().prop_map(TypeId), key())
             .prop_map(|(type_id, key)| Query::Show { type_id, key }),
         Just(Query::Status),
+        Just(Query::Members),
+        Just(Query::Health),
         Just(Query::Unknown),
     ]
 }
@@ -368,6 +375,8 @@ fn answer() -> impl Strategy<Value = Answer> {
             .prop_map(|(resources, more)| Answer::List { resources, more }),
         option::of(view()).prop_map(Answer::Show),
         status().prop_map(Answer::Status),
+        operators::members().prop_map(|view| Answer::Members(Box::new(view))),
+        operators::health().prop_map(|view| Answer::Health(Box::new(view))),
     ]
 }
 
@@ -432,9 +441,13 @@ fn status() -> impl Strategy<Value = StatusView> {
     let texts = (text(), text(), text());
     let spans = (span(SPAN_MAX), span(SPAN_MAX), span(SPAN_MAX));
     let counters = vec((text(), any::<u64>()), 0..5);
-    (texts, spans, counters, any::<(u32, u32, u64)>()).prop_map(
-        |(texts, (lease, uptime, grace), counters, (epoch, sessions, resources))| {
+    let cluster = (operators::role(), operators::standing());
+    let numbers = any::<(u32, u32, u64, u32, u32, bool)>();
+    (texts, spans, counters, numbers, cluster).prop_map(
+        |(texts, (lease, uptime, grace), counters, numbers, (role, standing))| {
             let (name, software, coordinator) = texts;
+            let (epoch, sessions, resources, view_epoch, members, is_coordinator_connected) =
+                numbers;
             StatusView {
                 name,
                 software,
@@ -446,6 +459,11 @@ fn status() -> impl Strategy<Value = StatusView> {
                 sessions,
                 resources,
                 counters,
+                role,
+                standing,
+                view_epoch,
+                members,
+                is_coordinator_connected,
             }
         },
     )

@@ -10,7 +10,7 @@ pub struct Packet {
     /// The highest stamp the sender has seen: hybrid logical time, nanoseconds since 1970 where clocks are right.
     #[prost(fixed64, tag = "2")]
     pub stamp: u64,
-    #[prost(oneof = "packet::Body", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15")]
+    #[prost(oneof = "packet::Body", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 32, 33")]
     pub body: ::core::option::Option<packet::Body>,
 }
 /// Nested message and enum types in `Packet`.
@@ -43,6 +43,10 @@ pub mod packet {
         Report(super::Report),
         #[prost(message, tag = "15")]
         ReportAck(super::ReportAck),
+        #[prost(message, tag = "32")]
+        Command(super::Command),
+        #[prost(message, tag = "33")]
+        Commanded(super::Commanded),
     }
 }
 /// Debtor: opens a session, or asks to go on with one. The first packet of a connection.
@@ -639,7 +643,7 @@ pub struct Inspect {
     #[prost(uint64, tag = "1")]
     pub id: u64,
     /// None known to the reader: a question of a later version, answered by `Inspected` without an answer.
-    #[prost(oneof = "inspect::Query", tags = "2, 3, 4")]
+    #[prost(oneof = "inspect::Query", tags = "2, 3, 4, 5, 6")]
     pub query: ::core::option::Option<inspect::Query>,
 }
 /// Nested message and enum types in `Inspect`.
@@ -653,6 +657,10 @@ pub mod inspect {
         Show(super::ShowQuery),
         #[prost(message, tag = "4")]
         Status(super::StatusQuery),
+        #[prost(message, tag = "5")]
+        Members(super::MembersQuery),
+        #[prost(message, tag = "6")]
+        Health(super::HealthQuery),
     }
 }
 /// Which resources have any state, in the order of type and name.
@@ -682,6 +690,14 @@ pub struct ShowQuery {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StatusQuery {
 }
+/// The cluster as the node sees it, and how the node stands in it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MembersQuery {
+}
+/// What the node knows of its own machine.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HealthQuery {
+}
 /// The answer to `Inspect`.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Inspected {
@@ -689,7 +705,7 @@ pub struct Inspected {
     #[prost(uint64, tag = "1")]
     pub id: u64,
     /// None: the question was not understood.
-    #[prost(oneof = "inspected::Answer", tags = "2, 3, 4")]
+    #[prost(oneof = "inspected::Answer", tags = "2, 3, 4, 5, 6")]
     pub answer: ::core::option::Option<inspected::Answer>,
 }
 /// Nested message and enum types in `Inspected`.
@@ -703,6 +719,10 @@ pub mod inspected {
         Show(super::ShowAnswer),
         #[prost(message, tag = "4")]
         Status(super::StatusAnswer),
+        #[prost(message, tag = "5")]
+        Members(super::MembersAnswer),
+        #[prost(message, tag = "6")]
+        Health(super::HealthAnswer),
     }
 }
 /// Answers `ListQuery`.
@@ -833,6 +853,249 @@ pub struct StatusAnswer {
     /// Since the start, by name.
     #[prost(message, repeated, tag = "10")]
     pub counters: ::prost::alloc::vec::Vec<Counter>,
+    /// What it is to the others.
+    #[prost(enumeration = "NodeRole", tag = "11")]
+    pub role: i32,
+    /// How far it may lend.
+    #[prost(enumeration = "Standing", tag = "12")]
+    pub standing: i32,
+    /// The epoch of the view that it has adopted.
+    #[prost(uint32, tag = "13")]
+    pub view_epoch: u32,
+    /// The members of that view.
+    #[prost(uint32, tag = "14")]
+    pub members: u32,
+    /// Whether it can reach its coordinator; what needs none can.
+    #[prost(bool, tag = "15")]
+    pub coordinator_connected: bool,
+}
+/// Answers `MembersQuery`.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MembersAnswer {
+    /// The name of the node that answers.
+    #[prost(string, tag = "1")]
+    pub node: ::prost::alloc::string::String,
+    /// Its registration; 0 where it has none.
+    #[prost(uint64, tag = "2")]
+    pub reg: u64,
+    /// What it is to the others.
+    #[prost(enumeration = "NodeRole", tag = "3")]
+    pub role: i32,
+    /// How far it may lend.
+    #[prost(enumeration = "Standing", tag = "4")]
+    pub standing: i32,
+    /// The view; absent: it has none.
+    #[prost(message, optional, tag = "5")]
+    pub view: ::core::option::Option<View>,
+    /// Members whose reports it waits for.
+    #[prost(string, repeated, tag = "6")]
+    pub missing: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// For how long it knows itself to be a member; absent: for ever.
+    #[prost(uint64, optional, tag = "7")]
+    pub good_for_nanos: ::core::option::Option<u64>,
+    /// How it stands with what coordinates the cluster.
+    #[prost(message, optional, tag = "8")]
+    pub coordinator: ::core::option::Option<CoordinatorState>,
+    /// How long credit of which it knows nothing may still be in use.
+    #[prost(uint64, tag = "9")]
+    pub grace_nanos: u64,
+}
+/// How a node stands with its coordinator.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CoordinatorState {
+    /// What it is, such as `etcd`.
+    #[prost(string, tag = "1")]
+    pub kind: ::prost::alloc::string::String,
+    /// Whether it can be reached.
+    #[prost(bool, tag = "2")]
+    pub connected: bool,
+    /// What went wrong last.
+    #[prost(string, tag = "3")]
+    pub last_error: ::prost::alloc::string::String,
+    /// The version of its software.
+    #[prost(string, tag = "4")]
+    pub version: ::prost::alloc::string::String,
+    /// How long its last answer took.
+    #[prost(uint64, tag = "5")]
+    pub latency_nanos: u64,
+    /// What is known to be wrong with it.
+    #[prost(string, repeated, tag = "6")]
+    pub warnings: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// Answers `HealthQuery`. For people: nothing is decided by it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HealthAnswer {
+    /// The name of the node that answers.
+    #[prost(string, tag = "1")]
+    pub node: ::prost::alloc::string::String,
+    /// The version of its software.
+    #[prost(string, tag = "2")]
+    pub software: ::prost::alloc::string::String,
+    /// The version of the wire that it speaks.
+    #[prost(uint32, tag = "3")]
+    pub wire: u32,
+    /// Its wall clock, in nanoseconds since 1970.
+    #[prost(fixed64, tag = "4")]
+    pub wall_nanos: u64,
+    /// The clock by which it measures leases, in nanoseconds since any start.
+    #[prost(fixed64, tag = "5")]
+    pub clock_nanos: u64,
+    /// What that clock is called.
+    #[prost(string, tag = "6")]
+    pub clock: ::prost::alloc::string::String,
+    /// Whether that clock counts the time that the machine is suspended.
+    #[prost(bool, tag = "7")]
+    pub counts_suspend: bool,
+    /// Whether connections to it are encrypted, and both sides authenticated.
+    #[prost(bool, tag = "8")]
+    pub secured: bool,
+    /// Files and connections that its process has open; 0: not known.
+    #[prost(uint64, tag = "9")]
+    pub files: u64,
+    /// How many it may have open.
+    #[prost(uint64, tag = "10")]
+    pub files_max: u64,
+    /// Sessions that it admits at most.
+    #[prost(uint32, tag = "11")]
+    pub sessions_max: u32,
+    /// Absent: it has none.
+    #[prost(message, optional, tag = "12")]
+    pub data_dir: ::core::option::Option<DataDirState>,
+}
+/// The data directory of a node.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DataDirState {
+    /// Where it is.
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    /// Bytes that can still be written.
+    #[prost(uint64, tag = "2")]
+    pub free_bytes: u64,
+    /// Why it cannot be written; empty: it can.
+    #[prost(string, tag = "3")]
+    pub error: ::prost::alloc::string::String,
+}
+/// Do this. It changes something for others, so it says who wants it and why.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Command {
+    /// Comes back with the answer.
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// Why. Not empty.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+    /// Who, as they call themselves.
+    #[prost(string, tag = "5")]
+    pub by: ::prost::alloc::string::String,
+    /// None: of a later version.
+    #[prost(oneof = "command::Action", tags = "2, 3")]
+    pub action: ::core::option::Option<command::Action>,
+}
+/// Nested message and enum types in `Command`.
+pub mod command {
+    /// None: of a later version.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Action {
+        #[prost(message, tag = "2")]
+        Release(super::ReleaseAction),
+        #[prost(message, tag = "3")]
+        Drain(super::DrainAction),
+    }
+}
+/// Take back what is lent of a resource.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReleaseAction {
+    /// Its type.
+    #[prost(uint32, tag = "1")]
+    pub type_id: u32,
+    /// Its name.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub key: ::prost::bytes::Bytes,
+    /// At once, without waiting for the holders.
+    #[prost(bool, tag = "3")]
+    pub now: bool,
+}
+/// Hand over what you have, and go.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DrainAction {
+    /// The name of the node that is meant.
+    #[prost(string, tag = "1")]
+    pub node: ::prost::alloc::string::String,
+    /// How long holders are waited for.
+    #[prost(uint64, tag = "2")]
+    pub within_nanos: u64,
+}
+/// The answer to `Command`.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Commanded {
+    /// The id of the command.
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// None: the command was not understood.
+    #[prost(oneof = "commanded::Outcome", tags = "2, 3, 4, 5")]
+    pub outcome: ::core::option::Option<commanded::Outcome>,
+}
+/// Nested message and enum types in `Commanded`.
+pub mod commanded {
+    /// None: the command was not understood.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Outcome {
+        #[prost(message, tag = "2")]
+        Refused(super::RefusedOutcome),
+        #[prost(message, tag = "3")]
+        Elsewhere(super::ElsewhereOutcome),
+        #[prost(message, tag = "4")]
+        Draining(super::DrainingOutcome),
+        #[prost(message, tag = "5")]
+        Released(super::ReleasedOutcome),
+    }
+}
+/// The command was not carried out.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RefusedOutcome {
+    /// Why, and what to do.
+    #[prost(string, tag = "1")]
+    pub text: ::prost::alloc::string::String,
+}
+/// Another node is to be told.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ElsewhereOutcome {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub node: ::prost::alloc::string::String,
+    /// Where it is.
+    #[prost(string, tag = "2")]
+    pub address: ::prost::alloc::string::String,
+}
+/// The node is on its way out.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DrainingOutcome {
+}
+/// What became of each loan of the resource.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReleasedOutcome {
+    /// Of each.
+    #[prost(message, repeated, tag = "1")]
+    pub loans: ::prost::alloc::vec::Vec<ReleasedLoan>,
+    /// How many more there were.
+    #[prost(uint32, tag = "2")]
+    pub omitted: u32,
+    /// Guards of the server's own process, which are not taken away.
+    #[prost(uint32, tag = "3")]
+    pub own_holds: u32,
+}
+/// What became of one loan.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReleasedLoan {
+    /// Who had it.
+    #[prost(string, tag = "1")]
+    pub node: ::prost::alloc::string::String,
+    /// What became of it.
+    #[prost(enumeration = "LoanEnd", tag = "2")]
+    pub end: i32,
+    /// Silent, closed: for how long, at most, its debtor may still believe in it.
+    #[prost(uint64, tag = "3")]
+    pub believed_nanos: u64,
 }
 /// One count.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1074,6 +1337,125 @@ impl EntryKind {
             "ENTRY_KIND_HOLDS" => Some(Self::Holds),
             "ENTRY_KIND_SILENT" => Some(Self::Silent),
             "ENTRY_KIND_WAITS" => Some(Self::Waits),
+            _ => None,
+        }
+    }
+}
+/// What a node is to the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum NodeRole {
+    /// Of a version that knew no clusters; counts as standalone.
+    Unspecified = 0,
+    /// The only server, and the root of everything.
+    Standalone = 1,
+    /// One of the members of a cluster.
+    Member = 2,
+    /// In the middle of a tree.
+    Relay = 3,
+}
+impl NodeRole {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "NODE_ROLE_UNSPECIFIED",
+            Self::Standalone => "NODE_ROLE_STANDALONE",
+            Self::Member => "NODE_ROLE_MEMBER",
+            Self::Relay => "NODE_ROLE_RELAY",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "NODE_ROLE_UNSPECIFIED" => Some(Self::Unspecified),
+            "NODE_ROLE_STANDALONE" => Some(Self::Standalone),
+            "NODE_ROLE_MEMBER" => Some(Self::Member),
+            "NODE_ROLE_RELAY" => Some(Self::Relay),
+            _ => None,
+        }
+    }
+}
+/// How far a node may lend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Standing {
+    /// Of a version that knew no clusters; counts as active.
+    Unspecified = 0,
+    /// It lends.
+    Active = 1,
+    /// It waits for the reports of others.
+    Gathering = 2,
+    /// It does not know whether it is still a member.
+    Suspended = 3,
+    /// It hands over, and goes.
+    Leaving = 4,
+    /// It is no member.
+    Outside = 5,
+}
+impl Standing {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "STANDING_UNSPECIFIED",
+            Self::Active => "STANDING_ACTIVE",
+            Self::Gathering => "STANDING_GATHERING",
+            Self::Suspended => "STANDING_SUSPENDED",
+            Self::Leaving => "STANDING_LEAVING",
+            Self::Outside => "STANDING_OUTSIDE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "STANDING_UNSPECIFIED" => Some(Self::Unspecified),
+            "STANDING_ACTIVE" => Some(Self::Active),
+            "STANDING_GATHERING" => Some(Self::Gathering),
+            "STANDING_SUSPENDED" => Some(Self::Suspended),
+            "STANDING_LEAVING" => Some(Self::Leaving),
+            "STANDING_OUTSIDE" => Some(Self::Outside),
+            _ => None,
+        }
+    }
+}
+/// What became of a loan that was to be given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum LoanEnd {
+    /// Never sent.
+    Unspecified = 0,
+    /// It came back.
+    Returned = 1,
+    /// It did not come back, and ends with its lease.
+    Silent = 2,
+    /// It was closed without its debtor.
+    Closed = 3,
+}
+impl LoanEnd {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "LOAN_END_UNSPECIFIED",
+            Self::Returned => "LOAN_END_RETURNED",
+            Self::Silent => "LOAN_END_SILENT",
+            Self::Closed => "LOAN_END_CLOSED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "LOAN_END_UNSPECIFIED" => Some(Self::Unspecified),
+            "LOAN_END_RETURNED" => Some(Self::Returned),
+            "LOAN_END_SILENT" => Some(Self::Silent),
+            "LOAN_END_CLOSED" => Some(Self::Closed),
             _ => None,
         }
     }

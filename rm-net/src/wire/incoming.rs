@@ -20,7 +20,7 @@ use rm_core::value::{Value, ValueState};
 use super::WireError;
 use super::generated as pb;
 use super::limits::{self, LEASE_MAX, NOTE_BYTES_MAX, SPAN_MAX, TEXT_BYTES_MAX, VALUE_BYTES_MAX};
-use super::{cluster, inspect};
+use super::{cluster, command, inspect};
 
 /// `later_body` is the number of a field that must be a body of a later version if there is none known here.
 pub(super) fn packet(packet: pb::Packet, later_body: Option<u32>) -> Result<Packet, WireError> {
@@ -73,6 +73,14 @@ fn body(body: pb::packet::Body) -> Result<Body, WireError> {
         In::Refuse(refuse) => Body::Refuse {
             code: refuse_code(refuse.code)?,
             text: text("Refuse.text", refuse.text)?,
+        },
+        In::Command(it) => Body::Command {
+            id: it.id,
+            command: command::command_in(it)?,
+        },
+        In::Commanded(it) => Body::Commanded {
+            id: it.id,
+            outcome: command::outcome_in(it.outcome)?,
         },
         In::Inspect(it) => Body::Inspect {
             id: it.id,

@@ -11,7 +11,7 @@ use rm_core::inspect::{
 use super::WireError;
 use super::generated as pb;
 use super::limits::{self, COUNTERS_MAX, NAME_BYTES_MAX};
-use super::{incoming, outgoing};
+use super::{incoming, members, outgoing};
 
 pub(super) fn query_out(id: u64, query: &Query) -> Result<pb::Inspect, WireError> {
     use pb::inspect::Query as Out;
@@ -36,6 +36,8 @@ pub(super) fn query_out(id: u64, query: &Query) -> Result<pb::Inspect, WireError
             key: outgoing::bytes(key.as_bytes()),
         })),
         Query::Status => Some(Out::Status(pb::StatusQuery {})),
+        Query::Members => Some(Out::Members(pb::MembersQuery {})),
+        Query::Health => Some(Out::Health(pb::HealthQuery {})),
         Query::Unknown => None,
     };
     Ok(pb::Inspect { id, query })
@@ -64,6 +66,8 @@ pub(super) fn query_in(query: Option<pb::inspect::Query>) -> Result<Query, WireE
             key: incoming::key("ShowQuery.key", &show.key)?,
         },
         Some(In::Status(_)) => Query::Status,
+        Some(In::Members(_)) => Query::Members,
+        Some(In::Health(_)) => Query::Health,
         None => Query::Unknown,
     })
 }
@@ -83,6 +87,8 @@ pub(super) fn answer_out(id: u64, answer: &Answer) -> Result<pb::Inspected, Wire
             view: view.as_ref().map(view_out).transpose()?,
         })),
         Answer::Status(status) => Some(Out::Status(status_out(status)?)),
+        Answer::Members(view) => Some(Out::Members(members::members_out(view)?)),
+        Answer::Health(view) => Some(Out::Health(members::health_out(view))),
     };
     Ok(pb::Inspected { id, answer })
 }
@@ -101,6 +107,8 @@ pub(super) fn answer_in(answer: Option<pb::inspected::Answer>) -> Result<Answer,
         },
         Some(In::Show(show)) => Answer::Show(show.view.map(view_in).transpose()?),
         Some(In::Status(status)) => Answer::Status(status_in(status)?),
+        Some(In::Members(view)) => Answer::Members(Box::new(members::members_in(view)?)),
+        Some(In::Health(view)) => Answer::Health(Box::new(members::health_in(view)?)),
     })
 }
 
@@ -223,6 +231,11 @@ fn status_out(status: &StatusView) -> Result<pb::StatusAnswer, WireError> {
         sessions: status.sessions,
         resources: status.resources,
         counters: status.counters.iter().map(counter).collect(),
+        role: members::role_out(status.role),
+        standing: members::standing_out(status.standing),
+        view_epoch: status.view_epoch,
+        members: status.members,
+        coordinator_connected: status.is_coordinator_connected,
     })
 }
 
@@ -244,5 +257,10 @@ fn status_in(status: pb::StatusAnswer) -> Result<StatusView, WireError> {
             .into_iter()
             .map(counter)
             .collect::<Result<_, _>>()?,
+        role: members::role_in("StatusAnswer.role", status.role)?,
+        standing: members::standing_in("StatusAnswer.standing", status.standing)?,
+        view_epoch: status.view_epoch,
+        members: status.members,
+        is_coordinator_connected: status.coordinator_connected,
     })
 }

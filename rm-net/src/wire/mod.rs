@@ -22,10 +22,12 @@ use smallvec::{SmallVec, smallvec};
 #[cfg(test)]
 pub(crate) mod arbitrary;
 mod cluster;
+mod command;
 mod error;
 mod incoming;
 mod inspect;
 pub mod limits;
+mod members;
 mod outgoing;
 mod scan;
 

@@ -16,7 +16,7 @@ use super::limits::{
     self, BLOCKERS_MAX, LEASE_MAX, NOTE_BYTES_MAX, SPAN_MAX, STEPS_MAX, TEXT_BYTES_MAX,
     VALUE_BYTES_MAX,
 };
-use super::{cluster, inspect};
+use super::{cluster, command, inspect};
 
 /// Checks every limit but the number of items.
 pub(super) fn packet(packet: &Packet) -> Result<pb::Packet, WireError> {
@@ -33,6 +33,8 @@ fn body(body: &Body) -> Result<pb::packet::Body, WireError> {
         Body::Bye { reason } => Out::Bye(pb::Bye {
             reason: text(reason),
         }),
+        Body::Command { id, command } => Out::Command(command::command_out(*id, command)),
+        Body::Commanded { id, outcome } => Out::Commanded(command::outcome_out(*id, outcome)?),
         Body::Data { ack, first, items } => {
             limits::sequence(*first, items.len())?;
             Out::Data(pb::Data {
@@ -329,7 +331,7 @@ pub(super) fn text(text: &str) -> String {
     cut(text, TEXT_BYTES_MAX)
 }
 
-fn cut(text: &str, max: usize) -> String {
+pub(super) fn cut(text: &str, max: usize) -> String {
     let mut end = text.len().min(max);
     while !text.is_char_boundary(end) {
         end -= 1;

@@ -7,6 +7,9 @@
 //!
 //! The walk is as deep as the table below, never as deep as the bytes claim.
 
+use rm_core::command::RELEASED_MAX;
+use rm_core::inspect::WARNINGS_MAX;
+
 use super::WireError;
 use super::limits::{
     self, BLOCKERS_MAX, BOOK_LOANS_MAX, BOOK_WAITING_MAX, COUNTERS_MAX, ENTRIES_MAX, ITEMS_MAX,
@@ -33,13 +36,15 @@ impl Field {
     }
 }
 
-const FIELDS_MAX: usize = 4;
+const FIELDS_MAX: usize = 8;
+const _: () = assert!(PACKET.len() <= FIELDS_MAX);
 
 const PACKET: &[Field] = &[
     Field::new("Packet.data", 3, 1, DATA),
     Field::new("Packet.inspected", 12, 1, INSPECTED),
     Field::new("Packet.view", 13, 1, MEMBERS),
     Field::new("Packet.report", 14, 1, REPORT),
+    Field::new("Packet.commanded", 33, 1, COMMANDED),
 ];
 const MEMBERS: &[Field] = &[Field::new("View.members", 4, MEMBERS_MAX, &[])];
 const REPORT: &[Field] = &[
@@ -67,6 +72,7 @@ const INSPECTED: &[Field] = &[
     Field::new("Inspected.list", 2, 1, LIST),
     Field::new("Inspected.show", 3, 1, SHOW),
     Field::new("Inspected.status", 4, 1, STATUS),
+    Field::new("Inspected.members", 5, 1, STANDING),
 ];
 const LIST: &[Field] = &[Field::new(
     "ListAnswer.resources",
@@ -77,6 +83,19 @@ const LIST: &[Field] = &[Field::new(
 const SHOW: &[Field] = &[Field::new("ShowAnswer.view", 1, 1, VIEW)];
 const VIEW: &[Field] = &[Field::new("ResourceView.entries", 4, ENTRIES_MAX, &[])];
 const STATUS: &[Field] = &[Field::new("StatusAnswer.counters", 10, COUNTERS_MAX, &[])];
+const STANDING: &[Field] = &[
+    Field::new("MembersAnswer.view", 5, 1, MEMBERS),
+    Field::new("MembersAnswer.missing", 6, MEMBERS_MAX, &[]),
+    Field::new("MembersAnswer.coordinator", 8, 1, COORDINATOR),
+];
+const COORDINATOR: &[Field] = &[Field::new(
+    "CoordinatorState.warnings",
+    6,
+    WARNINGS_MAX,
+    &[],
+)];
+const COMMANDED: &[Field] = &[Field::new("Commanded.released", 5, 1, RELEASED)];
+const RELEASED: &[Field] = &[Field::new("ReleasedOutcome.loans", 1, RELEASED_MAX, &[])];
 
 /// A field as it stands in the bytes.
 struct RawField<'a> {

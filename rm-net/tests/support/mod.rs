@@ -41,9 +41,22 @@ impl Daemon {
         Self::start_on(tempfile::tempdir().expect("a directory"), flags)
     }
 
+    /// The same, with its standard error in a pipe.
+    pub(crate) fn start_heard(flags: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        Self::start_by(dir, flags, |command| {
+            command.stderr(Stdio::piped());
+        })
+    }
+
     fn start_on(dir: TempDir, flags: &[&str]) -> Self {
+        Self::start_by(dir, flags, |_| {})
+    }
+
+    fn start_by(dir: TempDir, flags: &[&str], change: impl FnOnce(&mut Command)) -> Self {
         let mut command = rmd(&dir.path().join("data"));
         command.args(flags);
+        change(&mut command);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("started");
         let lines = Lines::of(child.stdout.take().expect("piped"));
         let line = lines.next().expect("the daemon says where it listens");

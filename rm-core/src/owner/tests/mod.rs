@@ -1,10 +1,15 @@
 //! Exact effects of single inputs.
 
 mod adaptive;
+mod claim;
 mod colour;
 mod group;
+mod handover;
 mod notice;
 mod one_owner;
+mod revoke;
+mod succession;
+mod tenure;
 mod two_owners;
 mod units;
 mod used_up;

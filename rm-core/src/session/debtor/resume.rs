@@ -51,7 +51,9 @@ impl DebtorSession {
             Body::Gone { reason } => self.end(EndReason::Gone { reason }, fx),
             Body::Hello(_) => self.end(unexpected("Hello"), fx),
             // The driver's.
-            Body::Inspect { .. }
+            Body::Command { .. }
+            | Body::Commanded { .. }
+            | Body::Inspect { .. }
             | Body::Inspected { .. }
             | Body::ReportAck { .. }
             | Body::View(_) => {}

@@ -96,7 +96,10 @@ impl<'a> Guard<'a> {
         }
         // On a thread of its own: perhaps nobody reads our standard error, and the next signal must not wait.
         let output = self.output;
-        let notice = thread::spawn(move || output.notice("rmctl", action.notice));
+        let why = self.taken.why_lost();
+        let why = why.map_or_else(String::new, |why| format!(" ({why})"));
+        let text = format!("{}{why}", action.notice);
+        let notice = thread::spawn(move || output.notice("rmctl", &text));
         self.notices.push(notice);
     }
 

@@ -3,12 +3,17 @@
 //! The order of their names, and that nothing is held after a failure, comes with [`Client::lock_all`]; whoever takes
 //! locks one by one elsewhere must keep the same order.
 
+use std::future::Future as _;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use rm_core::error::LostReason;
+use rm_core::front::Domain;
 use rm_core::id::ResourceKey;
-use rm_rwlock::LockMode;
-use rm_rwlock::all::{AllGuards, LOCKS_MAX, LockAllError, Named};
+use rm_core::resource::ResourceType as _;
+use rm_rwlock::all::{AllGuards, LOCKS_MAX, LockAllError, LostLock, Named};
+use rm_rwlock::{LockMode, RwLockType};
 
 use crate::Client;
 use crate::cli::args::Wanted;
@@ -20,6 +25,8 @@ use crate::cli::output;
 pub(crate) struct Taken {
     guards: AllGuards,
     mode: LockMode,
+    /// It knows why something was taken away.
+    domain: Domain,
 }
 
 /// The names sorted, each once.
@@ -75,7 +82,12 @@ pub(crate) async fn take(
         }
         _ => Failure::new(Exit::USAGE, error),
     })?;
-    Ok(Taken { guards, mode })
+    let domain = client.domain().clone();
+    Ok(Taken {
+        guards,
+        mode,
+        domain,
+    })
 }
 
 impl Taken {
@@ -95,9 +107,29 @@ impl Taken {
         self.guards.valid_for()
     }
 
-    /// Waits until one of them is lost.
-    pub(crate) async fn lost(&self) -> LostReason {
-        self.guards.lost().await.why
+    /// Waits until one of them is lost, and says why, as a sentence.
+    pub(crate) async fn lost(&self) -> String {
+        let lost = self.guards.lost().await;
+        self.in_words(&lost)
+    }
+
+    /// Why one of them was lost, if one was.
+    pub(crate) fn why_lost(&self) -> Option<String> {
+        let mut cx = Context::from_waker(Waker::noop());
+        match pin!(self.guards.lost()).as_mut().poll(&mut cx) {
+            Poll::Ready(lost) => Some(self.in_words(&lost)),
+            Poll::Pending => None,
+        }
+    }
+
+    fn in_words(&self, lost: &LostLock) -> String {
+        let key = ResourceKey::new(&lost.name).ok();
+        let reason = key.filter(|_| lost.why == LostReason::Revoked);
+        let reason = reason.and_then(|key| self.domain.release_reason(RwLockType::ID, &key));
+        match reason {
+            Some(reason) => format!("{lost} by {}", output::tame(&reason)),
+            None => lost.to_string(),
+        }
     }
 }
 

@@ -1,0 +1,110 @@
+//! Where operators are told what only this node knows, and where they are heard.
+//!
+//! Nothing is decided by what stands here but when the node is to go, and that by whoever runs it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rm_core::inspect::CoordinatorView;
+use tokio::sync::watch;
+
+/// What there is to tell, and what was ordered.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    /// How a member stands with its coordinator; `None`: it has none.
+    coordinator: Mutex<Option<CoordinatorView>>,
+    /// How many views were adopted since the start.
+    views: AtomicU64,
+    /// How often a lease of what is borrowed was in jeopardy.
+    jeopardies: AtomicU64,
+    drain: watch::Sender<Option<Duration>>,
+}
+
+impl Desk {
+    pub(crate) fn new() -> Self {
+        Self {
+            coordinator: Mutex::new(None),
+            views: AtomicU64::new(0),
+            jeopardies: AtomicU64::new(0),
+            drain: watch::Sender::new(None),
+        }
+    }
+
+    /// How it stands with its coordinator; `None`: it has none.
+    pub(crate) fn coordinator(&self) -> Option<CoordinatorView> {
+        let view = self.coordinator.lock();
+        view.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Something about the coordinator has changed.
+    #[cfg(feature = "etcd")]
+    pub(crate) fn set_coordinator(&self, view: CoordinatorView) {
+        let mut present = self
+            .coordinator
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *present = Some(view);
+    }
+
+    pub(crate) fn count_view(&self) {
+        // Relaxed: a count for people.
+        self.views.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_jeopardy(&self) {
+        // Relaxed: a count for people.
+        self.jeopardies.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What was counted, by name.
+    pub(crate) fn counters(&self) -> [(String, u64); 2] {
+        // Relaxed: counts for people.
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        [
+            ("views_adopted".into(), read(&self.views)),
+            ("jeopardies".into(), read(&self.jeopardies)),
+        ]
+    }
+
+    /// An operator wants the node to hand over and go. The first one is listened to.
+    pub(crate) fn order_drain(&self, within: Duration) {
+        self.drain.send_if_modified(|order| {
+            let is_first = order.is_none();
+            order.get_or_insert(within);
+            is_first
+        });
+    }
+
+    /// Whether one wants that.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.drain.borrow().is_some()
+    }
+
+    /// Waits until an operator wants that, and says how long holders are to be waited for. Cancel safe.
+    pub(crate) async fn drain_ordered(&self) -> Duration {
+        let mut drain = self.drain.subscribe();
+        loop {
+            if let Some(within) = *drain.borrow_and_update() {
+                return within;
+            }
+            if drain.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_order_to_drain_stands_and_late_comers_hear_it() {
+        let desk = Desk::new();
+        desk.order_drain(Duration::from_secs(1));
+        desk.order_drain(Duration::from_secs(2));
+        assert_eq!(desk.drain_ordered().await, Duration::from_secs(1));
+        assert_eq!(desk.drain_ordered().await, Duration::from_secs(1));
+    }
+}

@@ -1,0 +1,278 @@
+//! An operator's connection to one server: questions about its cluster and its machine, and orders.
+//!
+//! It is a session in which nothing is borrowed, with one server and no other: who wants to know how each member of a
+//! cluster sees it asks each. Orders change something for others, so each says who gives it, and why.
+
+use std::collections::VecDeque;
+use std::io;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use rm_core::command::{Command, Outcome};
+use rm_core::id::Boot;
+use rm_core::inspect::{Answer, Query};
+use rm_core::session::packet::{Body, Packet, Welcome};
+use rm_core::session::{
+    DebtorConfig, DebtorSession, EndReason, Refusal, SessionEffect, SessionEffects, VoidReason,
+    Window,
+};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_util::codec::{Decoder as _, Encoder as _};
+
+use crate::clock::{BootClock, stamp_now};
+use crate::error::{ConnectError, InspectError};
+use crate::frame::PacketCodec;
+use crate::node::host_name;
+
+/// An answer comes within so long, or not at all.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Nothing is borrowed, so nothing is ever said in sequence.
+const WINDOW: Window = Window { items: 1, bytes: 1 };
+
+/// A connection to one server.
+#[derive(Debug)]
+pub struct Operator {
+    address: String,
+    stream: TcpStream,
+    codec: PacketCodec,
+    input: BytesMut,
+    session: DebtorSession,
+    welcome: Option<Welcome>,
+    next_id: u64,
+    /// To be said outside the sequence.
+    aside: VecDeque<Body>,
+    /// The epoch in the last packet of the server.
+    epoch: u32,
+}
+
+/// What a packet of the server was about.
+enum Heard {
+    Answer(u64, Answer),
+    Outcome(u64, Outcome),
+    Session,
+}
+
+impl Operator {
+    /// Connects to the server at `address`, such as `127.0.0.1:7600`. Cancel safe.
+    ///
+    /// # Errors
+    /// Where it does not answer in time, or refuses.
+    pub async fn connect(address: &str, patience: Duration) -> Result<Self, ConnectError> {
+        let unreachable = |last: String| ConnectError::Unreachable {
+            endpoints: address.into(),
+            last,
+        };
+        let connected = async {
+            let stream = TcpStream::connect(address).await;
+            let stream = stream.map_err(|error| unreachable(error.to_string()))?;
+            let mut operator = Self::over(address, stream, patience);
+            operator.until_welcome().await?;
+            Ok(operator)
+        };
+        let timed = tokio::time::timeout(patience, connected).await;
+        timed.unwrap_or_else(|_| Err(unreachable(format!("no answer within {patience:?}"))))
+    }
+
+    fn over(address: &str, stream: TcpStream, patience: Duration) -> Self {
+        let _ = stream.set_nodelay(true);
+        let now = BootClock::new().now();
+        let config = DebtorConfig {
+            name: format!("operator@{}/{}", host_name(), std::process::id()).into_bytes(),
+            boot: Boot(getrandom::u64().unwrap_or_else(|_| stamp_now().as_nanos())),
+            session: 1,
+            reg: 0,
+            window: WINDOW,
+            patience,
+        };
+        Self {
+            address: address.into(),
+            stream,
+            codec: PacketCodec::new(),
+            input: BytesMut::new(),
+            session: DebtorSession::connect(now, config),
+            welcome: None,
+            next_id: 1,
+            aside: VecDeque::new(),
+            epoch: 0,
+        }
+    }
+
+    async fn until_welcome(&mut self) -> Result<(), ConnectError> {
+        let mut last = "the connection ended".to_owned();
+        while self.welcome.is_none() {
+            match self.step().await {
+                Ok(_) => {}
+                Err(error) => last = error.to_string(),
+            }
+            if let Some(VoidReason::Ended(EndReason::Refused(Refusal { code, text }))) =
+                self.session.void_reason()
+            {
+                return Err(ConnectError::Refused {
+                    endpoint: self.address.clone(),
+                    code: *code,
+                    text: text.clone(),
+                });
+            }
+            if self.welcome.is_none() && !self.session.is_open() {
+                return Err(ConnectError::Unreachable {
+                    endpoints: self.address.clone(),
+                    last,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// What the server said of itself at the beginning.
+    ///
+    /// # Panics
+    /// Never: whoever has a connection was welcomed.
+    #[must_use]
+    pub const fn welcome(&self) -> &Welcome {
+        self.welcome
+            .as_ref()
+            .expect("whoever has a connection was welcomed")
+    }
+
+    /// The epoch that the server is in, as its last packet said.
+    #[must_use]
+    pub const fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// Asks the server something. Read-only. Cancel safe: an answer that comes later is dropped.
+    ///
+    /// # Errors
+    /// Where the connection ended, or no answer came within 5 s.
+    pub async fn ask(&mut self, query: Query) -> Result<Answer, InspectError> {
+        let id = self.fresh_id();
+        self.aside.push_back(Body::Inspect { id, query });
+        let answered = async {
+            loop {
+                match self.step().await {
+                    Ok(Heard::Answer(of, answer)) if of == id => return Ok(answer),
+                    Ok(_) => {}
+                    Err(_) => return Err(InspectError::Unavailable),
+                }
+            }
+        };
+        let timed = tokio::time::timeout(PATIENCE, answered).await;
+        timed.unwrap_or(Err(InspectError::Timeout(PATIENCE)))
+    }
+
+    /// Orders the server to do something, and waits for what became of it. A future that is dropped does not take
+    /// the order back.
+    ///
+    /// # Errors
+    /// Where the connection ended, or no answer came within 5 s: then it may have been carried out or not.
+    pub async fn order(&mut self, command: Command) -> Result<Outcome, InspectError> {
+        let id = self.fresh_id();
+        self.aside.push_back(Body::Command { id, command });
+        let answered = async {
+            loop {
+                match self.step().await {
+                    Ok(Heard::Outcome(of, outcome)) if of == id => return Ok(outcome),
+                    Ok(_) => {}
+                    Err(_) => return Err(InspectError::Unavailable),
+                }
+            }
+        };
+        let timed = tokio::time::timeout(PATIENCE, answered).await;
+        timed.unwrap_or(Err(InspectError::Timeout(PATIENCE)))
+    }
+
+    /// Says goodbye, if the server still listens.
+    pub async fn close(mut self) {
+        let mut fx = SessionEffects::new();
+        let now = BootClock::new().now();
+        self.session.bye(now, "the operator is done", &mut fx);
+        let _ = tokio::time::timeout(Duration::from_secs(1), async {
+            self.write().await?;
+            self.stream.shutdown().await
+        })
+        .await;
+    }
+
+    const fn fresh_id(&mut self) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        id
+    }
+
+    /// Says what there is to say, then waits for a packet, or until time has something to do. Cancel safe.
+    async fn step(&mut self) -> io::Result<Heard> {
+        self.write().await?;
+        if !self.session.is_open() {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        loop {
+            let packet = self.codec.decode(&mut self.input);
+            if let Some(packet) = packet.map_err(io::Error::other)? {
+                return Ok(self.on_packet(packet));
+            }
+            let now = BootClock::new().now();
+            let due = self.session.next_tick().map(|at| at.since(now));
+            let due = tokio::time::sleep(due.unwrap_or(PATIENCE));
+            tokio::select! {
+                read = self.stream.read_buf(&mut self.input) => if read? == 0 {
+                    self.on_disconnect();
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                },
+                () = due => {
+                    let mut fx = SessionEffects::new();
+                    self.session.on_tick(BootClock::new().now(), &mut fx);
+                    return Ok(Heard::Session);
+                }
+            }
+        }
+    }
+
+    fn on_disconnect(&mut self) {
+        let mut fx = SessionEffects::new();
+        let now = BootClock::new().now();
+        self.session.on_disconnect(now, &mut fx);
+    }
+
+    fn on_packet(&mut self, packet: Packet) -> Heard {
+        self.epoch = packet.epoch;
+        match packet.body {
+            Body::Inspected { id, answer } => return Heard::Answer(id, answer),
+            Body::Commanded { id, outcome } => return Heard::Outcome(id, outcome),
+            body => {
+                let mut fx = SessionEffects::new();
+                self.session
+                    .on_packet(BootClock::new().now(), body, &mut fx);
+                for effect in fx.drain() {
+                    if let SessionEffect::Established(welcome) = effect {
+                        self.codec.on_session();
+                        self.welcome = Some(welcome);
+                    }
+                }
+            }
+        }
+        Heard::Session
+    }
+
+    async fn write(&mut self) -> io::Result<()> {
+        let mut bytes = BytesMut::new();
+        loop {
+            let now = BootClock::new().now();
+            let next = self.session.transmit(now, WINDOW);
+            let next = next.or_else(|| {
+                let is_welcome = self.welcome.is_some();
+                self.aside.pop_front().filter(|_| is_welcome)
+            });
+            let Some(body) = next else { break };
+            let packet = Packet {
+                epoch: self.epoch,
+                stamp: rm_core::id::Stamp(0),
+                body,
+            };
+            self.codec
+                .encode(&packet, &mut bytes)
+                .map_err(io::Error::other)?;
+        }
+        self.stream.write_all(&bytes).await
+    }
+}
