@@ -3,8 +3,8 @@
 use core::fmt;
 use core::time::Duration;
 
-use crate::message::{Message, Unclaimed};
 use crate::credit::Opaque;
+use crate::message::{Message, Unclaimed};
 
 /// What happened, in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -130,7 +130,13 @@ impl fmt::Display for Counts {
         writeln!(
             f,
             "{} schedules, {} events, {} of them wakes; {} requests, {} granted, {} denied; {} holds lost",
-            self.schedules, self.events, self.wakes, self.asked, self.granted, self.denied, self.lost
+            self.schedules,
+            self.events,
+            self.wakes,
+            self.asked,
+            self.granted,
+            self.denied,
+            self.lost
         )?;
         writeln!(
             f,
