@@ -90,7 +90,7 @@ impl Routes {
     pub(super) fn trusts(&mut self) -> impl Iterator<Item = &Arc<Trust>> {
         // Nothing rests any more on what only this list knows.
         self.orphans
-            .retain(|(_, _, link)| Arc::strong_count(&link.trust) > 1);
+            .retain(|(_, _, link)| Arc::strong_count(link) > 1);
         let orphans = self.orphans.iter().map(|(_, _, link)| link);
         self.links.iter().chain(orphans).map(|link| &link.trust)
     }
