@@ -18,11 +18,20 @@ fn main() {
     if count == 0 {
         match trace(kind, from, &t, ask) {
             Ok(c) => println!("{c}"),
-            Err(f) => { for l in &f.trace { println!("{l}"); } println!("{f}"); }
+            Err(f) => {
+                for l in &f.trace {
+                    println!("{l}");
+                }
+                println!("{f}");
+            }
         }
         return;
     }
-    std::panic::set_hook(Box::new(|p| { if std::env::var("SHOW").is_ok() { eprintln!("{p}\n{}", std::backtrace::Backtrace::force_capture()) }}));
+    std::panic::set_hook(Box::new(|p| {
+        if std::env::var("SHOW").is_ok() {
+            eprintln!("{p}\n{}", std::backtrace::Backtrace::force_capture())
+        }
+    }));
     let start = std::time::Instant::now();
     let mut sum = Counts::default();
     let mut bad = 0;
@@ -30,8 +39,17 @@ fn main() {
     for seed in from..from + count {
         match run(kind, seed, &t, ask) {
             Ok(c) => sum.add(&c),
-            Err(f) => { bad += 1; println!("{f}"); if bad >= max { break; } }
+            Err(f) => {
+                bad += 1;
+                println!("{f}");
+                if bad >= max {
+                    break;
+                }
+            }
         }
     }
-    println!("{sum}{bad} bad, {:?} each", start.elapsed() / (sum.schedules + bad).max(1) as u32);
+    println!(
+        "{sum}{bad} bad, {:?} each",
+        start.elapsed() / (sum.schedules + bad).max(1) as u32
+    );
 }

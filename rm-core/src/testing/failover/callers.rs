@@ -14,7 +14,7 @@ use super::checks::Oracle;
 use super::driver::{Fault, Outbox};
 use super::plan::Plan;
 use crate::credit::Level as _;
-use crate::front::{Acquire, AcquireError, Ask, Door, Domain, Handle, Held, Patience};
+use crate::front::{Acquire, AcquireError, Ask, Domain, Door, Handle, Held, Patience};
 use crate::id::ResourceKey;
 use crate::resource::ResourceType;
 use crate::testing::random::Random;
@@ -160,7 +160,9 @@ impl<T: ResourceType> Caller<T> {
                 Ok(())
             }
             Err(why) => {
-                stage.out.note(|| format!("  caller {name:?} is denied: {why}"));
+                stage
+                    .out
+                    .note(|| format!("  caller {name:?} is denied: {why}"));
                 stage.out.counts.denied += 1;
                 let is_expected = match &why {
                     AcquireError::SessionLost(_) => true,
@@ -206,7 +208,10 @@ fn ask<T: ResourceType>(
         _ => {}
     }
     if stage.random.percent(50) {
-        let door = [(Door::Shared, T::shared(handle.capital())), (Door::Sole, T::sole(handle.capital()))];
+        let door = [
+            (Door::Shared, T::shared(handle.capital())),
+            (Door::Sole, T::sole(handle.capital())),
+        ];
         let mut doors = door.into_iter();
         let found = doors.find(|(_, level)| level.as_ref() == Some(&ask.level));
         if let Some((door, _)) = found {
@@ -214,7 +219,9 @@ fn ask<T: ResourceType>(
         }
     }
     stage.out.counts.asked += 1;
-    stage.out.note(|| format!("  caller {name:?} asks {resource} for {:?}", ask.level));
+    stage
+        .out
+        .note(|| format!("  caller {name:?} asks {resource} for {:?}", ask.level));
     let is_bounded = ask.patience != Patience::Forever;
     Ok(Caller::Asking(Asking {
         future: Acquire::new(handle, ask),
@@ -235,7 +242,9 @@ fn begin<T: ResourceType>(
     stage.out.counts.granted += 1;
     stage.oracle.on_grant(resource, &credit, held.fence())?;
     if let Ok(value) = held.value() {
-        stage.oracle.on_read(resource, value.as_deref(), &mut stage.out.counts)?;
+        stage
+            .oracle
+            .on_read(resource, value.as_deref(), &mut stage.out.counts)?;
     }
     let mut wrote = None;
     if credit == *held.resource().capital() && stage.random.percent(60) {
@@ -265,7 +274,9 @@ impl<T: ResourceType> Holding<T> {
         }
         self.look_at = stage.now.after(stage.plan.look.draw(stage.random));
         if !self.held.is_valid() {
-            stage.out.note(|| format!("  caller {name:?} finds its hold of {} lost", self.resource));
+            stage
+                .out
+                .note(|| format!("  caller {name:?} finds its hold of {} lost", self.resource));
             stage.out.counts.lost += 1;
             if stage.plan.keeps_holds && name.0 >= stage.plan.members {
                 return Err(Fault(format!("the client {name:?} lost a hold")));
@@ -275,7 +286,9 @@ impl<T: ResourceType> Holding<T> {
         if stage.now < self.until {
             return Ok(false);
         }
-        stage.out.note(|| format!("  caller {name:?} lets go of {}", self.resource));
+        stage
+            .out
+            .note(|| format!("  caller {name:?} lets go of {}", self.resource));
         if let Some(number) = self.wrote {
             stage.oracle.on_written(self.resource, number);
         }

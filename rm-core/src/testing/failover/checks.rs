@@ -84,7 +84,12 @@ impl<T: ResourceType> Oracle<T> {
         counts.sure += 1;
         let written = self.resources[resource].written;
         let read = value.map(|value| &value.bytes[..]);
-        if read == written.map(u64::to_le_bytes).as_ref().map(|bytes| &bytes[..]) {
+        if read
+            == written
+                .map(u64::to_le_bytes)
+                .as_ref()
+                .map(|bytes| &bytes[..])
+        {
             return Ok(());
         }
         Err(Fault(format!(
@@ -105,7 +110,8 @@ impl<T: ResourceType> Oracle<T> {
         for (&resource, holds) in valid {
             let capital = self.capital(resource);
             for (index, (credit, name)) in holds.iter().enumerate() {
-                let conflicts = |(other, _): &&(T::Credit, String)| other.conflicts(credit, capital);
+                let conflicts =
+                    |(other, _): &&(T::Credit, String)| other.conflicts(credit, capital);
                 if let Some((other, whose)) = holds[..index].iter().find(conflicts) {
                     return Err(Fault(format!(
                         "{name} holds {credit:?} and {whose} holds {other:?} of {resource}"

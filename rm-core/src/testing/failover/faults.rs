@@ -148,7 +148,12 @@ impl Faults {
         let other = self.random.below(all) as usize;
         let member = self.random.below(members) as usize;
         let until = now.after(self.span());
-        world.out.note(|| format!("{:.3} {ill:?} of {index}, {other}, {member} until {until}", now.as_nanos() as f64 / 1e9));
+        world.out.note(|| {
+            format!(
+                "{:.3} {ill:?} of {index}, {other}, {member} until {until}",
+                now.as_nanos() as f64 / 1e9
+            )
+        });
         *world.out.counts.faults.entry(ill.name()).or_default() += 1;
         match ill {
             Ill::Break => {
@@ -165,7 +170,11 @@ impl Faults {
                 }
             }
             Ill::Crash => {
-                let index = if self.random.percent(60) { member } else { index };
+                let index = if self.random.percent(60) {
+                    member
+                } else {
+                    index
+                };
                 return self.kill(world, index, 2 * LEASE);
             }
             Ill::CutFromStore => {
@@ -230,7 +239,12 @@ impl Faults {
         let is_told = self.random.percent(70);
         let back = world.now.after(part(&mut self.random, most));
         let now = world.now;
-        world.out.note(|| format!("{:.3} {index} dies, and is back at {back}", now.as_nanos() as f64 / 1e9));
+        world.out.note(|| {
+            format!(
+                "{:.3} {index} dies, and is back at {back}",
+                now.as_nanos() as f64 / 1e9
+            )
+        });
         *world.out.counts.faults.entry("death").or_default() += 1;
         world.kill(index, is_told);
         self.cures.push((back, Cure::Restart(index)));

@@ -17,8 +17,8 @@ mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-pub use self::report::Counts;
 use self::plan::Plan;
+pub use self::report::Counts;
 use self::world::World;
 use super::panic_text;
 use super::random::Random;

@@ -262,7 +262,10 @@ impl Network {
     }
 
     /// The next thing arrives: where, and what. `lives` are the runs of all processes; `None`: it is dead.
-    pub(super) fn step(&mut self, lives: impl Fn(usize) -> Option<u32>) -> Option<(usize, Arrival)> {
+    pub(super) fn step(
+        &mut self,
+        lives: impl Fn(usize) -> Option<u32>,
+    ) -> Option<(usize, Arrival)> {
         let ((at, _), flight) = self.flights.pop_first()?;
         let until = self.cut[flight.from][flight.to];
         if at < until && !flight.is_local {

@@ -97,7 +97,12 @@ impl<T: ResourceType> Plan<T> {
             rare: rare_delay,
             rare_percent: random.below(4) as u32,
         };
-        let policies = [Policy::Exact, Policy::slice(2), Policy::adaptive(2), Policy::Max];
+        let policies = [
+            Policy::Exact,
+            Policy::slice(2),
+            Policy::adaptive(2),
+            Policy::Max,
+        ];
         let spans = |usual, rare, rare_percent| Spans {
             usual,
             rare,

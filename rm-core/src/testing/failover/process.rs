@@ -391,12 +391,7 @@ impl<T: ResourceType> Live<T> {
         }
     }
 
-    fn on_arrival(
-        &mut self,
-        local: Time,
-        arrival: Arrival,
-        out: &mut Outbox,
-    ) -> Result<(), Fault> {
+    fn on_arrival(&mut self, local: Time, arrival: Arrival, out: &mut Outbox) -> Result<(), Fault> {
         match arrival {
             // The world answers it.
             Arrival::Ask { .. } => Ok(()),
@@ -437,9 +432,7 @@ impl<T: ResourceType> Live<T> {
                     },
                 }
             }
-            Arrival::At(Side::Debtor, id, What::Broken) => {
-                self.borrower.on_broken(local, id, out)
-            }
+            Arrival::At(Side::Debtor, id, What::Broken) => self.borrower.on_broken(local, id, out),
             Arrival::At(Side::Creditor, id, What::Broken) => match &mut self.lending {
                 Some(lending) => lending.on_broken(id, out),
                 None => Ok(()),

@@ -3,8 +3,8 @@
 use core::fmt;
 use core::time::Duration;
 
-use crate::message::{Message, Unclaimed};
 use crate::credit::Opaque;
+use crate::message::{Message, Unclaimed};
 
 /// What happened, in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -354,7 +354,12 @@ impl<T: ResourceType> World<T> {
 
     fn arrive(&mut self) -> Result<(), Fault> {
         let processes = &self.processes;
-        let lives = |index: usize| processes[index].live.as_ref().map(|_| processes[index].life);
+        let lives = |index: usize| {
+            processes[index]
+                .live
+                .as_ref()
+                .map(|_| processes[index].life)
+        };
         let Some((index, arrival)) = self.network.step(lives) else {
             return Ok(());
         };
@@ -415,7 +420,10 @@ impl<T: ResourceType> World<T> {
         self.out.note(|| {
             let read = process.inbox.iter().map(|input| match input {
                 Input::Network(Arrival::At(side, id, What::Packet(packet))) => {
-                    format!("\n    {side:?} {} in {}: {:?}", id.0, packet.epoch, packet.body)
+                    format!(
+                        "\n    {side:?} {} in {}: {:?}",
+                        id.0, packet.epoch, packet.body
+                    )
                 }
                 Input::Network(arrival) => format!("\n    {arrival:?}"),
                 Input::Store(_) => "\n    of the coordinator".into(),
@@ -444,7 +452,8 @@ impl<T: ResourceType> World<T> {
         for out in core::mem::take(&mut self.out.list) {
             match out {
                 Out::Connect(id, root) => {
-                    let is_it = |it: &&Process<T>| crate::id::NodeId::of_name(&it.name) == root.node;
+                    let is_it =
+                        |it: &&Process<T>| crate::id::NodeId::of_name(&it.name) == root.node;
                     let Some(to) = self.processes.iter().find(is_it) else {
                         continue;
                     };
@@ -469,7 +478,10 @@ impl<T: ResourceType> World<T> {
             let local = process.clock.read(self.now);
             for (number, caller) in live.callers.iter().enumerate() {
                 if let Caller::Holding(holding) = caller
-                    && holding.held.valid_until().is_some_and(|until| local < until)
+                    && holding
+                        .held
+                        .valid_until()
+                        .is_some_and(|until| local < until)
                 {
                     let name = format!("({}, {number})", process.index);
                     let holds = valid.entry(holding.resource).or_default();

@@ -75,8 +75,16 @@ impl Lending {
 
     /// A view was heard of: it is told to every session first, so no answer of an older one follows. Returns whether this
     /// registration is over.
-    pub(in super::super) fn adopt(&mut self, now: Time, view: &Arc<View>, out: &mut Outbox) -> bool {
-        let is_new = self.lender.view().is_none_or(|old| old.epoch() < view.epoch());
+    pub(in super::super) fn adopt(
+        &mut self,
+        now: Time,
+        view: &Arc<View>,
+        out: &mut Outbox,
+    ) -> bool {
+        let is_new = self
+            .lender
+            .view()
+            .is_none_or(|old| old.epoch() < view.epoch());
         if is_new && view.has(self.lender.id()) {
             let stamp = self.domain.stamps().highest();
             let voice = Voice {
@@ -290,9 +298,7 @@ impl Lending {
                 }
                 SessionEffect::Silent => self.domain.on_debtor_silent(peer),
                 SessionEffect::Void(why) => {
-                    out.note(|| {
-                        format!("  {} takes back from {peer}: {why}", self.lender.id())
-                    });
+                    out.note(|| format!("  {} takes back from {peer}: {why}", self.lender.id()));
                     self.domain.on_debtor_down(peer);
                     if let Some(downward) = self.downward.get(&peer) {
                         self.sessions.remove(downward.session.party(), peer);
