@@ -28,6 +28,9 @@ use crate::view::{Member, MemberState, RootId, View};
 /// So many views a member remembers.
 pub const PAST_MAX: usize = 8;
 
+/// What is told where nothing is trusted any more, but values may be lost: nothing at all would say that none is.
+const DOUBT: Duration = Duration::from_nanos(1);
+
 /// What a root does about a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stance {
@@ -44,6 +47,8 @@ pub(crate) enum Stance {
 pub(crate) enum Absent {
     /// Nothing of it is lent.
     Free,
+    /// Nothing of it is lent, but it may have a value that is lost.
+    Doubtful,
     /// All of it may be lent to somebody unknown: that pseudo debtor, until then.
     Unknown(PeerId, Time),
 }
@@ -125,7 +130,8 @@ impl History {
         former_lease: Duration,
         ghosts: &mut Ghosts,
     ) {
-        let own = (self.me, now, self.reported(now));
+        // Whatever it doubts, its own resources know.
+        let own = (self.me, now, self.reported(now, false));
         let Some(present) = self.past.last_mut() else {
             return;
         };
@@ -167,20 +173,25 @@ impl History {
             None if is_mine => Stance::Gathering,
             None => Stance::NotMine,
             Some(opened) => Stance::Active(match opened.absent(type_id, key) {
-                Absent::Unknown(_, until) if now >= until => Absent::Free,
+                Absent::Unknown(_, until) if now >= until => Absent::Doubtful,
                 absent => absent,
             }),
         }
     }
 
     /// What is told to the others: in which views this member was active, and how long what it has no book of may
-    /// still be trusted by somebody.
-    pub(crate) fn reported(&self, now: Time) -> Vec<ReportedPast> {
+    /// still be trusted by somebody. `has_doubts`: some of it may have had a value that is lost.
+    pub(crate) fn reported(&self, now: Time, has_doubts: bool) -> Vec<ReportedPast> {
         let reported = self.past.iter().map(|past| {
             let activation = past.activation.as_ref();
+            let remaining = activation.map(|activation| {
+                let is_sure = !has_doubts && !activation.has_doubts();
+                let least = if is_sure { Duration::ZERO } else { DOUBT };
+                activation.remaining(now).max(least)
+            });
             ReportedPast {
                 view: Arc::clone(&past.view),
-                remaining: activation.map(|activation| activation.remaining(now)),
+                remaining,
             }
         });
         reported.collect()
@@ -213,13 +224,21 @@ impl Activation {
         }
     }
 
+    /// Whether values of resources without a book may be lost.
+    fn has_doubts(&self) -> bool {
+        let told = self.told.iter().flat_map(|told| &told.past);
+        let mut told = told.filter_map(|(_, absent)| *absent);
+        let is_doubt = |absent| absent != Absent::Free;
+        told.any(is_doubt) || (self.may_be_lost && is_doubt(self.lost))
+    }
+
     /// How long anything without a book may still be trusted, in true time. Rounded up.
     fn remaining(&self, now: Time) -> Duration {
         let told = self.told.iter().flat_map(|told| &told.past);
         let told = told.filter_map(|(_, absent)| *absent);
         let until = told.chain(self.may_be_lost.then_some(self.lost));
         let until = until.map(|absent| match absent {
-            Absent::Free => Time::ZERO,
+            Absent::Free | Absent::Doubtful => Time::ZERO,
             Absent::Unknown(_, until) => until,
         });
         let until = until.max().unwrap_or(Time::ZERO);

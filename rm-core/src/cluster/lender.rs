@@ -166,7 +166,7 @@ impl Lender {
         domain.on_epoch(view.epoch());
         self.give_up(&domain, view, former, frozen);
         self.give(view);
-        self.report(now, view);
+        self.report(now, &domain, view);
         self.activate(now);
         Adopted::Present
     }
@@ -228,7 +228,8 @@ impl Lender {
         }
     }
 
-    fn report(&mut self, now: Time, view: &View) {
+    fn report(&mut self, now: Time, domain: &Domain, view: &View) {
+        let past = self.history.reported(now, domain.has_doubts());
         let mut books = BTreeMap::<RootId, Vec<ReportedBook>>::new();
         for ((type_id, key), copies) in &self.copies {
             let root = view.root_id(*type_id, key).filter(|&root| root != self.me);
@@ -241,8 +242,7 @@ impl Lender {
         let others = view.members().iter().map(|member| member.id());
         let reports = others.filter(|&id| id != self.me).map(|id| {
             let books = books.remove(&id).unwrap_or_default();
-            let past = self.history.reported(now);
-            (id, parts(view.epoch(), self.me.reg, past, books))
+            (id, parts(view.epoch(), self.me.reg, past.clone(), books))
         });
         let reports = reports.collect();
         self.reporting.begin(view.epoch(), reports);

@@ -43,7 +43,7 @@ pub struct ReportedPast {
     /// The view.
     pub view: Arc<View>,
     /// Whether the reporter was active in it. Then: how long something of what it has told no book of may still be
-    /// trusted, in true time.
+    /// trusted, in true time. Zero: nothing, and no value is lost.
     pub remaining: Option<Duration>,
 }
 

@@ -17,6 +17,7 @@ use crate::id::{PeerId, ResourceKey, TypeId};
 use crate::resource::ResourceType;
 use crate::sync::Ordering;
 use crate::time::Time;
+use crate::value::Value;
 
 /// Who is behind a session or a pseudo debtor.
 pub(crate) type Lessees<'a> = RefCell<&'a mut dyn FnMut(PeerId) -> Lessee>;
@@ -33,6 +34,7 @@ pub(super) trait Lending {
     fn open(&self, key: &ResourceKey, book: Book<Opaque>, peers: &[PeerId], unknown: PeerId);
     fn open_gathering(&self, now: Time, tenure: &History);
     fn resume(&self);
+    fn has_doubts(&self) -> bool;
 }
 
 impl Domain {
@@ -74,6 +76,13 @@ impl Domain {
         if let Some(table) = self.table(type_id) {
             table.open(key, book, peers, unknown);
         }
+    }
+
+    /// Whether a resource vanished whose value is in doubt.
+    pub(crate) fn has_doubts(&self) -> bool {
+        let mut has_doubts = false;
+        self.each(|table| has_doubts |= table.has_doubts());
+        has_doubts
     }
 
     /// Opens all resources that wait to be, with what is known of those without a book.
@@ -134,6 +143,11 @@ impl<T: ResourceType> Lending for Table<T> {
     fn resume(&self) {
         self.each_live(|resource| resource.resume());
     }
+
+    fn has_doubts(&self) -> bool {
+        let mut shards = self.shards.iter();
+        shards.any(|shard| shard.lock().numbers.is_doubtful)
+    }
 }
 
 impl<T: ResourceType> Table<T> {
@@ -145,6 +159,10 @@ impl<T: ResourceType> Table<T> {
     ) -> Opening<T::Credit> {
         match absent {
             Absent::Free => Opening::free(),
+            Absent::Doubtful => Opening {
+                value: Some(Arc::new(Value::unknown())),
+                ..Opening::free()
+            },
             Absent::Unknown(peer, _) => Opening::unknown(peer, self.capital(key)),
         }
     }

@@ -165,6 +165,8 @@ impl<T: ResourceType> Owner<T> {
             return;
         };
         self.wants.clear();
+        // The claim tells it. What is written from here on is news again: an orphan can be used.
+        self.known.is_news = false;
         orphan.claim = Some(SentClaim {
             epoch: orphan.view,
             amount: amount.clone(),
@@ -220,7 +222,6 @@ impl<T: ResourceType> Owner<T> {
         if !is_lost {
             // Its former limit was another loan's: the root goes by this one's alone.
             self.fence.forget_limit();
-            self.known.is_news = false;
             self.on_value_from_above(value);
             self.raise_limit(limit, fx);
         } else if !amount.is_empty() {

@@ -266,8 +266,8 @@ impl<T: ResourceType> Owner<T> {
 
     /// The book as it is, for the next root. This owner is of no use any more.
     ///
-    /// The loans are those of [`loans`](Self::loans), in that order; `lessee` says who stands behind a session, and is not
-    /// asked of a pseudo peer.
+    /// The loans are those of [`loans`](Self::loans), in that order; `lessee` says who stands behind a session, and is asked
+    /// of pseudo peers too: whoever keeps the leases learns so of whom there is a loan.
     ///
     /// # Panics
     /// If it has no book: it is no root, or gathers. Or if something is held here, which nobody could claim.
@@ -278,10 +278,12 @@ impl<T: ResourceType> Owner<T> {
         );
         assert!(self.holds.is_empty(), "a root that is replaced lends only");
         let loans = self.debtors.iter().filter_map(|(&peer, debtor)| {
+            let id = debtor.id?;
+            let asked = lessee(peer);
             Some(BookLoan {
-                lessee: debtor.absent.unwrap_or_else(|| lessee(peer)),
+                lessee: debtor.absent.unwrap_or(asked),
                 credit: debtor.loan.clone(),
-                id: debtor.id?,
+                id,
                 limit: debtor.limit,
             })
         });

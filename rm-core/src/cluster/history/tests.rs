@@ -85,7 +85,7 @@ fn what_moves_to_a_newcomer_without_a_book_is_free_there_at_once() {
     let moved = key(&["a", "b"]);
     assert_eq!(a.stance(at(5), TYPE, &moved), Stance::NotMine);
     assert_eq!(b.stance(at(5), TYPE, &moved), Stance::Gathering);
-    let told = vec![(id("a", 1), at(5), a.reported(at(5)))];
+    let told = vec![(id("a", 1), at(5), a.reported(at(5), false))];
     b.activate(at(5), told, Duration::ZERO, &mut ghosts);
     assert_eq!(b.stance(at(5), TYPE, &moved), Stance::Active(Absent::Free));
     assert_eq!(b.grace(at(5)), Duration::ZERO);
@@ -96,8 +96,8 @@ fn what_moves_to_a_newcomer_without_a_book_is_free_there_at_once() {
     b.adopt(Arc::clone(&third));
     c.adopt(third);
     let told = vec![
-        (id("a", 1), at(6), a.reported(at(6))),
-        (id("b", 2), at(6), b.reported(at(6))),
+        (id("a", 1), at(6), a.reported(at(6), false)),
+        (id("b", 2), at(6), b.reported(at(6), false)),
     ];
     c.activate(at(6), told, Duration::ZERO, &mut ghosts);
     let moved = key(&["a", "b", "c"]);

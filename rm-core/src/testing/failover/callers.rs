@@ -254,7 +254,11 @@ fn begin<T: ResourceType>(
             stage.out.note(|| format!("    and writes {number}"));
         }
     }
-    let span = stage.plan.hold.draw(stage.random);
+    let span = if stage.is_closing {
+        Duration::from_millis(10)
+    } else {
+        stage.plan.hold.draw(stage.random)
+    };
     Ok(Holding {
         held,
         resource,

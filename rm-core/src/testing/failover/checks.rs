@@ -1,7 +1,5 @@
 //! What must be true of the whole world: of holds, tokens and values, whatever became of processes and roots.
 
-use std::collections::BTreeMap;
-
 use super::driver::Fault;
 use super::report::Counts;
 use crate::credit::Credit as _;
@@ -84,12 +82,7 @@ impl<T: ResourceType> Oracle<T> {
         counts.sure += 1;
         let written = self.resources[resource].written;
         let read = value.map(|value| &value.bytes[..]);
-        if read
-            == written
-                .map(u64::to_le_bytes)
-                .as_ref()
-                .map(|bytes| &bytes[..])
-        {
+        if read == written.map(u64::to_le_bytes).as_ref().map(|bytes| &bytes[..]) {
             return Ok(());
         }
         Err(Fault(format!(
@@ -102,36 +95,16 @@ impl<T: ResourceType> Oracle<T> {
         self.resources[resource].written = Some(number);
     }
 
-    /// Those that hold of one resource, and may use it at this moment, do not conflict.
-    pub(super) fn check_holds(
-        &self,
-        valid: &BTreeMap<usize, Vec<(T::Credit, String)>>,
-    ) -> Result<(), Fault> {
-        for (&resource, holds) in valid {
-            let capital = self.capital(resource);
-            for (index, (credit, name)) in holds.iter().enumerate() {
-                let conflicts =
-                    |(other, _): &&(T::Credit, String)| other.conflicts(credit, capital);
-                if let Some((other, whose)) = holds[..index].iter().find(conflicts) {
-                    return Err(Fault(format!(
-                        "{name} holds {credit:?} and {whose} holds {other:?} of {resource}"
-                    )));
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// What all may use of it at this moment is no more than there is.
-    pub(super) fn check_trusted(
+    pub(super) fn check_trusted<'a>(
         &self,
         resource: usize,
-        trusted: impl Iterator<Item = T::Credit>,
+        trusted: impl Iterator<Item = &'a T::Credit>,
     ) -> Result<(), Fault> {
         let capital = self.capital(resource);
         let mut total = T::Credit::empty();
         for loan in trusted {
-            let sum = total.join(&loan).filter(|sum| capital.covers(sum));
+            let sum = total.join(loan).filter(|sum| capital.covers(sum));
             total = sum.ok_or_else(|| {
                 Fault(format!(
                     "{total:?} of {resource} are trusted, and {loan:?} more: there are {capital:?}"

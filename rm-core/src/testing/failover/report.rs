@@ -14,6 +14,8 @@ pub struct Counts {
     pub schedules: u64,
     /// Things that happened.
     pub events: u64,
+    /// How often a process woke up and had nothing to read.
+    pub wakes: u64,
     /// Requests.
     pub asked: u64,
     /// Those that were granted.
@@ -75,6 +77,7 @@ impl Counts {
         let Self {
             schedules,
             events,
+            wakes,
             asked,
             granted,
             denied,
@@ -97,6 +100,7 @@ impl Counts {
         } = other;
         self.schedules += schedules;
         self.events += events;
+        self.wakes += wakes;
         self.asked += asked;
         self.granted += granted;
         self.denied += denied;
@@ -125,8 +129,8 @@ impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} schedules, {} events; {} requests, {} granted, {} denied; {} holds lost",
-            self.schedules, self.events, self.asked, self.granted, self.denied, self.lost
+            "{} schedules, {} events, {} of them wakes; {} requests, {} granted, {} denied; {} holds lost",
+            self.schedules, self.events, self.wakes, self.asked, self.granted, self.denied, self.lost
         )?;
         writeln!(
             f,

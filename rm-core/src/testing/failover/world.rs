@@ -1,11 +1,11 @@
 //! Virtual time: the earliest thing happens next, and after each all is checked.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
-use std::sync::Arc;
+
+use smallvec::SmallVec;
 
 use super::Kind;
-use super::callers::{Caller, Stage};
+use super::callers::{Caller, Holding, Stage};
 use super::checks::Oracle;
 use super::desk::Clock;
 use super::driver::{Fault, Out, Outbox};
@@ -13,9 +13,11 @@ use super::faults::Faults;
 use super::network::{Arrival, Network, What};
 use super::plan::{LEASE, Plan};
 use super::process::{Disk, FIRST_EPOCH, Input, Process, Requests, Seat, Ticket};
+use crate::credit::Credit as _;
 use crate::id::ResourceKey;
 use crate::resource::ResourceType;
 use crate::session::lease::DRIFT_PER_MILLE;
+use crate::session::packet::Body;
 use crate::testing::coordinator::{Coordinator, Network as Way};
 use crate::testing::random::Random;
 use crate::time::Time;
@@ -49,6 +51,10 @@ pub(super) struct World<T: ResourceType> {
     pub(super) keys: Vec<ResourceKey>,
     oracle: Oracle<T>,
     requests: Requests,
+    /// When each process does something next.
+    due: Vec<Time>,
+    /// What each process has borrowed of each resource, and until when it may use it by its own clock.
+    trusted: Vec<Vec<(T::Credit, Time)>>,
     is_closing: bool,
     last_view: Option<View>,
 }
@@ -104,6 +110,8 @@ impl<T: ResourceType> World<T> {
             coordinator,
             network,
             out,
+            due: vec![Time::MAX; count],
+            trusted: vec![vec![(T::Credit::empty(), Time::ZERO); keys.len()]; count],
             keys,
             oracle,
             requests: Vec::new(),
@@ -150,7 +158,7 @@ impl<T: ResourceType> World<T> {
             return Err(Fault(self.who_is_not_quiet()));
         }
         // What nobody knew of is over by then.
-        self.go_on(self.now.after(LEASE * 3 / 2), |_| false)?;
+        self.go_on(self.now.after(LEASE * 3 / 2), Self::is_known)?;
         for process in &mut self.processes {
             if let Some(live) = &mut process.live {
                 live.borrower.desk.set(process.clock, self.now);
@@ -163,6 +171,9 @@ impl<T: ResourceType> World<T> {
             }));
         }
         self.go_on(self.now.after(SETTLED), |_| false)?;
+        if !self.is_known() {
+            return Err(Fault("a lender waits for something still".into()));
+        }
         self.check_home()
     }
 
@@ -180,6 +191,13 @@ impl<T: ResourceType> World<T> {
             };
             is_idle && lends && live.borrower.is_settled()
         })
+    }
+
+    /// Whether no lender has anything to wait for: no debtor that nobody knows, and nobody to tell of the view.
+    fn is_known(&self) -> bool {
+        let lives = self.processes.iter().flat_map(|process| &process.live);
+        let mut lendings = lives.filter_map(|live| live.lending.as_ref());
+        lendings.all(|lending| lending.lender.next_tick().is_none())
     }
 
     fn who_is_not_quiet(&self) -> String {
@@ -302,16 +320,14 @@ impl<T: ResourceType> World<T> {
         until: Time,
         is_over: impl Fn(&Self) -> bool,
     ) -> Result<(), Fault> {
+        self.look_at_all();
         loop {
             self.out.counts.events += 1;
             if self.out.counts.events > EVENTS_MAX {
                 return Err(Fault("it never ends".into()));
             }
-            let due = |process: &Process<T>| {
-                let at = process.next_at(self.now, self.is_closing);
-                (at, process.index)
-            };
-            let (due, index) = self.processes.iter().map(due).min().expect("processes");
+            let due = self.due.iter().enumerate().map(|(index, &at)| (at, index));
+            let (due, index) = due.min().expect("there are processes");
             let store = self.coordinator.next_at().unwrap_or(Time::MAX);
             let arrival = self.network.next_at().unwrap_or(Time::MAX);
             let next = due.min(store).min(arrival);
@@ -354,12 +370,7 @@ impl<T: ResourceType> World<T> {
 
     fn arrive(&mut self) -> Result<(), Fault> {
         let processes = &self.processes;
-        let lives = |index: usize| {
-            processes[index]
-                .live
-                .as_ref()
-                .map(|_| processes[index].life)
-        };
+        let lives = |index: usize| processes[index].live.as_ref().map(|_| processes[index].life);
         let Some((index, arrival)) = self.network.step(lives) else {
             return Ok(());
         };
@@ -369,9 +380,27 @@ impl<T: ResourceType> World<T> {
         self.work(index)
     }
 
+    /// What a process does next, and may use, may be otherwise by now.
+    pub(super) fn look_at(&mut self, index: usize) {
+        let process = &self.processes[index];
+        self.due[index] = process.next_at(self.now, self.is_closing);
+        for (resource, trusted) in self.trusted[index].iter_mut().enumerate() {
+            *trusted = match &process.live {
+                Some(live) => live.handles[resource].trusted(),
+                None => (T::Credit::empty(), Time::ZERO),
+            };
+        }
+    }
+
+    /// The same of all.
+    fn look_at_all(&mut self) {
+        (0..self.processes.len()).for_each(|index| self.look_at(index));
+    }
+
     /// A process works, unless it is paused, and the network gets what it has to say.
     pub(super) fn work(&mut self, index: usize) -> Result<(), Fault> {
         if self.now < self.processes[index].paused_until {
+            self.look_at(index);
             return Ok(());
         }
         let asked: Vec<_> = self.processes[index]
@@ -411,6 +440,7 @@ impl<T: ResourceType> World<T> {
                 .submit(self.now, index, ticket, transaction);
         }
         self.carry(index);
+        self.look_at(index);
         Ok(())
     }
 
@@ -420,10 +450,8 @@ impl<T: ResourceType> World<T> {
         self.out.note(|| {
             let read = process.inbox.iter().map(|input| match input {
                 Input::Network(Arrival::At(side, id, What::Packet(packet))) => {
-                    format!(
-                        "\n    {side:?} {} in {}: {:?}",
-                        id.0, packet.epoch, packet.body
-                    )
+                    let body = words(&packet.body);
+                    format!("\n    {side:?} {} in {}: {body}", id.0, packet.epoch)
                 }
                 Input::Network(arrival) => format!("\n    {arrival:?}"),
                 Input::Store(_) => "\n    of the coordinator".into(),
@@ -452,8 +480,7 @@ impl<T: ResourceType> World<T> {
         for out in core::mem::take(&mut self.out.list) {
             match out {
                 Out::Connect(id, root) => {
-                    let is_it =
-                        |it: &&Process<T>| crate::id::NodeId::of_name(&it.name) == root.node;
+                    let is_it = |it: &&Process<T>| crate::id::NodeId::of_name(&it.name) == root.node;
                     let Some(to) = self.processes.iter().find(is_it) else {
                         continue;
                     };
@@ -470,35 +497,51 @@ impl<T: ResourceType> World<T> {
 
     /// What must be true at every moment.
     fn check(&mut self) -> Result<(), Fault> {
-        let mut valid = BTreeMap::<usize, Vec<(T::Credit, String)>>::new();
-        for process in &self.processes {
-            let Some(live) = &process.live else {
-                continue;
-            };
-            let local = process.clock.read(self.now);
-            for (number, caller) in live.callers.iter().enumerate() {
-                if let Caller::Holding(holding) = caller
-                    && holding
-                        .held
-                        .valid_until()
-                        .is_some_and(|until| local < until)
-                {
-                    let name = format!("({}, {number})", process.index);
-                    let holds = valid.entry(holding.resource).or_default();
-                    holds.push((holding.credit.clone(), name));
-                }
-            }
-        }
-        self.oracle.check_holds(&valid)?;
+        self.check_holds()?;
         for resource in 0..self.keys.len() {
-            let trusted = self.processes.iter().filter_map(|process| {
-                let live = process.live.as_ref()?;
-                let (loan, until) = live.handles[resource].trusted();
-                (process.clock.read(self.now) < until).then_some(loan)
+            let trusted = self.trusted.iter().zip(&self.processes);
+            let trusted = trusted.filter_map(|(loans, process)| {
+                let (loan, until) = &loans[resource];
+                let is_trusted = !loan.is_empty() && process.clock.read(self.now) < *until;
+                is_trusted.then_some(loan)
             });
             self.oracle.check_trusted(resource, trusted)?;
         }
         self.check_members()
+    }
+
+    /// No two that hold of one resource, and may use it at this moment, conflict.
+    fn check_holds(&self) -> Result<(), Fault> {
+        let mut holds = SmallVec::<[((usize, usize), &Holding<T>); 12]>::new();
+        for process in &self.processes {
+            let callers = process.live.iter().flat_map(|live| &live.callers);
+            for (number, caller) in callers.enumerate() {
+                if let Caller::Holding(holding) = caller {
+                    holds.push(((process.index, number), holding));
+                }
+            }
+        }
+        let is_valid = |(name, holding): &((usize, usize), &Holding<T>)| {
+            let local = self.processes[name.0].clock.read(self.now);
+            holding.held.valid_until().is_some_and(|until| local < until)
+        };
+        for (index, one) in holds.iter().enumerate() {
+            for other in &holds[..index] {
+                let resource = one.1.resource;
+                let capital = self.oracle.capital(resource);
+                if other.1.resource == resource
+                    && one.1.credit.conflicts(&other.1.credit, capital)
+                    && is_valid(one)
+                    && is_valid(other)
+                {
+                    return Err(Fault(format!(
+                        "caller {:?} holds {:?} and caller {:?} holds {:?} of {resource}",
+                        one.0, one.1.credit, other.0, other.1.credit
+                    )));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// There is no view without a member that believes in its membership.
@@ -528,8 +571,37 @@ impl<T: ResourceType> World<T> {
         }
         Ok(())
     }
+}
 
-    pub(super) fn view(&self) -> Option<Arc<View>> {
-        self.last_view.clone().map(Arc::new)
+/// A packet in a few words.
+fn words(body: &Body) -> String {
+    let name = |order: &crate::id::Order| format!("{:x}/{}", order.party.node.0 >> 48, order.seq);
+    match body {
+        Body::Data { ack, first, items } => {
+            let item = |item: &crate::session::packet::Item| {
+                let message = super::super::words::of_message(&item.message, &name);
+                let loan = match &item.message {
+                    crate::message::Message::Claim(it) => Some(it.loan),
+                    crate::message::Message::Claimed(it) => Some(it.loan),
+                    crate::message::Message::Grant(it) => Some(it.loan),
+                    crate::message::Message::Return { loan, .. } => Some(*loan),
+                    _ => None,
+                };
+                format!(" {}: {message} {loan:?};", item.key)
+            };
+            let items: String = items.iter().map(item).collect();
+            format!("Data from {first}, ack {ack}:{items}")
+        }
+        Body::Report(report) => {
+            let book = |it: &crate::cluster::ReportedBook| {
+                format!(" {} of {} with {:?} left: {:?};", it.key, it.version, it.remaining, it.book)
+            };
+            let books: String = report.books.iter().map(book).collect();
+            let past = report.past.iter().map(|it| (it.view.epoch(), it.remaining));
+            let past: Vec<_> = past.collect();
+            format!("Report {} by {}: {past:?}{books}", report.epoch, report.reg)
+        }
+        Body::View(view) => view.to_string(),
+        other => format!("{other:?}"),
     }
 }

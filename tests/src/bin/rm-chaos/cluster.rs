@@ -18,6 +18,8 @@ use crate::process::Process;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// What a process that was told to stop gets beyond the length of its fault.
 const LAST_MOMENT: Duration = Duration::from_secs(2);
+/// In the line that an `rmd` prints when it listens, alone or as a member.
+const RMD_READY: &str = "\"address\"";
 /// How servers call their cluster.
 const CLUSTER: &str = "chaos";
 
@@ -155,7 +157,7 @@ impl Cluster {
         *run += 1;
         let run = *run;
         let (program, arguments, ready) = match place.group() {
-            Group::Server => (self.settings.rmd.clone(), self.server(place)?, "listening"),
+            Group::Server => (self.settings.rmd.clone(), self.server(place)?, RMD_READY),
             Group::Client => {
                 let this = std::env::current_exe();
                 let this = this.map_err(|error| format!("cannot find this program: {error}"))?;
@@ -207,7 +209,7 @@ impl Cluster {
             }
             Coordinator::Etcd => {
                 let etcd = self.network.address(place, Place::Etcd);
-                words.extend(["--coordinator".into(), format!("etcd=http://{etcd}")]);
+                words.extend(["--coordinator".into(), format!("etcd={etcd}")]);
                 words.extend(["--cluster".into(), CLUSTER.into()]);
                 if let Some(address) = self.network.advertised(place) {
                     words.extend(["--advertise".into(), address]);

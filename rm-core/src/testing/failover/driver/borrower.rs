@@ -19,8 +19,10 @@ use crate::view::{RootId, View};
 
 /// After a lease ran out the next session waits so long: what a lost holder set in motion has time to stop.
 const AFTERMATH: Duration = Duration::from_millis(250);
-/// A connection that broke is made anew after so long.
-const AGAIN: Duration = Duration::from_millis(100);
+/// A connection that broke is made anew after so long; each time in a row after twice as long, up to
+/// [`AGAIN_MAX`].
+const AGAIN: Duration = Duration::from_millis(50);
+const AGAIN_MAX: Duration = Duration::from_millis(1_600);
 /// How long a session waits for its first answers.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -49,6 +51,8 @@ pub(in super::super) struct Borrower {
     numbers: BTreeMap<RootId, u64>,
     /// When the next may begin.
     not_before: BTreeMap<RootId, Time>,
+    /// How long to wait before the next attempt.
+    pauses: BTreeMap<RootId, Duration>,
     upward: BTreeMap<RootId, Upward>,
     peers: u64,
 }
@@ -69,6 +73,7 @@ impl Borrower {
             windows,
             numbers: BTreeMap::new(),
             not_before: BTreeMap::new(),
+            pauses: BTreeMap::new(),
             upward: BTreeMap::new(),
             peers: 0,
         }
@@ -125,10 +130,11 @@ impl Borrower {
             return Ok(());
         };
         let mut fx = SessionEffects::new();
+        let pause = self.pause(root);
         if let Some(upward) = self.upward.get_mut(&root) {
             upward.line = None;
             upward.is_welcome = false;
-            upward.connect_at = now.after(AGAIN);
+            upward.connect_at = now.after(pause);
             upward.session.on_disconnect(now, &mut fx);
         }
         self.work_off(now, root, fx, out)
@@ -219,6 +225,14 @@ impl Borrower {
         self.upward.insert(root, upward);
     }
 
+    /// How long to wait before the next attempt.
+    fn pause(&mut self, root: RootId) -> Duration {
+        let next = self.pauses.entry(root).or_insert(AGAIN);
+        let pause = *next;
+        *next = (pause * 2).min(AGAIN_MAX);
+        pause
+    }
+
     /// Works off what happened to a session, and then what followed from that.
     fn work_off(
         &mut self,
@@ -255,7 +269,10 @@ impl Borrower {
                 let delivered = self.domain.deliver(peer, item);
                 return delivered.map_err(|crime| Fault(format!("{root} {crime}")));
             }
-            SessionEffect::Established(_) | SessionEffect::Resumed => upward.is_welcome = true,
+            SessionEffect::Established(_) | SessionEffect::Resumed => {
+                upward.is_welcome = true;
+                self.pauses.remove(&root);
+            }
             SessionEffect::Extended { deadline } => match &upward.trust {
                 None => {
                     let trust = Arc::new(Trust::until(deadline));
@@ -269,9 +286,12 @@ impl Borrower {
             SessionEffect::Disconnected(why) => {
                 check_reason(root, &why)?;
                 upward.is_welcome = false;
-                upward.connect_at = now.after(AGAIN);
                 if let Some(line) = upward.line.take() {
                     line.close(out);
+                    let pause = self.pause(root);
+                    if let Some(upward) = self.upward.get_mut(&root) {
+                        upward.connect_at = now.after(pause);
+                    }
                 }
             }
             SessionEffect::Ended(why) => check_reason(root, &why)?,
@@ -280,14 +300,15 @@ impl Borrower {
                 if let VoidReason::Ended(why) = &why {
                     check_reason(root, why)?;
                 }
-                let (lost, after) = match why {
-                    VoidReason::Expired => (LostReason::LeaseExpired, AFTERMATH),
-                    _ => (LostReason::SessionEnded, AGAIN),
+                let lost = match why {
+                    VoidReason::Expired => LostReason::LeaseExpired,
+                    _ => LostReason::SessionEnded,
                 };
                 if upward.trust.is_some() {
                     self.domain.on_creditor_down(upward.peer, lost);
                 }
-                self.not_before.insert(root, now.after(after));
+                let pause = self.pause(root).max(AFTERMATH);
+                self.not_before.insert(root, now.after(pause));
             }
             SessionEffect::JeopardyStarted { .. } => out.counts.jeopardies += 1,
             SessionEffect::Silent | SessionEffect::Heard | SessionEffect::JeopardyCleared => {}
@@ -357,7 +378,7 @@ impl Borrower {
     /// Whether it hears of all members: if not, it asks others for the view.
     pub(in super::super) fn is_settled(&self) -> bool {
         let is_well = |upward: &Upward| upward.is_welcome && upward.session.is_open();
-        self.domain.view().is_some() && self.upward.values().all(is_well)
+        !self.upward.is_empty() && self.upward.values().all(is_well)
     }
 
     pub(in super::super) fn next_tick(&self) -> Time {

@@ -250,6 +250,11 @@ impl Lending {
         self.work_off(peer, fx, out)
     }
 
+    /// Whether that connection is one of its own.
+    pub(in super::super) fn has(&self, id: ConnectionId) -> bool {
+        self.doors.contains_key(&id) || self.whose(id).is_some()
+    }
+
     fn whose(&self, id: ConnectionId) -> Option<PeerId> {
         let is_it = |it: &Downward| it.line.is_some_and(|line| line.id == id);
         let found = self.downward.iter().find(|(_, it)| is_it(it));
@@ -374,7 +379,7 @@ impl Lending {
         }
     }
 
-    /// Whether nobody has a loan that it knows of but not from whom.
+    /// The view that it has adopted.
     pub(in super::super) fn view(&self) -> Option<&Arc<View>> {
         self.lender.view()
     }
