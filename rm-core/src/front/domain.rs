@@ -216,7 +216,7 @@ impl Shared {
 pub(super) trait AnyTable: AnyInspect + AnyRelease + Lending + Send + Sync {
     fn as_any(&self) -> &dyn Any;
     fn deliver(&self, from: PeerId, item: Item) -> Result<(), PeerMisbehaved>;
-    fn on_creditor_up(&self, link: &Link);
+    fn on_creditor_up(&self, link: &Arc<Link>);
     fn adopt(&self, adoption: &Adoption);
     fn on_creditor_down(&self, peer: PeerId, why: LostReason);
     fn on_creditor_replaced(&self);

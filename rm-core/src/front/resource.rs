@@ -59,9 +59,9 @@ pub(super) struct Inner<T: ResourceType> {
     slots: Slots,
     passing: Passing,
     /// The session over which the owner borrowed, which bounds what is used of that; `None` at a root.
-    link: Option<Link>,
+    link: Option<Arc<Link>>,
     /// The session over which an orphan was claimed: what is used rests on it once that is confirmed.
-    next_link: Option<Link>,
+    next_link: Option<Arc<Link>>,
     /// The view by which it goes.
     seen: u32,
     /// The deadline that the node's timer knows.

@@ -21,7 +21,7 @@ use crate::id::{PeerId, ResourceKey, TypeId};
 use crate::view::{RootId, View};
 
 /// A session with a creditor, as resources see it; or what an orphan rests on.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Link {
     pub(super) peer: PeerId,
     /// Which member it is; without a view, nobody in particular.
@@ -35,11 +35,11 @@ pub(super) struct Link {
 #[derive(Debug, Default)]
 pub(super) struct Routes {
     view: Option<Arc<View>>,
-    links: SmallVec<[Link; 1]>,
+    links: SmallVec<[Arc<Link>; 1]>,
     /// Links whose root left the view, while their resources are told.
-    leaving: Vec<Link>,
+    leaving: Vec<Arc<Link>>,
     /// Of the present view: what orphans rest on, by the trust they had and their new root.
-    orphans: Vec<(u64, RootId, Link)>,
+    orphans: Vec<(u64, RootId, Arc<Link>)>,
     /// How many trusts there were.
     trusts: u64,
 }
@@ -63,7 +63,7 @@ impl Routes {
     }
 
     /// The session over which a resource is borrowed, if there is one.
-    pub(super) fn find(&self, type_id: TypeId, key: &ResourceKey) -> Option<&Link> {
+    pub(super) fn find(&self, type_id: TypeId, key: &ResourceKey) -> Option<&Arc<Link>> {
         match &self.view {
             None => self.links.first(),
             // One link needs no hash, if it leads to the only member.
@@ -75,7 +75,7 @@ impl Routes {
     }
 
     /// The session with that peer, also while its root leaves.
-    pub(super) fn find_peer(&self, peer: PeerId) -> Option<&Link> {
+    pub(super) fn find_peer(&self, peer: PeerId) -> Option<&Arc<Link>> {
         let all = self.links.iter().chain(&self.leaving);
         all.into_iter().find(|link| link.peer == peer)
     }
@@ -102,7 +102,7 @@ impl Routes {
         peer: PeerId,
         trust: Arc<Trust>,
         ended: &Arc<Ended>,
-    ) -> Link {
+    ) -> Arc<Link> {
         let link = self.link(root, peer, trust, ended);
         for (_, to, orphan) in &self.orphans {
             if *to == root {
@@ -113,20 +113,26 @@ impl Routes {
         link
     }
 
-    fn link(&mut self, root: RootId, peer: PeerId, trust: Arc<Trust>, ended: &Arc<Ended>) -> Link {
+    fn link(
+        &mut self,
+        root: RootId,
+        peer: PeerId,
+        trust: Arc<Trust>,
+        ended: &Arc<Ended>,
+    ) -> Arc<Link> {
         self.trusts += 1;
         let session = self.trusts;
         trust.tell(Arc::clone(ended), session);
-        Link {
+        Arc::new(Link {
             peer,
             root,
             trust,
             session,
-        }
+        })
     }
 
     /// The session with that peer is over.
-    pub(super) fn remove(&mut self, peer: PeerId) -> Option<Link> {
+    pub(super) fn remove(&mut self, peer: PeerId) -> Option<Arc<Link>> {
         let place = self.links.iter().position(|link| link.peer == peer)?;
         Some(self.links.remove(place))
     }
@@ -153,7 +159,7 @@ impl Routes {
     }
 
     /// What an orphan rests on that had `former` and goes to `root`.
-    pub(super) fn orphan(&mut self, former: &Link, root: RootId, ended: &Arc<Ended>) -> Link {
+    pub(super) fn orphan(&mut self, former: &Link, root: RootId, ended: &Arc<Ended>) -> Arc<Link> {
         let key = (former.session, root);
         let known = self
             .orphans

@@ -287,7 +287,7 @@ impl<T: ResourceType> AnyTable for Table<T> {
         resource.on_message(from, item.message)
     }
 
-    fn on_creditor_up(&self, link: &Link) {
+    fn on_creditor_up(&self, link: &Arc<Link>) {
         self.each_live(|resource| resource.on_creditor_up(link));
     }
 

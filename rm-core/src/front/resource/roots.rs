@@ -4,6 +4,8 @@
 //! that it had, frozen, and `next_link` is the session over which it was claimed. Once the claim is confirmed, or the
 //! orphan lost, what is borrowed rests on that session.
 
+use std::sync::Arc;
+
 use super::{Inner, Resource};
 use crate::credit::Credit as _;
 use crate::effect::{Effect, Effects};
@@ -32,7 +34,7 @@ impl<T: ResourceType> Resource<T> {
     }
 
     /// There is a session with a creditor: perhaps with that of this resource.
-    pub(in crate::front) fn on_creditor_up(&self, link: &Link) {
+    pub(in crate::front) fn on_creditor_up(&self, link: &Arc<Link>) {
         self.input(|inner, now| {
             if inner.owner.is_root() || inner.owner.creditor().is_some() {
                 return;
@@ -105,7 +107,7 @@ impl<T: ResourceType> Resource<T> {
 
 impl<T: ResourceType> Inner<T> {
     /// There is a session with its root: what is orphaned is claimed, and what waits is asked for.
-    fn connect(&mut self, now: Time, link: Link) {
+    fn connect(&mut self, now: Time, link: Arc<Link>) {
         let since = self.seen;
         self.owner
             .on_creditor_up(now, link.peer, since, &mut self.fx);

@@ -1,5 +1,7 @@
 //! What the reclaimer does with a resource that it comes by.
 
+use std::sync::Arc;
+
 use super::{Clock, Inner, Resource};
 use crate::front::reclaim::{Age, Found, Use};
 use crate::front::routes::Link;
@@ -9,7 +11,7 @@ use crate::sync::Ordering;
 
 impl<T: ResourceType> Resource<T> {
     /// A resource that rested goes on: what it had borrowed is good for as long as `link` is trusted.
-    pub(in crate::front) fn go_on(&self, link: Option<Link>, age: Age, seen: u32) {
+    pub(in crate::front) fn go_on(&self, link: Option<Arc<Link>>, age: Age, seen: u32) {
         let mut inner = self.inner.lock();
         inner.link = link;
         inner.age = age;

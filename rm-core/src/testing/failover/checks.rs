@@ -82,7 +82,12 @@ impl<T: ResourceType> Oracle<T> {
         counts.sure += 1;
         let written = self.resources[resource].written;
         let read = value.map(|value| &value.bytes[..]);
-        if read == written.map(u64::to_le_bytes).as_ref().map(|bytes| &bytes[..]) {
+        if read
+            == written
+                .map(u64::to_le_bytes)
+                .as_ref()
+                .map(|bytes| &bytes[..])
+        {
             return Ok(());
         }
         Err(Fault(format!(

@@ -130,7 +130,13 @@ impl fmt::Display for Counts {
         writeln!(
             f,
             "{} schedules, {} events, {} of them wakes; {} requests, {} granted, {} denied; {} holds lost",
-            self.schedules, self.events, self.wakes, self.asked, self.granted, self.denied, self.lost
+            self.schedules,
+            self.events,
+            self.wakes,
+            self.asked,
+            self.granted,
+            self.denied,
+            self.lost
         )?;
         writeln!(
             f,

@@ -370,7 +370,12 @@ impl<T: ResourceType> World<T> {
 
     fn arrive(&mut self) -> Result<(), Fault> {
         let processes = &self.processes;
-        let lives = |index: usize| processes[index].live.as_ref().map(|_| processes[index].life);
+        let lives = |index: usize| {
+            processes[index]
+                .live
+                .as_ref()
+                .map(|_| processes[index].life)
+        };
         let Some((index, arrival)) = self.network.step(lives) else {
             return Ok(());
         };
@@ -480,7 +485,8 @@ impl<T: ResourceType> World<T> {
         for out in core::mem::take(&mut self.out.list) {
             match out {
                 Out::Connect(id, root) => {
-                    let is_it = |it: &&Process<T>| crate::id::NodeId::of_name(&it.name) == root.node;
+                    let is_it =
+                        |it: &&Process<T>| crate::id::NodeId::of_name(&it.name) == root.node;
                     let Some(to) = self.processes.iter().find(is_it) else {
                         continue;
                     };
@@ -523,7 +529,10 @@ impl<T: ResourceType> World<T> {
         }
         let is_valid = |(name, holding): &((usize, usize), &Holding<T>)| {
             let local = self.processes[name.0].clock.read(self.now);
-            holding.held.valid_until().is_some_and(|until| local < until)
+            holding
+                .held
+                .valid_until()
+                .is_some_and(|until| local < until)
         };
         for (index, one) in holds.iter().enumerate() {
             for other in &holds[..index] {
@@ -594,7 +603,10 @@ fn words(body: &Body) -> String {
         }
         Body::Report(report) => {
             let book = |it: &crate::cluster::ReportedBook| {
-                format!(" {} of {} with {:?} left: {:?};", it.key, it.version, it.remaining, it.book)
+                format!(
+                    " {} of {} with {:?} left: {:?};",
+                    it.key, it.version, it.remaining, it.book
+                )
             };
             let books: String = report.books.iter().map(book).collect();
             let past = report.past.iter().map(|it| (it.view.epoch(), it.remaining));
