@@ -81,7 +81,7 @@ async fn warn_of_grace(client: &Client, output: Output) {
         && !status.grace.is_zero()
     {
         let text = format!(
-            "the server has just started: for another {} locks that it does not show may still be held",
+            "the server has just started, or taken over from another: for another {} locks that it does not show may still be held",
             span(status.grace)
         );
         output.notice("rmctl", &text);

@@ -113,13 +113,14 @@ impl Server {
         let now = self.hub.now();
         let sessions = self.sessions().len();
         let members = self.members();
+        let view_epoch = members.view.as_ref().map_or(0, |view| view.epoch());
         let mut counters = totals_by_name(&totals);
         counters.extend(self.hub.desk.counters());
         StatusView {
             name: self.hub.name.clone(),
             software: env!("CARGO_PKG_VERSION").into(),
             coordinator: self.coordinator.clone(),
-            epoch: self.hub.epoch(),
+            epoch: self.hub.epoch().max(view_epoch),
             lease: self.config.terms.length(),
             uptime: now.since(self.started),
             grace: self.grace(),
@@ -128,7 +129,7 @@ impl Server {
             counters,
             role: members.role,
             standing: members.standing,
-            view_epoch: members.view.as_ref().map_or(0, |view| view.epoch()),
+            view_epoch,
             members: members.view.map_or(0, |view| view.members().len() as u32),
             is_coordinator_connected: members.coordinator.is_connected,
         }

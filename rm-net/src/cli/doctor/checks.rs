@@ -51,6 +51,7 @@ pub(super) fn all(here: &Machine, probes: &[Probe]) -> Vec<Finding> {
             )),
         }
     }
+    findings.extend(faults(&seen));
     findings.extend(one_cluster(&seen));
     findings.extend(versions(here, &seen));
     findings.extend(views(&seen));
@@ -202,12 +203,20 @@ fn coordinator(address: &str, members: &MembersView) -> Vec<Finding> {
             format!("{kind}, connected"),
         ));
     }
-    let warnings = coordinator.warnings.iter();
-    findings.extend(warnings.map(|warning| {
-        let advice = "see the release notes of the coordinator";
-        Finding::bad(Level::Warn, "coordinator", address, warning.clone(), advice)
-    }));
     findings
+}
+
+/// What is known against the coordinator: all servers say the same of it, and it is said once.
+fn faults(seen: &[(&str, &Seen)]) -> Vec<Finding> {
+    let warnings = seen
+        .iter()
+        .flat_map(|(_, seen)| &seen.members.coordinator.warnings);
+    let warnings: BTreeSet<_> = warnings.collect();
+    let finding = |warning: &String| {
+        let advice = "change that, at the coordinator or in the flags of the servers";
+        Finding::bad(Level::Warn, "coordinator", ALL, warning.clone(), advice)
+    };
+    warnings.into_iter().map(finding).collect()
 }
 
 /// How often a member confirms that it is one: every quarter of the member lease.

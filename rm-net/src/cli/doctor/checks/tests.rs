@@ -249,6 +249,16 @@ fn a_coordinator_that_is_away_slow_or_known_to_be_faulty_is_found() {
 }
 
 #[test]
+fn what_several_servers_say_of_their_coordinator_is_said_once() {
+    let mut one = member("a", view(7, &["a", "b"]));
+    one.members.coordinator.warnings = vec!["too old".into()];
+    let mut two = one.clone();
+    two.members.node = "b".into();
+    let both = [probe("127.0.0.1:1", one), probe("127.0.0.1:2", two)];
+    assert_eq!(wrong_with(&both), [("coordinator", Level::Warn)]);
+}
+
+#[test]
 fn members_of_different_views_are_warned_of_and_of_two_views_of_one_epoch_fail() {
     let at = |address: &str, name: &str, view: View| {
         let mut probe = probe(address, member(name, view));
