@@ -34,9 +34,12 @@ impl Newcomer {
     /// A connection that this side made.
     pub(crate) fn dialled(stream: TcpStream) -> Self {
         let _ = stream.set_nodelay(true);
+        let mut codec = PacketCodec::new();
+        // A view, which may be the first that is heard, is longer than what strangers may say.
+        codec.on_session();
         Self {
             stream,
-            codec: PacketCodec::new(),
+            codec,
             input: BytesMut::new(),
             hello: None,
             room: None,

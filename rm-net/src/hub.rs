@@ -1,7 +1,7 @@
 //! What ties a domain to its sessions: the clocks, and the way from a resource to the peer it writes to.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use rm_core::front::{Domain, Host, WeakDomain};
@@ -41,9 +41,9 @@ pub(crate) struct Hub {
     adopted: watch::Sender<Option<u32>>,
     /// What debtors are told.
     view: RwLock<Option<Arc<View>>>,
-    /// Whether renewals may be answered at all: not from the end of a session with this node's own creditor until
-    /// the next one, though what was borrowed over it may still be good.
-    may_promise: AtomicBool,
+    /// For how many sessions with this node's own creditors no renewal is answered: each from its end until the next
+    /// one, though what was borrowed over it may still be good.
+    withheld: AtomicUsize,
     /// As a member: until when its membership is known to be good, in nanoseconds.
     good_until: AtomicU64,
     /// The earliest deadline came nearer, or the domain was dropped.
@@ -82,7 +82,7 @@ impl Hub {
             epoch: AtomicU32::new(0),
             adopted: watch::Sender::new(None),
             view: RwLock::default(),
-            may_promise: AtomicBool::new(true),
+            withheld: AtomicUsize::new(0),
             good_until: AtomicU64::new(u64::MAX),
             timer: Notify::new(),
             stopping: CancellationToken::new(),
@@ -189,8 +189,8 @@ impl Hub {
 
     /// What debtors' renewals may be answered with at this moment.
     pub(crate) fn membership(&self) -> Membership {
-        // Acquire: see `let_debtors_go`.
-        if !self.may_promise.load(Ordering::Acquire) {
+        // Acquire pairs with the release in `Say::withhold`.
+        if self.withheld.load(Ordering::Acquire) > 0 {
             return Membership::Suspended;
         }
         // Acquire pairs with the release in `set_good_until`.
@@ -210,27 +210,11 @@ impl Hub {
         self.good_until.store(until.as_nanos(), Ordering::Release);
     }
 
-    /// No renewal is answered from here on.
-    pub(crate) fn promise_no_more(&self) {
-        // Release: see `let_debtors_go`.
-        self.may_promise.store(false, Ordering::Release);
-    }
-
-    /// There is a session with the creditor again: what waited for that is answered.
-    pub(crate) fn promise_again(&self) {
-        self.may_promise.store(true, Ordering::Release);
-        let debtors = self.peers();
-        for peer in debtors.iter().filter(|peer| peer.is_creditor()) {
-            peer.flush(self);
-        }
-    }
-
-    /// Ends the sessions with all debtors: each is told, and is over once it has said so or its lease has run out.
+    /// The debtors that there are, told that their sessions end: each is over once it has said so or its lease has run out.
     ///
-    /// A session that comes later is not among them, and need not be: its debtor is promised nothing. For whoever
-    /// promised before the word changed had put its session in the map before, and the map is looked at after.
-    pub(crate) fn let_debtors_go(&self) -> Departure {
-        self.promise_no_more();
+    /// Before, the caller [withholds](Say::withhold) what they are promised. A session that comes later is not among them,
+    /// and need not be: whoever promised before that had put its session in the map before, and the map is looked at after.
+    fn dismiss_debtors(&self) -> Departure {
         let mut debtors = self.peers();
         debtors.retain(|peer| peer.is_creditor());
         debtors.iter().for_each(|peer| peer.let_go.cancel());
@@ -241,6 +225,48 @@ impl Hub {
     pub(crate) fn highest_stamp(&self) -> Stamp {
         self.domain()
             .map_or(Stamp(0), |domain| domain.stamps().highest())
+    }
+}
+
+/// What one session with a creditor has to say on what debtors are promised: nothing, while it cannot go on.
+#[derive(Clone)]
+pub(crate) struct Say {
+    hub: Arc<Hub>,
+    withholds: Arc<AtomicBool>,
+}
+
+impl Say {
+    pub(crate) fn new(hub: &Arc<Hub>) -> Self {
+        Self {
+            hub: Arc::clone(hub),
+            withholds: Arc::new(AtomicBool::new(false)),
+        }
+    }
+
+    /// No renewal is answered from here on.
+    pub(crate) fn withhold(&self) {
+        if !self.withholds.swap(true, Ordering::AcqRel) {
+            // Release pairs with the acquire in `membership`.
+            self.hub.withheld.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// It has no objection any more. If nobody has, what waited for that is answered.
+    pub(crate) fn promise(&self) {
+        let was_last = self.withholds.swap(false, Ordering::AcqRel)
+            && self.hub.withheld.fetch_sub(1, Ordering::AcqRel) == 1;
+        if was_last {
+            let debtors = self.hub.peers();
+            for peer in debtors.iter().filter(|peer| peer.is_creditor()) {
+                peer.flush(&self.hub);
+            }
+        }
+    }
+
+    /// Ends the sessions with all debtors, to whom nothing is promised from here on.
+    pub(crate) fn let_debtors_go(&self) -> Departure {
+        self.withhold();
+        self.hub.dismiss_debtors()
     }
 }
 

@@ -105,14 +105,19 @@ impl Member {
         let mut states = self.states.clone();
         let stopping = self.roster.hub().stopping.clone();
         states.mark_changed();
+        let mut heard = self.roster.newest();
         let mut looked = Instant::now();
         loop {
             tokio::select! {
                 changed = states.changed() => if changed.is_err() { break },
+                // Another member may know of a view before the coordinator tells this one.
+                changed = heard.changed() => if changed.is_err() { break },
                 () = tokio::time::sleep(LOOK) => {}
                 () = stopping.cancelled() => break,
             }
-            let state = states.borrow_and_update().clone();
+            let mut state = states.borrow_and_update().clone();
+            let newest = heard.borrow_and_update().clone();
+            state.view = newer(state.view, newest);
             self.follow(&state);
             if looked.elapsed() >= LOOK {
                 looked = Instant::now();
@@ -197,8 +202,7 @@ impl Member {
         let server = Server::new(Arc::clone(&hub), config, place, plan.hello_patience);
         // Not before the coordinator says so.
         server.on_good_until(Time::ZERO);
-        let roster = Arc::clone(&self.roster);
-        tokio::spawn(Arc::clone(&server).run_lender(move |to, body| roster.say(to, body)));
+        tokio::spawn(Arc::clone(&server).run_lender());
         let keeper = Arc::clone(&server);
         tokio::spawn(house::keep(hub, move || keeper.now_and_then()));
         self.roster.set_lender(Some(Arc::clone(&server)));
@@ -259,4 +263,10 @@ impl Member {
         view.is_some_and(|view| is_leaving(&view, life.me))
             && (is_alone || life.server.is_relieved())
     }
+}
+
+/// The newer of two views.
+fn newer(one: Option<Arc<View>>, other: Option<Arc<View>>) -> Option<Arc<View>> {
+    let epoch = |view: &Arc<View>| view.epoch();
+    one.into_iter().chain(other).max_by_key(epoch)
 }

@@ -572,7 +572,7 @@ impl NodeBuilder {
         server.on_good_until(Time::from_nanos(u64::MAX));
         let _ = server.adopt(&view);
         tokio::spawn(Arc::clone(&server).listen(listener));
-        tokio::spawn(Arc::clone(&server).run_lender(|_, _| {}));
+        tokio::spawn(Arc::clone(&server).run_lender());
         spawn_keeper(&server);
         Ok(Node {
             domain,

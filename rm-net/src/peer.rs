@@ -256,7 +256,12 @@ impl Peer {
     fn encode(&self, hub: &Hub, body: Body, tells: bool, output: &mut Output) {
         let packet = Packet {
             // A creditor speaks under the view that it has told.
-            epoch: if tells { output.told } else { hub.epoch() },
+            epoch: match &body {
+                // Whoever has not adopted that view yet keeps it until then.
+                Body::Report(report) => output.told.max(report.epoch),
+                _ if tells => output.told,
+                _ => hub.epoch(),
+            },
             stamp: hub.highest_stamp(),
             body,
         };
@@ -301,7 +306,10 @@ impl Peer {
                 None => codec.decode(input),
             };
             match next {
-                Ok(Some(packet)) if hub.has_to_adopt(packet.epoch) && !is_before_views(&packet) => {
+                Ok(Some(packet))
+                    if hub.has_to_adopt(packet.epoch)
+                        && !is_before_views(&packet, self.is_creditor()) =>
+                {
                     *held = Some(packet);
                     break Ok(());
                 }
@@ -511,14 +519,12 @@ pub(crate) enum Arrived {
     View(Arc<View>),
 }
 
-/// Whether a packet is for whoever has not adopted its view yet: the view itself, or what comes before any.
-const fn is_before_views(packet: &Packet) -> bool {
-    matches!(
-        packet.body,
-        Body::View(_)
-            | Body::Welcome(_)
-            | Body::Gone { .. }
-            | Body::Refuse { .. }
-            | Body::Bye { .. }
-    )
+/// Whether a packet is for whoever has not adopted its view yet: the view itself, or what comes before any. A debtor's
+/// goodbye is not: it says nothing of what the view has moved from here.
+const fn is_before_views(packet: &Packet, is_creditor: bool) -> bool {
+    match packet.body {
+        Body::View(_) | Body::Welcome(_) | Body::Gone { .. } | Body::Refuse { .. } => true,
+        Body::Bye { .. } => !is_creditor,
+        _ => false,
+    }
 }

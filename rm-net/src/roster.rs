@@ -108,14 +108,31 @@ impl Roster {
     }
 
     /// The session with that member stands so.
-    pub(crate) fn note(&self, root: RootId, phase: Phase) {
+    pub(crate) fn note(&self, root: RootId, left: &CancellationToken, phase: Phase) {
         let mut sessions = self.sessions();
+        // Who leaves does so before its session is taken out.
+        if left.is_cancelled() {
+            return;
+        }
         sessions.insert(root, phase);
         let phase = overall(&sessions);
         drop(sessions);
         if let Some(phase) = phase {
             self.phase.send_replace(phase);
         }
+    }
+
+    /// The session with a member that has left stands no more.
+    fn forget(&self, root: RootId) {
+        let mut sessions = self.sessions();
+        sessions.remove(&root);
+        let last = "the members of the view are being connected to".into();
+        let phase = overall(&sessions).unwrap_or(Phase::Connecting {
+            last,
+            refused: None,
+        });
+        drop(sessions);
+        self.phase.send_replace(phase);
     }
 
     /// Whether the view has several members.
@@ -136,14 +153,6 @@ impl Roster {
         match self.sessions().get(&root) {
             Some(Phase::Connected { peer, .. }) => Some(*peer),
             _ => None,
-        }
-    }
-
-    /// Says something to a member, outside the sequence. If there is no session, it is not said.
-    pub(crate) fn say(&self, root: RootId, body: Body) {
-        let peer = self.peer(root).and_then(|peer| self.hub.peer(peer));
-        if let Some(peer) = peer {
-            peer.say(body, &self.hub);
         }
     }
 
@@ -198,15 +207,17 @@ impl Roster {
                         heard = Instant::now();
                     } else if heard.elapsed() >= LOST_AFTER {
                         heard = Instant::now();
+                        let mut newer = views.clone();
                         tokio::select! {
                             () = self.ask_all() => {}
+                            _ = newer.changed() => {}
                             () = self.hub.stopping.cancelled() => return,
                         }
                     }
-                    while tasks.try_join_next().is_some() {}
                     continue;
                 }
             }
+            while tasks.try_join_next().is_some() {}
             let view = views.borrow_and_update().clone();
             if let Some(view) = view {
                 self.adopt(&view);
@@ -234,7 +245,7 @@ impl Roster {
             let stays = view.has(*root);
             if !stays {
                 left.cancel();
-                self.sessions().remove(root);
+                self.forget(*root);
             }
             stays
         });
@@ -254,6 +265,11 @@ impl Roster {
                 left
             });
         }
+    }
+
+    /// The newest view that was heard of.
+    pub(crate) fn newest(&self) -> watch::Receiver<Option<Arc<View>>> {
+        self.newest.subscribe()
     }
 
     pub(crate) const fn hub(&self) -> &Arc<Hub> {

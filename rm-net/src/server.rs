@@ -214,7 +214,7 @@ impl Server {
 
     /// Decides about the first packet of a connection.
     async fn admit(self: &Arc<Self>, packet: Packet) -> Result<Admitted, Body> {
-        let Packet { stamp, body, .. } = packet;
+        let Packet { epoch, stamp, body } = packet;
         let Body::Hello(hello) = body else {
             return Err(protocol(
                 "the first packet of a connection is a hello".into(),
@@ -241,6 +241,20 @@ impl Server {
         if hello.session == 0 || (is_another && self.lender.is_some()) {
             // It asks who the members are, or has to know.
             return Err(self.hub.view_after(0).map_or_else(gone, Body::View));
+        }
+        // It may say that an earlier session was dropped: what moved in between must not be taken back for that.
+        if self.hub.has_to_adopt(epoch) {
+            let adopted = self.hub.adopted(epoch);
+            if tokio::time::timeout(self.hello_patience, adopted)
+                .await
+                .is_err()
+            {
+                let text =
+                    "this server does not know the newest view yet: try another one, or later";
+                let code = RefuseCode::Stopping;
+                let text = text.into();
+                return Err(Body::Refuse { code, text });
+            }
         }
         let poison = check_stamp(&domain.stamps(), stamp_now(), stamp, STAMP_AHEAD_MAX);
         poison.map_err(refuse)?;
@@ -300,6 +314,7 @@ impl Server {
         if !self.sessions().is_newest(party, id) {
             peer.superseded.cancel();
         }
+        self.on_debtor_connected(&peer);
         let server = Arc::clone(&self);
         let this = Arc::clone(&peer);
         peer.run(&self.hub, newcomer, move |arrived| {
@@ -321,8 +336,7 @@ impl Server {
             Arrived::Command { id, command } => self.on_command(peer, id, command),
             Arrived::Question { id, query } => self.on_question(peer, id, query),
             Arrived::Answer { id, answer } => self.hub.inquiries.on_answer(peer.id, id, answer),
-            Arrived::Report(report) => self.on_report(peer, report),
-            Arrived::ReportAck { .. } | Arrived::View(_) => {
+            Arrived::Report(_) | Arrived::ReportAck { .. } | Arrived::View(_) => {
                 return Err("says what only a creditor says".into());
             }
             Arrived::Effect(effect) => match effect {
@@ -344,11 +358,11 @@ impl Server {
                     self.sessions().remove(peer.party, peer.id);
                     peer.over.cancel();
                 }
+                SessionEffect::Resumed => self.on_debtor_connected(peer),
                 SessionEffect::Established(_)
                 | SessionEffect::Extended { .. }
                 | SessionEffect::JeopardyCleared
-                | SessionEffect::JeopardyStarted { .. }
-                | SessionEffect::Resumed => {}
+                | SessionEffect::JeopardyStarted { .. } => {}
             },
         }
         Ok(())

@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::client::DEFAULT_ENDPOINT;
 use crate::error::ConnectError;
-use crate::hub::{Departure, Hub};
+use crate::hub::{Departure, Hub, Say};
 use crate::keeper::{ATTEMPT, Keeper, Opening};
 use crate::peer::{Arrived, Extended, Peer};
 use crate::roster::Roster;
@@ -94,6 +94,8 @@ pub(crate) struct Supervisor {
     /// What a node in the middle lends by, and answers questions by.
     server: Option<Arc<Server>>,
     roster: Arc<Roster>,
+    /// What it has to say on what a node in the middle promises.
+    say: Say,
     /// The member of a view with which its sessions are; without one, with whoever answers.
     member: Option<Member>,
 }
@@ -121,6 +123,7 @@ impl Supervisor {
             sessions: 0,
             creditor: None,
             server: roster.below(),
+            say: Say::new(roster.hub()),
             roster: Arc::clone(roster),
             member: None,
         }
@@ -242,6 +245,7 @@ impl Supervisor {
             creditor: self.creditor.take(),
             server: self.server.clone(),
             roster: Arc::clone(&self.roster),
+            say: self.say.clone(),
             member: self.member.clone(),
             left: watch::Sender::new(self.member.as_ref().map(|member| member.left.clone())),
         };
@@ -263,11 +267,16 @@ impl Supervisor {
         if self.has_left() {
             self.hub.remove(keeper.peer().id);
             // Debtors that were to go for its sake need not any more.
-            self.hub.promise_again();
+            self.say.promise();
         } else if events.outcome != Outcome::Stillborn {
-            let departure = departure.unwrap_or_else(|| self.hub.let_debtors_go());
+            let departure = departure.unwrap_or_else(|| self.say.let_debtors_go());
             tokio::select! {
-                () = departure.over() => {}
+                () = departure.over() => {
+                    // Nobody below has anything of that member any more, and it is not the only one.
+                    if self.member.is_some() {
+                        self.say.promise();
+                    }
+                }
                 () = self.hub.stopping.cancelled() => {}
             }
         }
@@ -306,16 +315,17 @@ impl Supervisor {
             if !was_told && !self.gives_up(keeper, is_member) {
                 // It goes on after all. Those who were let go come back.
                 if departure.take().is_some() {
-                    self.hub.promise_again();
+                    self.say.promise();
                 }
                 continue;
             }
-            let departure = departure.get_or_insert_with(|| self.hub.let_debtors_go());
+            let departure = departure.get_or_insert_with(|| self.say.let_debtors_go());
             if !departure.is_over() {
                 continue;
             }
             // Adding up takes a look at every resource: only where it matters.
-            let holds = || self.hub.domain().map_or(0, |domain| domain.totals().holds);
+            let id = keeper.peer().id;
+            let holds = || self.hub.domain().map_or(0, |domain| domain.holds_over(id));
             if was_told {
                 self.end(keeper.peer(), "the client is done");
             } else if holds() == 0 {
@@ -366,6 +376,7 @@ struct Events {
     creditor: Option<(Vec<u8>, Boot)>,
     server: Option<Arc<Server>>,
     roster: Arc<Roster>,
+    say: Say,
     member: Option<Member>,
     /// What says that the member has left, once it is known who it is.
     left: watch::Sender<Option<CancellationToken>>,
@@ -402,7 +413,14 @@ impl Events {
                     lender.on_report_ack(member.root, epoch, part, is_active);
                 }
             }
-            Arrived::Report(_) => return Err("says what only a debtor says".into()),
+            Arrived::Report(report) => {
+                // It is that member's word: this side has called it where the view says that it is.
+                if let Some(member) = self.member.as_ref().filter(|m| m.root.reg == report.reg)
+                    && let Some(lender) = self.roster.lender()
+                {
+                    lender.on_report(member.root, report);
+                }
+            }
             Arrived::Question { id, query } => match &self.server {
                 Some(server) => server.on_question(&self.peer, id, query),
                 None => {
@@ -427,7 +445,7 @@ impl Events {
                     None => domain.on_creditor_up(self.peer.id, trust),
                     Some(member) => domain.on_root_up(member.root, self.peer.id, trust),
                 }
-                self.hub.promise_again();
+                self.say.promise();
                 self.on_connected();
             }
             Extended::Further => {}
@@ -469,7 +487,7 @@ impl Events {
             }
             SessionEffect::Ended(why) => {
                 tracing::info!(endpoint = self.endpoint, %why, "the session cannot go on");
-                self.hub.promise_no_more();
+                self.say.withhold();
                 self.set(Phase::Connecting {
                     last: self.reason(&why),
                     refused: None,
@@ -492,7 +510,7 @@ impl Events {
                 } else {
                     LostReason::SessionEnded
                 };
-                self.hub.promise_no_more();
+                self.say.withhold();
                 domain.on_creditor_down(self.peer.id, lost);
                 tracing::debug!(endpoint = self.endpoint, %why, "the session is over");
                 self.refused = self.refusal(&why);
@@ -546,11 +564,6 @@ impl Events {
             peer: self.peer.id,
             lease: self.lease,
         });
-        if let Some(member) = &self.member
-            && let Some(lender) = self.roster.lender()
-        {
-            lender.on_member_connected(member.root);
-        }
     }
 
     /// A view came. Before anything is borrowed over the first session, it tells that this is one with a member.
@@ -585,10 +598,8 @@ fn set(
     member: Option<&Member>,
     phase: Phase,
 ) -> Phase {
-    if let Some(Member { root, left }) = member
-        && !left.is_cancelled()
-    {
-        roster.note(*root, phase.clone());
+    if let Some(Member { root, left }) = member {
+        roster.note(*root, left, phase.clone());
     }
     own.send_replace(phase)
 }

@@ -223,6 +223,7 @@ pub(super) trait AnyTable: AnyInspect + AnyRelease + Lending + Send + Sync {
     fn deliver(&self, from: PeerId, item: Item) -> Result<(), PeerMisbehaved>;
     fn on_creditor_up(&self, link: &Arc<Link>);
     fn adopt(&self, adoption: &Adoption);
+    fn holds_over(&self, peer: PeerId) -> u64;
     fn on_creditor_down(&self, peer: PeerId, why: LostReason);
     fn on_creditor_replaced(&self);
     fn on_debtor_down(&self, peer: PeerId);
@@ -439,6 +440,14 @@ impl Domain {
         let adoption = self.shared.routes().adopt(view)?;
         self.each(|table| table.adopt(&adoption));
         Some(self.shared.routes().adopted())
+    }
+
+    /// How many guards hold what was borrowed or claimed over that session. It looks at every resource.
+    #[must_use]
+    pub fn holds_over(&self, peer: PeerId) -> u64 {
+        let mut holds = 0;
+        self.each(|table| holds += table.holds_over(peer));
+        holds
     }
 
     /// The view that a debtor goes by.

@@ -299,6 +299,13 @@ impl<T: ResourceType> AnyTable for Table<T> {
         self.each_live(|resource| resource.on_creditor_up(link));
     }
 
+    fn holds_over(&self, peer: PeerId) -> u64 {
+        let mut holds = 0;
+        // Nothing is held of one at rest.
+        self.each_live(|resource| holds += resource.holds_over(peer));
+        holds
+    }
+
     fn adopt(&self, adoption: &Adoption) {
         for shard in &self.shards {
             let live = {

@@ -141,9 +141,9 @@ impl DebtorSession {
             | Body::Commanded { .. }
             | Body::Inspect { .. }
             | Body::Inspected { .. }
+            | Body::Report(_)
             | Body::ReportAck { .. }
             | Body::View(_) => {}
-            Body::Report(_) => self.end(unexpected("Report"), fx),
             Body::Refuse { code, text } => {
                 self.end(EndReason::Refused(Refusal { code, text }), fx);
             }

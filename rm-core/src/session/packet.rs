@@ -102,10 +102,10 @@ pub enum Body {
         /// The number of the newest answer that the debtor has heard; 0: none yet. Proof that it hears.
         heard: u64,
     },
-    /// Member to member: that view is adopted, and what of it the other is now the root of. Over the reporter's own
-    /// session with the other.
+    /// Member to member: that view is adopted, and what of it the other is now the root of. The reporter says it as a
+    /// creditor: the other has called it where the view says that it is, and so knows whose word it is.
     Report(Report),
-    /// The answer to a part of a `Report`.
+    /// The answer to a part of a `Report`, said as a creditor too.
     ReportAck {
         /// The view.
         epoch: u32,

@@ -85,19 +85,39 @@ impl Server {
         self.stirred.notify_one();
     }
 
-    /// Another member tells of a view.
-    pub(super) fn on_report(&self, peer: &Peer, report: Report) {
-        let from = RootId {
-            node: peer.party.node,
-            reg: report.reg,
-        };
+    /// Another member tells of a view. It is its own word: over the session in which it is the creditor.
+    pub(crate) fn on_report(&self, from: RootId, report: Report) {
         let answer = self.lender().and_then(|mut lender| {
             let now = self.hub.now();
             lender.on_report(now, from, report)
         });
         if let Some(answer) = answer {
-            // If there is no room, the part is said again.
-            peer.say(answer, &self.hub);
+            self.tell(from, &answer);
+            self.stirred.notify_one();
+        }
+    }
+
+    /// Says something to another member, over the session in which this one is the creditor: so it knows who speaks. If
+    /// there is none, or no room, it is said again.
+    fn tell(&self, to: RootId, body: &Body) {
+        let peers = self.hub.peers();
+        for peer in peers.iter().filter(|peer| peer.party.node == to.node) {
+            peer.say(body.clone(), &self.hub);
+        }
+    }
+
+    /// There is a connection with a debtor: perhaps with another member's borrower.
+    pub(super) fn on_debtor_connected(&self, peer: &Peer) {
+        let Some(mut lender) = self.lender() else {
+            return;
+        };
+        let members = lender.view().cloned();
+        let members = members.iter().flat_map(|view| view.members());
+        let member = members
+            .map(|member| member.id())
+            .find(|id| id.node == peer.party.node);
+        if let Some(member) = member {
+            lender.on_connected(member);
             self.stirred.notify_one();
         }
     }
@@ -110,17 +130,8 @@ impl Server {
         self.stirred.notify_one();
     }
 
-    /// There is a connection over which that member can be told.
-    pub(crate) fn on_member_connected(&self, to: RootId) {
-        if let Some(mut lender) = self.lender() {
-            lender.on_connected(to);
-        }
-        self.stirred.notify_one();
-    }
-
-    /// Does what the lender does for time, and says to other members what they are to be told, by `say`. Until the
-    /// server ends.
-    pub(crate) async fn run_lender(self: Arc<Self>, say: impl Fn(RootId, Body) + Send) {
+    /// Does what the lender does for time, and says to other members what they are to be told. Until the server ends.
+    pub(crate) async fn run_lender(self: Arc<Self>) {
         loop {
             let now = self.hub.now();
             let (due, reports) = {
@@ -137,7 +148,7 @@ impl Server {
                 (lender.next_tick(), reports)
             };
             for (to, report) in reports {
-                say(to, report);
+                self.tell(to, &report);
             }
             let left = due.map_or(NAP, |due| due.since(self.hub.now())).min(NAP);
             tokio::select! {

@@ -140,7 +140,7 @@ pub struct Root {
     pub reg: u64,
 }
 /// Member to member: that view is adopted, and what of it the receiver is now the root of. In parts, each of which is
-/// said until it is acknowledged.
+/// said until it is acknowledged. Said by a creditor: the debtor has called it where the view says that it is.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Report {
     /// The number of the view.
@@ -229,7 +229,7 @@ pub struct BookLoan {
     #[prost(uint64, tag = "7")]
     pub remaining_nanos: u64,
 }
-/// The answer to a part of a report.
+/// The answer to a part of a report, said by a creditor too.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReportAck {
     /// The number of the view.

@@ -99,6 +99,20 @@ impl<T: ResourceType> Resource<T> {
         });
     }
 
+    /// How many guards hold what was borrowed or claimed over that session.
+    pub(in crate::front) fn holds_over(&self, peer: PeerId) -> u64 {
+        let inner = self.lock();
+        let links = inner.link.iter().chain(&inner.next_link);
+        let is_over = links.into_iter().any(|link| link.peer == peer);
+        let holds = if is_over {
+            inner.holders(&self.gate)
+        } else {
+            0
+        };
+        self.unlock(inner);
+        holds
+    }
+
     /// An input to the owner of a lender.
     pub(in crate::front) fn lend(&self, f: impl FnOnce(&mut Owner<T>, Time, &mut Effects<T>)) {
         self.input(|inner, now| f(&mut inner.owner, now, &mut inner.fx));

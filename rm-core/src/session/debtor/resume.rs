@@ -55,6 +55,7 @@ impl DebtorSession {
             | Body::Commanded { .. }
             | Body::Inspect { .. }
             | Body::Inspected { .. }
+            | Body::Report(_)
             | Body::ReportAck { .. }
             | Body::View(_) => {}
             Body::Refuse { code, text } => {
@@ -71,7 +72,6 @@ impl DebtorSession {
             }
             Body::Renew { .. } => self.end(unexpected("Renew"), fx),
             Body::RenewAck { .. } => self.end(unexpected("RenewAck"), fx),
-            Body::Report(_) => self.end(unexpected("Report"), fx),
             Body::Welcome(welcome) => self.on_welcome_back(now, &welcome, fx),
         }
     }
