@@ -4,6 +4,7 @@
 //! both are built in one go.
 
 use std::ffi::OsString;
+use std::process::Command;
 
 use crate::cargo::Cargo;
 use crate::report::Report;
@@ -27,7 +28,7 @@ pub(crate) struct Options {
     more: Vec<OsString>,
 }
 
-/// The part of it that CI runs.
+/// How long a run is where nothing is said, and each of those of the suite.
 const MINUTES: &str = "1.5";
 
 impl Default for Options {
@@ -38,6 +39,26 @@ impl Default for Options {
             more: Vec::new(),
         }
     }
+}
+
+/// The part of the suite: several servers that agree by way of etcd, then one that stands alone and restarts.
+pub(crate) fn run_both(workspace: &Workspace, report: &mut Report) -> Result<(), String> {
+    let etcd = std::env::var_os("RM_ETCD").unwrap_or_else(|| "etcd".into());
+    let has_etcd = Command::new(etcd).arg("--version").output().is_ok();
+    if has_etcd {
+        run(workspace, &Options::default(), report)?;
+    } else if std::env::var_os("CI").is_some() {
+        return Err("there is no etcd: install etcd-server, or name the program in RM_ETCD".into());
+    } else {
+        println!(
+            "skipped: several servers. There is no etcd: install etcd-server, or name the program in RM_ETCD"
+        );
+    }
+    let alone = Options {
+        more: vec!["--coordinator".into(), "standalone".into()],
+        ..Options::default()
+    };
+    run(workspace, &alone, report)
 }
 
 pub(crate) fn run(

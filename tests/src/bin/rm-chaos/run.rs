@@ -46,7 +46,7 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     seed: Option<u64>,
     /// How the servers agree on who is a member
-    #[arg(long, value_enum, default_value_t = Coordinator::Standalone)]
+    #[arg(long, value_enum, default_value_t = Coordinator::Etcd)]
     coordinator: Coordinator,
     /// How many servers [default: 1 standalone, 3 with etcd]
     #[arg(long)]
