@@ -1,5 +1,5 @@
 //! dev
-use rm_core::testing::failover::{Counts, Kind, run, trace};
+use rm_core::testing::failover::{Counts, Kind, Schedule};
 use rm_core::testing::random::Random;
 use rm_rwlock::{RwCredit, RwLockType};
 fn ask(random: &mut Random) -> RwCredit {
@@ -15,37 +15,16 @@ fn main() {
     let from: u64 = args[2].parse().unwrap();
     let count: u64 = args[3].parse().unwrap();
     let t = RwLockType::with_shares(6);
-    if count == 0 {
-        match trace(kind, from, &t, ask) {
-            Ok(c) => println!("{c}"),
-            Err(f) => {
-                for l in &f.trace {
-                    println!("{l}");
-                }
-                println!("{f}");
-            }
-        }
-        return;
-    }
-    std::panic::set_hook(Box::new(|p| {
-        if std::env::var("SHOW").is_ok() {
-            eprintln!("{p}\n{}", std::backtrace::Backtrace::force_capture())
-        }
-    }));
+    std::panic::set_hook(Box::new(|p| { if std::env::var("SHOW").is_ok() { eprintln!("{p}\n{}", std::backtrace::Backtrace::force_capture()) }}));
     let start = std::time::Instant::now();
     let mut sum = Counts::default();
     let mut bad = 0;
     let max: u64 = args.get(4).map_or(5, |a| a.parse().unwrap());
-    for seed in from..from + count {
-        match run(kind, seed, &t, ask) {
+    let verbose = count == 0;
+    for seed in from..from + count.max(1) {
+        match (Schedule { kind, seed, resource_type: &t, ask, replay: "" }).run() {
             Ok(c) => sum.add(&c),
-            Err(f) => {
-                bad += 1;
-                println!("{f}");
-                if bad >= max {
-                    break;
-                }
-            }
+            Err(mut f) => { bad += 1; if !verbose { f.trace.clear(); } println!("{f}"); if bad >= max { break; } }
         }
     }
     println!(

@@ -15,6 +15,7 @@ mod process;
 mod report;
 mod world;
 
+use core::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use self::plan::Plan;
@@ -63,10 +64,15 @@ impl Kind {
     }
 }
 
+/// So many of the last lines of its trace a failure shows.
+const TRACED: usize = 120;
+
 /// A schedule in which something was wrong.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+///
+/// It prints the same with `{}` and `{:?}`, so that a test may simply return it.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-#[error("{what}\n  kind {}, seed {seed}, event {event}", kind.name())]
+#[error("{trace}{what}\n  of kind {}, seed {seed}, after event {event}; replay it: {replay}", kind.name())]
 pub struct Failure {
     /// What.
     pub what: String,
@@ -76,57 +82,86 @@ pub struct Failure {
     pub seed: u64,
     /// After which event it was seen.
     pub event: u64,
-    /// The last that happened.
-    pub trace: Vec<String>,
+    /// The last that happened before.
+    pub trace: String,
+    /// How to run it again.
+    pub replay: String,
 }
 
-/// Runs one schedule.
-///
-/// # Errors
-/// What must not happen and did.
-pub fn run<T: ResourceType>(
-    kind: Kind,
-    seed: u64,
-    resource_type: &T,
-    ask: fn(&mut Random) -> T::Level,
-) -> Result<Counts, Box<Failure>> {
-    simulate(kind, seed, resource_type, ask, false)
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
-/// The same, with all that happens in words.
-///
-/// # Errors
-/// The same.
-pub fn trace<T: ResourceType>(
-    kind: Kind,
-    seed: u64,
-    resource_type: &T,
-    ask: fn(&mut Random) -> T::Level,
-) -> Result<Counts, Box<Failure>> {
-    simulate(kind, seed, resource_type, ask, true)
+/// One schedule: all that happens in it follows from its kind and its seed.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "made by the test")]
+pub struct Schedule<'a, T: ResourceType> {
+    /// What it is about.
+    pub kind: Kind,
+    /// From what all of it is drawn.
+    pub seed: u64,
+    /// The type of all resources: of a small capital.
+    pub resource_type: &'a T,
+    /// What callers ask for.
+    pub ask: fn(&mut Random) -> T::Level,
+    /// The command that runs it again after `RM_SEED=n`.
+    pub replay: &'a str,
 }
 
-fn simulate<T: ResourceType>(
-    kind: Kind,
-    seed: u64,
-    resource_type: &T,
-    ask: fn(&mut Random) -> T::Level,
-    is_traced: bool,
-) -> Result<Counts, Box<Failure>> {
-    let mut random = Random::new(seed ^ ((kind as u64) << 56));
-    let plan = Plan::new(kind, resource_type.clone(), ask, &mut random);
-    let mut world = World::new(plan, random, is_traced);
-    let done = catch_unwind(AssertUnwindSafe(|| world.run()));
-    let what = match done {
-        Ok(Ok(())) => return Ok(world.out.counts),
-        Ok(Err(fault)) => fault.0,
-        Err(panic) => format!("panic: {}", panic_text(&*panic)),
+impl<T: ResourceType> Schedule<'_, T> {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// What must not happen and did, with what happened before. To see that the schedule is run twice.
+    pub fn run(&self) -> Result<Counts, Box<Failure>> {
+        let (what, event) = match self.simulate(false) {
+            Ok(counts) => return Ok(counts),
+            Err((what, event, _)) => (what, event),
+        };
+        let trace = match self.simulate(true) {
+            Err((again, _, trace)) if again == what => last(&trace),
+            Ok(_) | Err(_) => "it does not repeat\n".into(),
+        };
+        let seed = self.seed;
+        Err(Box::new(Failure {
+            what,
+            kind: self.kind,
+            seed,
+            event,
+            trace,
+            replay: format!("RM_SEED={seed} {}", self.replay),
+        }))
+    }
+
+    fn simulate(&self, is_traced: bool) -> Result<Counts, (String, u64, Vec<String>)> {
+        let mut random = Random::new(self.seed ^ ((self.kind as u64) << 56));
+        let plan = Plan::new(self.kind, self.resource_type.clone(), self.ask, &mut random);
+        let mut world = World::new(plan, random, is_traced);
+        let done = catch_unwind(AssertUnwindSafe(|| world.run()));
+        let what = match done {
+            Ok(Ok(())) => return Ok(world.out.counts),
+            Ok(Err(fault)) => fault.0,
+            Err(panic) => format!("panic: {}", panic_text(&*panic)),
+        };
+        let trace = world.out.trace.take().unwrap_or_default();
+        Err((what, world.out.counts.events, trace))
+    }
+}
+
+/// The last lines, or all where the environment asks for them.
+fn last(trace: &[String]) -> String {
+    let lines = trace.iter().flat_map(|entry| entry.lines());
+    let all: Vec<_> = lines.collect();
+    let most = match std::env::var("RM_TRACE") {
+        Ok(all) if all == "all" => usize::MAX,
+        _ => TRACED,
     };
-    Err(Box::new(Failure {
-        what,
-        kind,
-        seed,
-        event: world.out.counts.events,
-        trace: world.out.trace.take().unwrap_or_default(),
-    }))
+    let from = all.len().saturating_sub(most);
+    all[from..].iter().fold(String::new(), |mut text, line| {
+        text.push_str(line);
+        text.push('\n');
+        text
+    })
 }

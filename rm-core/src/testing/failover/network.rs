@@ -5,7 +5,7 @@
 //! it at its own time, or not at all where the other host is gone.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::session::packet::Packet;
@@ -55,7 +55,7 @@ pub(super) enum What {
     Packet(Packet),
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct End {
     process: usize,
     /// Which run of it.
@@ -63,15 +63,25 @@ struct End {
     /// Later things do not arrive before this.
     last: Time,
     is_closed: bool,
+    /// What is under way to it.
+    queue: VecDeque<What>,
 }
 
 #[derive(Debug)]
 struct Flight {
     from: usize,
     to: usize,
-    arrival: Arrival,
-    /// It is no message, but what a host finds out by itself.
-    is_local: bool,
+    cargo: Cargo,
+}
+
+#[derive(Debug)]
+enum Cargo {
+    /// The next thing that is under way to that end.
+    Next(Side, ConnectionId),
+    /// The host of that end finds out by itself that the connection is over.
+    Notice(Side, ConnectionId),
+    /// Without a connection.
+    Loose(Arrival),
 }
 
 /// How long messages take.
@@ -126,8 +136,8 @@ impl Network {
         // What was held up until then comes now, in its order.
         let flights = core::mem::take(&mut self.flights);
         let soon = now.after(self.delays.usual);
-        for ((at, number), flight) in flights {
-            self.flights.insert((at.min(soon), number), flight);
+        for ((at, _), flight) in flights {
+            self.put(at.min(soon), flight);
         }
         for end in self.connections.values_mut().flatten() {
             end.last = end.last.min(soon);
@@ -147,6 +157,7 @@ impl Network {
             life,
             last: now,
             is_closed: false,
+            queue: VecDeque::new(),
         });
         self.connections.insert(id, ends);
         self.send(now, id, Side::Debtor, What::Connect(root));
@@ -167,11 +178,11 @@ impl Network {
         };
         let at = now.after(delay).max(end.last);
         end.last = at;
+        end.queue.push_back(what);
         let flight = Flight {
             from: sender,
             to: end.process,
-            arrival: Arrival::At(from.other(), id, what),
-            is_local: false,
+            cargo: Cargo::Next(from.other(), id),
         };
         self.put(at, flight);
     }
@@ -192,27 +203,18 @@ impl Network {
     pub(super) fn post(&mut self, now: Time, from: usize, to: usize, arrival: Arrival) {
         let delay = self.delay();
         if now >= self.cut[from][to] && !self.random.percent(5) {
-            let flight = Flight {
-                from,
-                to,
-                arrival,
-                is_local: false,
-            };
-            self.put(now.after(delay), flight);
+            let cargo = Cargo::Loose(arrival);
+            self.put(now.after(delay), Flight { from, to, cargo });
         }
     }
 
     /// Breaks a connection: some of what is under way is lost.
     pub(super) fn break_one(&mut self, now: Time, id: ConnectionId) {
         for side in [Side::Debtor, Side::Creditor] {
-            let mut keeps = self.random.below(6);
-            self.flights.retain(|_, flight| {
-                let is_its =
-                    matches!(&flight.arrival, Arrival::At(to, of, _) if *of == id && *to == side);
-                let stays = !is_its || keeps > 0;
-                keeps = keeps.saturating_sub(u64::from(is_its));
-                stays
-            });
+            let keeps = self.random.below(6) as usize;
+            if let Some(ends) = self.connections.get_mut(&id) {
+                ends[side as usize].queue.truncate(keeps);
+            }
             self.notice(now, id, side);
         }
     }
@@ -223,13 +225,12 @@ impl Network {
         let Some(ends) = self.connections.get(&id) else {
             return;
         };
-        let end = ends[side as usize];
+        let end = &ends[side as usize];
         if !end.is_closed {
             let flight = Flight {
                 from: end.process,
                 to: end.process,
-                arrival: Arrival::At(side, id, What::Broken),
-                is_local: true,
+                cargo: Cargo::Notice(side, id),
             };
             self.put(now.after(delay), flight);
         }
@@ -268,36 +269,38 @@ impl Network {
     ) -> Option<(usize, Arrival)> {
         let ((at, _), flight) = self.flights.pop_first()?;
         let until = self.cut[flight.from][flight.to];
-        if at < until && !flight.is_local {
-            if let Arrival::At(side, id, _) = &flight.arrival
-                && let Some(ends) = self.connections.get_mut(id)
-            {
-                let end = &mut ends[*side as usize];
-                end.last = end.last.max(until);
+        let life = lives(flight.to);
+        let (side, id) = match flight.cargo {
+            Cargo::Loose(arrival) => return life.map(|_| (flight.to, arrival)),
+            Cargo::Next(..) if at < until => {
                 self.put(until, flight);
+                return None;
+            }
+            Cargo::Next(side, id) => (side, id),
+            Cargo::Notice(side, id) => {
+                let end = &mut self.connections.get_mut(&id)?[side as usize];
+                end.queue.clear();
+                end.queue.push_back(What::Broken);
+                (side, id)
+            }
+        };
+        let ends = self.connections.get_mut(&id)?;
+        let end = &mut ends[side as usize];
+        let what = end.queue.pop_front()?;
+        if end.is_closed || life != Some(end.life) {
+            // A host whose process is another by now says so.
+            if life.is_some() && !matches!(what, What::Broken) {
+                self.notice(at, id, side.other());
             }
             return None;
         }
-        let life = lives(flight.to);
-        if let Arrival::At(side, id, what) = &flight.arrival {
-            let (side, id) = (*side, *id);
-            let end = self.connections.get(&id)?[side as usize];
-            if end.is_closed || life != Some(end.life) {
-                // A host whose process is another by now says so.
-                if life.is_some() && !matches!(what, What::Broken) {
-                    self.notice(at, id, side.other());
-                }
-                return None;
-            }
-            if let What::Broken = what {
-                let ends = self.connections.get_mut(&id)?;
-                ends[side as usize].is_closed = true;
-                if ends.iter().all(|end| end.is_closed) {
-                    self.connections.remove(&id);
-                }
+        if let What::Broken = what {
+            end.is_closed = true;
+            if ends.iter().all(|end| end.is_closed) {
+                self.connections.remove(&id);
             }
         }
-        life.map(|_| (flight.to, flight.arrival))
+        Some((flight.to, Arrival::At(side, id, what)))
     }
 
     fn put(&mut self, at: Time, flight: Flight) {

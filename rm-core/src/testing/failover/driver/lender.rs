@@ -379,6 +379,11 @@ impl Lending {
         }
     }
 
+    /// With so many debtors there is a session.
+    pub(in super::super) fn debtors(&self) -> usize {
+        self.downward.len()
+    }
+
     /// The view that it has adopted.
     pub(in super::super) fn view(&self) -> Option<&Arc<View>> {
         self.lender.view()
