@@ -17,6 +17,8 @@
 //!   had the loan in its book, and is the root again, would keep it lent to a session that lives.
 //! * One that has only asked claims nothing too: after a claim a root forgets what the debtor asked it before. Each claim
 //!   is followed by all wants anew.
+//! * So does one that has returned everything: the former root may have handed its book over before it heard of that, and
+//!   the next one would keep for that debtor what nobody has, until a lease is over.
 //! * A grant is taken only from the root of the present view, under a name later than all before, sent in an epoch in
 //!   which this root was the root as far as is known here, and not while a claim is unanswered. Any other goes back.
 //!
@@ -62,14 +64,18 @@ impl<T: ResourceType> Owner<T> {
     ///
     /// The next input is [`on_creditor_up`](Self::on_creditor_up), when there is a session with the root of that view.
     pub fn on_root_moved(&mut self, now: Time, fx: &mut Effects<T>) {
-        let Upstream::Debtor { peer, loan, .. } = &mut self.upstream else {
+        let Upstream::Debtor {
+            peer, loan, dead, ..
+        } = &mut self.upstream
+        else {
             return;
         };
         *peer = None;
-        let has_anything_there = !self.borrowed.is_empty() || !self.wants.is_empty();
+        // Also one that was returned as a whole: that may not have been heard.
+        let has_had_a_loan = *loan > *dead;
         match &mut self.orphan {
             Some(orphan) => orphan.claim = None,
-            None if T::LENDING == Lending::Loaned && has_anything_there => {
+            None if T::LENDING == Lending::Loaned && (has_had_a_loan || !self.wants.is_empty()) => {
                 self.orphan = Some(Box::new(Orphan {
                     loan: *loan,
                     view: 0,

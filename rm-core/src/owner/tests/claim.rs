@@ -252,7 +252,22 @@ fn relent(loan: LoanId, number: u64, version: u64, units: u64) -> Message<Units>
 }
 
 #[test]
-fn who_has_and_wants_nothing_claims_nothing() {
+fn who_has_returned_everything_claims_nothing_since_the_return_may_not_have_been_heard() {
+    let mut owner = borrower();
+    owner.release(NOW, token(1), &mut Fx::new());
+    let mut fx = Fx::new();
+    owner.return_spare(NOW, &mut fx);
+    assert_eq!(returned(&fx), [(OLD, 5)]);
+    owner.on_root_moved(NOW, &mut Fx::new());
+    let mut fx = Fx::new();
+    owner.on_creditor_up(NOW, NEXT, 5, &mut fx);
+    assert_eq!(claims(&fx), [(5, OLD, 0)]);
+    hear(&mut owner, NEXT, claimed(5, OLD, NEW));
+    assert!(owner.is_idle());
+}
+
+#[test]
+fn who_never_had_anything_makes_no_claim() {
     let mut owner = debtor(Policy::Exact);
     owner.on_root_moved(NOW, &mut Fx::new());
     let mut fx = Fx::new();

@@ -171,14 +171,13 @@ fn a_return_in_flight_to_the_former_root_is_free_at_the_next() {
 }
 
 #[test]
-fn a_return_of_everything_in_flight_is_free_when_the_absent_loan_ends() {
+fn a_return_of_everything_in_flight_is_free_at_the_next_too() {
     let mut three = Three::new();
     three.leaf.release(NOW, token(1), &mut Fx::new());
     three.leaf.return_spare(NOW, &mut Fx::new());
     three.activate();
     let up = three.move_leaf();
-    assert!(up.is_empty(), "it has nothing to claim");
-    three.second.on_debtor_down(NOW, ABSENT, &mut Fx::new());
+    three.settle(up, Fx::new());
     three.assert_agreed(0);
 }
 
