@@ -118,6 +118,12 @@ impl Roster {
         }
     }
 
+    /// Whether the view has several members.
+    pub(crate) fn has_many(&self) -> bool {
+        let view = self.newest.borrow();
+        view.as_ref().is_some_and(|view| view.members().len() > 1)
+    }
+
     /// Where that member says it is, if it is not the only one.
     pub(crate) fn address(&self, root: Option<RootId>) -> Option<String> {
         let view = self.newest.borrow().clone()?;

@@ -253,7 +253,8 @@ impl Supervisor {
                 .await;
             over.send_replace(true);
         };
-        let both = async { tokio::join!(runner, self.watch(&keeper, is_over)) };
+        let known = left.clone();
+        let both = async { tokio::join!(runner, self.watch(&keeper, is_over, known)) };
         let departure = tokio::select! {
             (_, departure) = both => departure,
             () = has_left(left) => None,
@@ -261,6 +262,8 @@ impl Supervisor {
         self.become_member(&events);
         if self.has_left() {
             self.hub.remove(keeper.peer().id);
+            // Debtors that were to go for its sake need not any more.
+            self.hub.promise_again();
         } else if events.outcome != Outcome::Stillborn {
             let departure = departure.unwrap_or_else(|| self.hub.let_debtors_go());
             tokio::select! {
@@ -289,6 +292,7 @@ impl Supervisor {
         &self,
         keeper: &Keeper,
         mut is_over: watch::Receiver<bool>,
+        left: watch::Receiver<Option<CancellationToken>>,
     ) -> Option<Departure> {
         let mut was_told = false;
         let mut departure: Option<Departure> = None;
@@ -298,7 +302,8 @@ impl Supervisor {
                 () = self.hub.stopping.cancelled(), if !was_told => was_told = true,
                 () = tokio::time::sleep(LOOK) => {}
             }
-            if !was_told && !self.gives_up(keeper) {
+            let is_member = left.borrow().is_some();
+            if !was_told && !self.gives_up(keeper, is_member) {
                 // It goes on after all. Those who were let go come back.
                 if departure.take().is_some() {
                     self.hub.promise_again();
@@ -323,8 +328,9 @@ impl Supervisor {
     }
 
     /// Whether the session is of no more use, as soon as nothing is held.
-    fn gives_up(&self, keeper: &Keeper) -> bool {
-        let elsewhere = self.endpoints.len() > 1;
+    fn gives_up(&self, keeper: &Keeper, is_member: bool) -> bool {
+        // The other addresses are those of other members, unless all lead to one.
+        let elsewhere = self.endpoints.len() > 1 && !(is_member && self.roster.has_many());
         keeper.is_over() || (elsewhere && keeper.fruitless_for() >= FRUITLESS_MAX)
     }
 

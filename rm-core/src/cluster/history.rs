@@ -159,6 +159,12 @@ impl History {
         present.activation = Some(Arc::new(activation));
     }
 
+    /// Whether the present view makes this member the root of a resource.
+    pub(crate) fn is_mine(&self, type_id: TypeId, key: &ResourceKey) -> bool {
+        let root = self.view().and_then(|view| view.root_id(type_id, key));
+        root == Some(self.me)
+    }
+
     /// What this member does about a resource.
     pub(crate) fn stance(&self, now: Time, type_id: TypeId, key: &ResourceKey) -> Stance {
         let mine = |past: &&Past| past.view.root_id(type_id, key) == Some(self.me);

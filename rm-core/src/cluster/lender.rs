@@ -217,6 +217,10 @@ impl Lender {
 
     /// Writes down to whom each copy is given now.
     fn give(&mut self, view: &View) {
+        for copies in self.copies.values_mut() {
+            // One that somebody was given who is no member any more can never be used again.
+            copies.retain(|copy| copy.given.iter().all(|&id| view.has(id)));
+        }
         self.copies.retain(|_, copies| !copies.is_empty());
         for ((type_id, key), copies) in &mut self.copies {
             let Some(root) = view.root_id(*type_id, key) else {
@@ -245,7 +249,7 @@ impl Lender {
             (id, parts(view.epoch(), self.me.reg, past.clone(), books))
         });
         let reports = reports.collect();
-        self.reporting.begin(view.epoch(), reports);
+        self.reporting.begin(view.epoch(), view.lease(), reports);
     }
 
     /// A part of another member's report came. Returns the answer.

@@ -65,6 +65,20 @@ pub struct ReportedBook {
     pub remaining: Vec<Duration>,
 }
 
+impl Report {
+    /// The number of the part alone.
+    pub(super) fn without_content(&self) -> Self {
+        Self {
+            past: Vec::new(),
+            books: Vec::new(),
+            epoch: self.epoch,
+            reg: self.reg,
+            part: self.part,
+            is_last: self.is_last,
+        }
+    }
+}
+
 impl ReportedBook {
     /// About how many bytes it takes on the wire.
     pub(super) fn bytes(&self) -> usize {

@@ -10,10 +10,11 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use super::report::{PART_BOOKS_MAX, PART_BYTES, Report, ReportedBook, ReportedPast};
+use crate::session::lease::LeaseTerms;
 use crate::time::Time;
 use crate::view::RootId;
 
-/// A part that is not acknowledged is said again after so long.
+/// A part that is not acknowledged is said again after a thirty-second of the lease, and no later than this.
 pub const AGAIN: Duration = Duration::from_millis(500);
 
 /// What one member is still to be told.
@@ -42,6 +43,8 @@ struct Incoming {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reporting {
     epoch: u32,
+    /// A part that is not acknowledged is said again after so long.
+    again: Duration,
     outgoing: BTreeMap<RootId, Outgoing>,
     incoming: BTreeMap<RootId, Incoming>,
 }
@@ -59,8 +62,14 @@ pub(crate) enum Arrival {
 
 impl Reporting {
     /// A new view: each other member is to be told those parts, and is to tell.
-    pub(crate) fn begin(&mut self, epoch: u32, reports: Vec<(RootId, Vec<Report>)>) {
+    pub(crate) fn begin(
+        &mut self,
+        epoch: u32,
+        lease: LeaseTerms,
+        reports: Vec<(RootId, Vec<Report>)>,
+    ) {
         self.epoch = epoch;
+        self.again = AGAIN.min(lease.length() / 32);
         self.incoming.clear();
         self.outgoing.clear();
         for (to, parts) in reports {
@@ -118,12 +127,15 @@ impl Reporting {
     /// What is to be said to a member now, if anything. The last part is said until that member is active.
     pub(crate) fn say(&mut self, now: Time, to: RootId) -> Option<Report> {
         let outgoing = self.outgoing.get_mut(&to)?;
-        if outgoing.next_say()? > now {
+        if outgoing.next_say(self.again)? > now {
             return None;
         }
-        let last = outgoing.parts.len() - 1;
         outgoing.said = Some(now);
-        Some(outgoing.parts[outgoing.next.min(last)].clone())
+        match outgoing.parts.get(outgoing.next) {
+            Some(part) => Some(part.clone()),
+            // Known by now: its number alone asks whether the other is active.
+            None => outgoing.parts.last().map(Report::without_content),
+        }
     }
 
     /// Whether every other member has told of the present view.
@@ -156,17 +168,17 @@ impl Reporting {
 
     /// When something is to be said again.
     pub(crate) fn next_say(&self) -> Option<Time> {
-        self.outgoing.values().filter_map(Outgoing::next_say).min()
+        let open = self.outgoing.values();
+        open.filter_map(|outgoing| outgoing.next_say(self.again))
+            .min()
     }
 }
 
 impl Outgoing {
-    fn next_say(&self) -> Option<Time> {
-        let said = self.said.map_or(Time::ZERO, |said| said.after(AGAIN));
-        // Of the last part it is only asked whether the other is active: no haste.
+    fn next_say(&self, again: Duration) -> Option<Time> {
         let is_done = self.next == self.parts.len();
-        let asked = self.said.map_or(Time::ZERO, |_| said);
-        (!is_done || !self.is_active).then_some(if is_done { asked } else { said })
+        let due = self.said.map_or(Time::ZERO, |said| said.after(again));
+        (!is_done || !self.is_active).then_some(due)
     }
 }
 

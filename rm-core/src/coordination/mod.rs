@@ -100,7 +100,7 @@ pub enum Refusal {
     },
     /// The coordinator gave a registration that is not larger than an earlier one.
     #[error(
-        "the coordinator lost its past: it gave this node the registration {got}, and had given {had} before; restart all nodes"
+        "the coordinator lost its past: it gave this node the registration {got}, and had given {had} before; stop all nodes, wait one lease, and start them again"
     )]
     WentBack {
         /// What it gave earlier.

@@ -25,7 +25,7 @@ use crate::effect::Effects;
 use crate::error::{LostReason, PeerMisbehaved};
 use crate::id::{Class, Order, PeerId, ResourceKey, Stamp, TypeId};
 use crate::inspect::{Answer, Query};
-use crate::message::{Blockers, Message, Refusal};
+use crate::message::{Blockers, Message, Refusal, Unclaimed};
 use crate::owner::Settings;
 use crate::policy::Policy;
 use crate::resource::ResourceType;
@@ -161,6 +161,11 @@ impl Shared {
                 version: want.version,
                 why: Refusal::Refused,
                 blockers: Blockers::new(),
+            },
+            Message::Claim(claim) => Message::Unclaimed {
+                epoch: claim.epoch,
+                old: claim.loan,
+                why: Unclaimed::Refused,
             },
             Message::Grant(grant) => Message::Return {
                 loan: grant.loan,

@@ -11,7 +11,7 @@ use super::domain::Domain;
 use super::resource::Resource;
 use super::table::Table;
 use crate::book::{Book, BookLoan, Lessee, Opening};
-use crate::cluster::{Absent, BOOK_LOANS_MAX, History, Stance};
+use crate::cluster::{Absent, BOOK_LOANS_MAX, History, PART_BYTES, Stance};
 use crate::credit::{Credit, Opaque};
 use crate::id::{PeerId, ResourceKey, TypeId};
 use crate::resource::ResourceType;
@@ -127,7 +127,7 @@ impl<T: ResourceType> Lending for Table<T> {
             tracing::warn!(kind = T::NAME, resource = %key, "a book that was handed over cannot be read");
             Opening::unknown(unknown, capital)
         });
-        if let Some(resource) = self.resource(key) {
+        if let Some(resource) = self.resource_at_any_rate(key) {
             resource.open(opening);
         }
     }
@@ -200,9 +200,15 @@ impl<T: ResourceType> Resource<T> {
     }
 }
 
-/// The same book, where it has too many loans to be told apart: nobody knows whose they are.
+/// What a loan takes on the wire beside its credit, at most.
+const LOAN_BYTES: usize = 64;
+
+/// The same book, where it has too many loans to be told apart, or they do not fit into one part of a report: nobody
+/// knows whose they are.
 fn collapse<C: Credit>(mut book: Book<C>) -> Book<C> {
-    if book.loans.len() <= BOOK_LOANS_MAX {
+    let bytes = |loan: &BookLoan<C>| Opaque::of(&loan.credit).0.len() + LOAN_BYTES;
+    let is_small = || book.loans.iter().map(bytes).sum::<usize>() <= PART_BYTES;
+    if book.loans.len() <= BOOK_LOANS_MAX && is_small() {
         return book;
     }
     let loans = core::mem::take(&mut book.loans);

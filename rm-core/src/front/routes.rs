@@ -38,7 +38,7 @@ pub(super) struct Routes {
     links: SmallVec<[Arc<Link>; 1]>,
     /// Links whose root left the view, while their resources are told.
     leaving: Vec<Arc<Link>>,
-    /// Of the present view: what orphans rest on, by the trust they had and their new root.
+    /// What orphans rest on, by the trust they had and their new root.
     orphans: Vec<(u64, RootId, Arc<Link>)>,
     /// How many trusts there were.
     trusts: u64,
@@ -66,7 +66,6 @@ impl Routes {
     pub(super) fn find(&self, type_id: TypeId, key: &ResourceKey) -> Option<&Arc<Link>> {
         match &self.view {
             None => self.links.first(),
-            // One link needs no hash, if it leads to the only member.
             Some(view) => {
                 let root = view.root_id(type_id, key)?;
                 self.links.iter().find(|link| link.root == root)
@@ -90,9 +89,11 @@ impl Routes {
     pub(super) fn trusts(&mut self) -> impl Iterator<Item = &Arc<Trust>> {
         // Nothing rests any more on what only this list knows.
         self.orphans
-            .retain(|(_, _, link)| Arc::strong_count(&link.trust) > 1);
+            .retain(|(_, _, link)| Arc::strong_count(link) > 1);
         let orphans = self.orphans.iter().map(|(_, _, link)| link);
-        self.links.iter().chain(orphans).map(|link| &link.trust)
+        // Until it is told of the view, a resource rests on what it had.
+        let all = self.links.iter().chain(&self.leaving);
+        all.chain(orphans).map(|link| &link.trust)
     }
 
     /// There is a session with that member, or without a view, with the creditor.
@@ -109,7 +110,10 @@ impl Routes {
                 link.trust.take_along(&orphan.trust);
             }
         }
-        self.links.push(link.clone());
+        // Word of one that has left may come late: nothing leads there any more.
+        if self.view.as_ref().is_none_or(|view| view.has(root)) {
+            self.links.push(Arc::clone(&link));
+        }
         link
     }
 
@@ -148,7 +152,9 @@ impl Routes {
         }
         let is_next = former != 0 && view.epoch() == former + 1;
         self.view = Some(Arc::clone(view));
-        self.orphans.clear();
+        // Those of an earlier view whose root stays are still under way.
+        self.orphans
+            .retain(|(_, _, link)| Arc::strong_count(link) > 1);
         let links = core::mem::take(&mut self.links);
         let (links, leaving): (Vec<_>, Vec<_>) =
             links.into_iter().partition(|link| view.has(link.root));

@@ -64,6 +64,15 @@ impl<T: ResourceType> Table<T> {
 
     /// The resource `key`; `None` where there are too many.
     pub(super) fn resource(&self, key: &ResourceKey) -> Option<Arc<Resource<T>>> {
+        self.resource_within(key, self.shared.resources_max as u64)
+    }
+
+    /// The same, however many there are: of what is lent something must be known.
+    pub(super) fn resource_at_any_rate(&self, key: &ResourceKey) -> Option<Arc<Resource<T>>> {
+        self.resource_within(key, u64::MAX)
+    }
+
+    fn resource_within(&self, key: &ResourceKey, most: u64) -> Option<Arc<Resource<T>>> {
         let shard = self.shard(key);
         let resource = {
             let mut shard = shard.lock();
@@ -72,7 +81,7 @@ impl<T: ResourceType> Table<T> {
                 return Some(self.wake(place, seen));
             }
             // Relaxed: a limit that is passed by a few does no harm.
-            if self.count.load(Ordering::Relaxed) >= self.shared.resources_max as u64 {
+            if self.count.load(Ordering::Relaxed) >= most {
                 return None;
             }
             self.count.fetch_add(1, Ordering::Relaxed);
@@ -250,9 +259,8 @@ impl<T: ResourceType> Table<T> {
     /// Whether this node lends it, as far as it knows: a member's lender only what the view gives it. What is said of the
     /// others went astray between two views, and is said again to whom it concerns.
     fn is_mine(&self, key: &ResourceKey) -> bool {
-        let now = self.shared.host.now();
         let tenure = self.shared.tenure();
-        tenure.is_none_or(|tenure| tenure.stance(now, T::ID, key) != Stance::NotMine)
+        tenure.is_none_or(|tenure| tenure.is_mine(T::ID, key))
     }
 
     /// Only these make a resource: a want or a claim of a debtor, and a grant of the creditor, which must not get lost. Anything
