@@ -6,6 +6,7 @@ mod common;
 use std::sync::Arc;
 
 use common::{Cluster, all, credit, give_back, hello, item, order, undisturbed, want, within};
+use rm_core::command::{Action, Command, Force, Outcome};
 use rm_core::credit::Opaque;
 use rm_core::id::{LoanId, Stamp, TypeId, Version};
 use rm_core::inspect::Query;
@@ -449,6 +450,47 @@ mod in_session {
             }
             let talk = async { while raw.stream.write_all(&chatter).await.is_ok() {} };
             within("its connection ends", talk).await;
+        })
+        .await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn of_a_flood_of_orders_one_is_carried_out_at_a_time_and_the_others_are_refused() {
+        undisturbed(async |cluster| {
+            // Somebody who never gives back what it has keeps the first order waiting.
+            let mut deaf = cluster.session(b"deaf").await;
+            deaf.say(Body::Renew { sent: 1, heard: 0 }).await;
+            let wanted = item(b"x", want(1, all()));
+            let (type_id, key) = (wanted.type_id, wanted.key.clone());
+            deaf.items(1, vec![wanted]).await;
+            deaf.hear_item("a grant", |message| {
+                matches!(message, Message::Grant(_)).then_some(())
+            })
+            .await;
+            let mut raw = cluster.session(b"orders").await;
+            let mut bytes = bytes::BytesMut::new();
+            for id in 0..10 {
+                let command = Command {
+                    action: Action::Release {
+                        type_id,
+                        key: key.clone(),
+                        force: Force::Polite,
+                    },
+                    reason: "a flood".into(),
+                    by: "nobody".into(),
+                };
+                bytes.extend(raw.packet(Body::Command { id, command }));
+            }
+            raw.bytes(&bytes).await;
+            for expected in 1..10 {
+                let outcome = raw.hear_until("a refusal", |body| match body {
+                    Body::Commanded { id, outcome } if id == expected => Some(outcome),
+                    Body::Commanded { id, .. } => panic!("order {id} was answered first"),
+                    _ => None,
+                });
+                let outcome = outcome.await;
+                assert!(matches!(outcome, Outcome::Refused { .. }), "{outcome:?}");
+            }
         })
         .await;
     }
