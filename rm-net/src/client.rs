@@ -278,7 +278,8 @@ impl ClientBuilder {
     /// One more address of the server, such as `127.0.0.1:7600`; they are tried in turn. Without any:
     /// [`DEFAULT_ENDPOINT`].
     ///
-    /// All must lead to one server. Two servers know nothing of each other: each would lend the same lock.
+    /// All must lead to one server, or to members of one cluster: from any of them the client learns of the others. Two
+    /// servers that stand alone know nothing of each other: each would lend the same lock.
     #[must_use]
     pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
         self.endpoints.push(endpoint.into());

@@ -93,10 +93,9 @@
 //! [`Admission::Resumes`], and the creditor's driver says [`CreditorSession::resume`]. From then on no packet that came
 //! over an earlier connection goes into a session, and none that is transmitted goes out over one.
 //!
-//! # Not yet
+//! # When a creditor dies
 //!
-//! When a creditor dies its debtors cannot carry their credit to another. That is safe as it is: the credit is trusted
-//! until its deadline, then lost; a restarted creditor waits for a grace.
+//! Then its debtors claim what they had from the next root: see [`cluster`](crate::cluster).
 
 pub mod lease;
 pub mod packet;
