@@ -31,6 +31,24 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const WINDOW: Window = Window { items: 1, bytes: 1 };
 
 /// A connection to one server.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use rm_core::inspect::{Answer, Query};
+/// use rm_net::Operator;
+/// use std::time::Duration;
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let server = rm_net::Node::builder().listen("127.0.0.1:0").data_dir(dir.path()).start().await?;
+/// # let address = server.local_addr().expect("it listens").to_string();
+/// let mut operator = Operator::connect(&address, Duration::from_secs(3)).await?;
+/// if let Answer::Members(cluster) = operator.ask(Query::Members).await? {
+///     println!("{} is {:?}", cluster.node, cluster.standing);
+/// }
+/// operator.close().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct Operator {
     address: String,
