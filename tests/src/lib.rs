@@ -1,6 +1,7 @@
 //! Fixtures for tests over the whole project.
 
 pub mod exploration;
+pub mod failover;
 pub mod joined;
 pub mod rings;
 pub mod vms;

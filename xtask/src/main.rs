@@ -16,6 +16,7 @@ mod proto;
 mod purity;
 mod report;
 mod scale;
+mod simulate;
 mod suite;
 mod workspace;
 
@@ -88,6 +89,8 @@ enum Task {
     Chaos(chaos::Options),
     /// Simulate clusters of up to 100,000 nodes and print what an acquire costs in each
     Scale,
+    /// Simulate clusters that fail, from seed to seed, and print what they went through
+    Simulate(simulate::Options),
     /// Generate the wire types anew from the message schema
     Proto {
         /// Change nothing; fail if the generated file is out of date
@@ -122,6 +125,7 @@ fn run(task: Task) -> Result<ExitCode, String> {
         Task::Bench { parts } => bench::run(&workspace, &parts, &mut report)?,
         Task::Chaos(options) => chaos::run(&workspace, &options, &mut report)?,
         Task::Scale => scale::run(&workspace, &mut report)?,
+        Task::Simulate(options) => simulate::run(&workspace, &options, &mut report)?,
         Task::Proto { check } => proto::run(check)?,
     }
     Ok(ExitCode::SUCCESS)
