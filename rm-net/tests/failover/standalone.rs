@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rm_core::id::ResourceKey;
+use rm_core::inspect::{Answer, Entry, EntryKind, Query};
 use rm_net::Node;
 use rm_rwlock::LostReason;
 
 use crate::common::proxy::{Cable, Proxy};
-use crate::common::{Cluster, LOOK, connect, now, until, within};
+use crate::common::{Cluster, LOOK, RW, connect, now, until, within};
 use crate::life::Life;
 use crate::{LEASE, LONG, granted, next, write};
 
@@ -114,10 +116,14 @@ async fn k22_a_recall_that_cannot_reach_the_holder_ends_with_its_lease_and_says_
     let guard = write(&holder, "x").await;
     // What the server says does not arrive; what the holder says does.
     proxy.set(Cable::Deaf);
-    let lock = other.rw_lock("x");
-    let short = Duration::from_millis(200);
-    let error = lock.write().timeout(short).await.expect_err("held");
-    assert!(error.to_string().contains("holder"), "{error}");
+    let key = ResourceKey::new(b"x").expect("a name");
+    let type_id = RW;
+    let shown = other.inspect(Query::Show { type_id, key }).await;
+    let Ok(Answer::Show(Some(view))) = shown else {
+        panic!("{shown:?}")
+    };
+    let silent = |entry: &Entry| entry.kind == EntryKind::Silent && entry.node == "holder";
+    assert!(view.entries.iter().any(silent), "{:?}", view.entries);
     let (theirs, _) = granted(next(&other, "x")).await;
     assert!(!guard.is_valid(), "both have it");
     assert!(theirs.fence() > guard.fence());
