@@ -294,7 +294,7 @@ impl Peer {
     fn on_input(
         &self,
         hub: &Hub,
-        (codec, input, held): (&mut PacketCodec, &mut BytesMut, &mut Option<Packet>),
+        (codec, input, held): (&mut PacketCodec, &mut BytesMut, &mut Option<Box<Packet>>),
         mut f: impl FnMut(Arrived),
     ) -> Result<(), FrameError> {
         // Relaxed: see `flush`.
@@ -302,7 +302,7 @@ impl Peer {
         let mut fx = SessionEffects::new();
         let result = loop {
             let next = match held.take() {
-                Some(packet) => Ok(Some(packet)),
+                Some(packet) => Ok(Some(*packet)),
                 None => codec.decode(input),
             };
             match next {
@@ -310,7 +310,7 @@ impl Peer {
                     if hub.has_to_adopt(packet.epoch)
                         && !is_before_views(&packet, self.is_creditor()) =>
                 {
-                    *held = Some(packet);
+                    *held = Some(Box::new(packet));
                     break Ok(());
                 }
                 Ok(Some(packet)) => {

@@ -75,7 +75,7 @@ struct Copy {
 
 type Key = (TypeId, ResourceKey);
 
-/// One member's part as a root. The [module](self) says what it does.
+/// One member's part as a root. The [module](crate::cluster) says what it does.
 #[derive(Debug)]
 pub struct Lender {
     me: RootId,

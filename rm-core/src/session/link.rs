@@ -46,7 +46,7 @@ enum Phase {
     /// The connection broke, and there may be another.
     Broken,
     /// Nothing goes any more, nor will it; but for the last packet, while it is not transmitted.
-    Over(Option<Body>),
+    Over(Option<Box<Body>>),
 }
 
 /// What one session says and hears, over one connection after the other.
@@ -168,7 +168,7 @@ impl Link {
     pub(super) fn end(&mut self, last_words: Option<Body>) {
         if !self.is_over() {
             let can_be_said = self.is_open();
-            self.phase = Phase::Over(last_words.filter(|_| can_be_said));
+            self.phase = Phase::Over(last_words.filter(|_| can_be_said).map(Box::new));
             self.outgoing.clear();
         }
     }
@@ -230,9 +230,9 @@ impl Link {
     }
 
     /// The last packet, once.
-    pub(super) const fn take_last_words(&mut self) -> Option<Body> {
+    pub(super) fn take_last_words(&mut self) -> Option<Body> {
         match &mut self.phase {
-            Phase::Over(last_words) => last_words.take(),
+            Phase::Over(last_words) => last_words.take().map(|words| *words),
             Phase::Open | Phase::Broken => None,
         }
     }

@@ -36,7 +36,7 @@ pub(crate) struct Reading {
     codec: PacketCodec,
     input: BytesMut,
     /// It belongs to a view that is still to be adopted. Nothing more is read meanwhile.
-    held: Option<Packet>,
+    held: Option<Box<Packet>>,
 }
 
 /// How a conversation over one connection ended.
@@ -256,7 +256,7 @@ impl Peer {
                 () = self.let_go.cancelled() => {}
                 () = self.is_overrun.cancelled() => {}
                 () = self.stirred.notified() => {}
-                () = adopted(hub, held.as_ref()), if held.is_some() => {}
+                () = adopted(hub, held.as_deref()), if held.is_some() => {}
                 ready = connection.stream.readable(), if held.is_none() => {
                     match ready.and_then(|()| read(connection, input)) {
                         Ok(0) => return Close::Over,
