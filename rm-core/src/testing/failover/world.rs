@@ -512,7 +512,8 @@ impl<T: ResourceType> World<T> {
                 }
                 Out::Close(side, id) => self.network.close(self.now, id, side),
                 Out::Packet(side, id, packet) => {
-                    self.out.note(|| format!("  {side:?} {} says {}", id.0, words(&packet.body)));
+                    self.out
+                        .note(|| format!("  {side:?} {} says {}", id.0, words(&packet.body)));
                     self.network.send(self.now, id, side, What::Packet(packet));
                 }
             }
