@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use rm_core::front::{Domain, DomainSettings, Role, Scope, Totals, WindUpReport};
 use rm_core::owner::Settings;
-use rm_core::resource::ResourceType;
 use rm_rwlock::{RwLock, all};
 use rm_types::{ByteRange, IdRange, Semaphore, Sequence};
 use tokio::sync::watch;

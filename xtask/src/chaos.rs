@@ -1,4 +1,5 @@
-//! `cargo xtask chaos`: real servers and clients as processes, under faults, in release mode.
+//! `cargo xtask chaos`: real servers and clients as processes, under faults, optimised and with the assertions of the
+//! exploration: each owner checks its book after every input.
 //!
 //! The program is `rm-chaos` of `rm-tests`; what is not named here it takes as it is given. It finds `rmd` beside itself, so
 //! both are built in one go.
@@ -28,8 +29,11 @@ pub(crate) struct Options {
     more: Vec<OsString>,
 }
 
-/// How long a run is where nothing is said, and each of those of the suite.
+/// How long a run is where nothing is said, and the part of the suite with several servers.
 const MINUTES: &str = "1.5";
+
+/// How long the part of the suite is in which one server stands alone.
+const MINUTES_ALONE: &str = "1.0";
 
 impl Default for Options {
     fn default() -> Self {
@@ -55,6 +59,7 @@ pub(crate) fn run_both(workspace: &Workspace, report: &mut Report) -> Result<(),
         );
     }
     let alone = Options {
+        minutes: MINUTES_ALONE.into(),
         more: vec!["--coordinator".into(), "standalone".into()],
         ..Options::default()
     };
@@ -66,10 +71,17 @@ pub(crate) fn run(
     options: &Options,
     report: &mut Report,
 ) -> Result<(), String> {
-    let release = ["--release", "--package", "rm-tests", "--bin", "rm-chaos"];
+    let profile = [
+        "--profile",
+        "explore",
+        "--package",
+        "rm-tests",
+        "--bin",
+        "rm-chaos",
+    ];
     let rmd = ["--package", "rm-net", "--bin", "rmd"];
-    Cargo::new(workspace, [&["build"], &release[..], &rmd[..]].concat()).run(report)?;
-    let mut args: Vec<OsString> = [&["run"], &release[..], &["--", "run", "--minutes"]]
+    Cargo::new(workspace, [&["build"], &profile[..], &rmd[..]].concat()).run(report)?;
+    let mut args: Vec<OsString> = [&["run"], &profile[..], &["--", "run", "--minutes"]]
         .concat()
         .into_iter()
         .map(Into::into)

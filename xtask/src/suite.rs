@@ -41,7 +41,7 @@ pub(crate) enum Step {
     Loom,
     /// The models pass under shuttle, for schedules drawn at random
     Shuttle,
-    /// Real processes under faults keep what locks promise: three servers with etcd, and one alone, a minute and a half each
+    /// Real processes under faults keep what locks promise: three servers with etcd, then one alone
     Chaos,
     /// A cached read and a cached write take no more instructions than they may; needs valgrind
     Instructions,
