@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::session::packet::Packet;
 use crate::testing::random::Random;
 use crate::time::Time;
-use crate::view::{RootId, View};
+use crate::view::View;
 
 /// Names a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,8 +49,8 @@ pub(super) enum Arrival {
 pub(super) enum What {
     /// It is over.
     Broken,
-    /// It stands, and somebody wants that member.
-    Connect(RootId),
+    /// It stands.
+    Connect,
     /// A packet.
     Packet(Packet),
 }
@@ -150,7 +150,6 @@ impl Network {
         now: Time,
         id: ConnectionId,
         ends: [(usize, u32); 2],
-        root: RootId,
     ) {
         let ends = ends.map(|(process, life)| End {
             process,
@@ -160,7 +159,7 @@ impl Network {
             queue: VecDeque::new(),
         });
         self.connections.insert(id, ends);
-        self.send(now, id, Side::Debtor, What::Connect(root));
+        self.send(now, id, Side::Debtor, What::Connect);
     }
 
     /// Sends something over a connection.

@@ -462,7 +462,21 @@ impl<T: ResourceType> World<T> {
                 .submit(self.now, index, ticket, transaction);
         }
         self.carry(index);
+        self.let_go(index)?;
         self.look_at(index);
+        Ok(())
+    }
+
+    /// A member that has left says goodbye to whom it borrows from, and ends.
+    fn let_go(&mut self, index: usize) -> Result<(), Fault> {
+        let live = self.processes[index].live.as_mut();
+        let Some(live) = live.filter(|live| live.has_left()) else {
+            return Ok(());
+        };
+        live.borrower.bye(&mut self.out)?;
+        self.carry(index);
+        self.out.note(|| format!("{index} has left"));
+        self.kill(index, true);
         Ok(())
     }
 
@@ -508,7 +522,7 @@ impl<T: ResourceType> World<T> {
                         continue;
                     };
                     let ends = [(index, self.processes[index].life), (to.index, to.life)];
-                    self.network.connect(self.now, id, ends, root);
+                    self.network.connect(self.now, id, ends);
                 }
                 Out::Close(side, id) => self.network.close(self.now, id, side),
                 Out::Packet(side, id, packet) => {
