@@ -15,16 +15,37 @@ fn main() {
     let from: u64 = args[2].parse().unwrap();
     let count: u64 = args[3].parse().unwrap();
     let t = RwLockType::with_shares(6);
-    std::panic::set_hook(Box::new(|p| { if std::env::var("SHOW").is_ok() { eprintln!("{p}\n{}", std::backtrace::Backtrace::force_capture()) }}));
+    std::panic::set_hook(Box::new(|p| {
+        if std::env::var("SHOW").is_ok() {
+            eprintln!("{p}\n{}", std::backtrace::Backtrace::force_capture())
+        }
+    }));
     let start = std::time::Instant::now();
     let mut sum = Counts::default();
     let mut bad = 0;
     let max: u64 = args.get(4).map_or(5, |a| a.parse().unwrap());
     let verbose = count == 0;
     for seed in from..from + count.max(1) {
-        match (Schedule { kind, seed, resource_type: &t, ask, replay: "" }).run() {
+        match (Schedule {
+            kind,
+            seed,
+            resource_type: &t,
+            ask,
+            replay: "",
+        })
+        .run()
+        {
             Ok(c) => sum.add(&c),
-            Err(mut f) => { bad += 1; if !verbose { f.trace.clear(); } println!("{f}"); if bad >= max { break; } }
+            Err(mut f) => {
+                bad += 1;
+                if !verbose {
+                    f.trace.clear();
+                }
+                println!("{f}");
+                if bad >= max {
+                    break;
+                }
+            }
         }
     }
     println!(

@@ -54,7 +54,10 @@ fn run_kind(kind: Kind, job: &Job) -> (Counts, Vec<Failure>) {
             if seed >= end {
                 break;
             }
-            let replay = format!("cargo xtask simulate --kind {} --seed {seed} --schedules 1", kind.name());
+            let replay = format!(
+                "cargo xtask simulate --kind {} --seed {seed} --schedules 1",
+                kind.name()
+            );
             match run(kind, seed, &replay) {
                 Ok(counts) => own.add(&counts),
                 Err(failure) => {
@@ -72,7 +75,9 @@ fn run_kind(kind: Kind, job: &Job) -> (Counts, Vec<Failure>) {
         }
     });
     let sum = sum.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let failures = failures
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
     (sum, failures)
 }
 
@@ -98,7 +103,11 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Job, String> {
             "--schedules" => job.schedules = number()?,
             "--seed" => job.seed = number()?,
             "--threads" => job.threads = number()?.max(1) as usize,
-            _ => return Err(format!("no flag {flag}: --kind, --schedules, --seed, --threads")),
+            _ => {
+                return Err(format!(
+                    "no flag {flag}: --kind, --schedules, --seed, --threads"
+                ));
+            }
         }
     }
     Ok(job)

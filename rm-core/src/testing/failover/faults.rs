@@ -256,10 +256,15 @@ impl Faults {
         }
         world.coordinator.cut(member);
         self.cures.push((root_back, Cure::Mend(member)));
-        *world.out.counts.faults.entry("cut off together").or_default() += 1;
-        world
+        *world
             .out
-            .note(|| format!("{member} until {root_back} and {other} until {other_back} are cut off"));
+            .counts
+            .faults
+            .entry("cut off together")
+            .or_default() += 1;
+        world.out.note(|| {
+            format!("{member} until {root_back} and {other} until {other_back} are cut off")
+        });
         self.next = other_back.after(part(&mut self.random, LEASE / 2));
     }
 

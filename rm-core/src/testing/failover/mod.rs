@@ -9,6 +9,8 @@ mod checks;
 mod desk;
 mod driver;
 mod faults;
+mod home;
+mod look;
 mod network;
 mod plan;
 mod process;

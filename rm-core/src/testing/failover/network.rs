@@ -52,7 +52,7 @@ pub(super) enum What {
     /// It stands.
     Connect,
     /// A packet.
-    Packet(Packet),
+    Packet(Box<Packet>),
 }
 
 #[derive(Clone, Debug)]
@@ -145,12 +145,7 @@ impl Network {
     }
 
     /// A process connects to another.
-    pub(super) fn connect(
-        &mut self,
-        now: Time,
-        id: ConnectionId,
-        ends: [(usize, u32); 2],
-    ) {
+    pub(super) fn connect(&mut self, now: Time, id: ConnectionId, ends: [(usize, u32); 2]) {
         let ends = ends.map(|(process, life)| End {
             process,
             life,

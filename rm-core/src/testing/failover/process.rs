@@ -425,10 +425,10 @@ impl<T: ResourceType> Live<T> {
                                 _ => Ok(()),
                             };
                         }
-                        self.borrower.on_packet(local, id, packet, out)
+                        self.borrower.on_packet(local, id, *packet, out)
                     }
                     Side::Creditor => match &mut self.lending {
-                        Some(lending) => lending.on_packet(local, id, packet, out),
+                        Some(lending) => lending.on_packet(local, id, *packet, out),
                         None => Ok(()),
                     },
                 }

@@ -33,7 +33,7 @@ pub(super) struct Fault(pub(super) String);
 pub(super) enum Out {
     Connect(ConnectionId, RootId),
     Close(super::network::Side, ConnectionId),
-    Packet(super::network::Side, ConnectionId, Packet),
+    Packet(super::network::Side, ConnectionId, Box<Packet>),
 }
 
 /// Where all processes put what they do, and what is noted of it.
@@ -121,7 +121,8 @@ impl Line {
             stamp: voice.stamp,
             body,
         };
-        out.list.push(Out::Packet(self.side, self.id, packet));
+        out.list
+            .push(Out::Packet(self.side, self.id, Box::new(packet)));
     }
 
     fn close(self, out: &mut Outbox) {
