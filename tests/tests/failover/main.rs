@@ -50,6 +50,12 @@ fn clients_keep_their_holds_when_roots_die() {
 }
 
 #[test]
+fn a_root_and_a_debtor_that_are_cut_off_together_agree_when_the_root_is_back_first() {
+    let sum = run_all(Kind::Together, 40, "cut_off_together");
+    assert!(sum.claimed > 100);
+}
+
+#[test]
 fn clients_keep_their_holds_when_a_server_is_away_for_a_moment() {
     let sum = run_all(Kind::Restarts, 60, "a_moment");
     assert!(sum.claimed > 100);

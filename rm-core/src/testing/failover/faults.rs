@@ -133,6 +133,10 @@ impl Faults {
                 let index = self.random.below(world.plan.members as u64) as usize;
                 self.kill(world, index, LEASE)
             }
+            Kind::Together => {
+                self.cut_together(world);
+                Ok(())
+            }
             Kind::Restarts => {
                 self.next = world.now.after(LEASE);
                 self.kill(world, 0, LEASE / 4)
@@ -187,7 +191,11 @@ impl Faults {
                 world.network.cut(other, index, until);
             }
             Ill::CutGroup => self.cut_group(world, until),
-            Ill::Drain => drain(world, member),
+            Ill::Drain => {
+                drain(world, member);
+                let back = now.after(part(&mut self.random, 3 * LEASE));
+                self.cures.push((back, Cure::Restart(member)));
+            }
             Ill::Outage => {
                 world.coordinator.begin_outage();
                 self.cures.push((until, Cure::EndOutage));
@@ -225,6 +233,39 @@ impl Faults {
                 self.cures.push((until, Cure::Mend(from)));
             }
         }
+    }
+
+    /// A member and one other process are cut off together: from all others, and the member from the coordinator, for
+    /// long enough that it is evicted. The member is back first.
+    fn cut_together<T: ResourceType>(&mut self, world: &mut World<T>) {
+        let now = world.now;
+        let count = world.processes.len();
+        let member = self.random.below(world.plan.members as u64) as usize;
+        let other = self.random.below(count as u64) as usize;
+        let root_back = now.after(LEASE / 4 + part(&mut self.random, LEASE / 2));
+        let other_back = root_back.after(part(&mut self.random, LEASE));
+        for index in (0..count).filter(|&index| index != member && index != other) {
+            for (from, to, until) in [
+                (member, index, root_back),
+                (index, member, root_back),
+                (other, index, other_back),
+                (index, other, other_back),
+            ] {
+                world.network.cut(from, to, until);
+            }
+        }
+        world.coordinator.cut(member);
+        self.cures.push((root_back, Cure::Mend(member)));
+        *world
+            .out
+            .counts
+            .faults
+            .entry("cut off together")
+            .or_default() += 1;
+        world.out.note(|| {
+            format!("{member} until {root_back} and {other} until {other_back} are cut off")
+        });
+        self.next = other_back.after(part(&mut self.random, LEASE / 2));
     }
 
     fn kill<T: ResourceType>(

@@ -9,6 +9,8 @@ mod checks;
 mod desk;
 mod driver;
 mod faults;
+mod home;
+mod look;
 mod network;
 mod plan;
 mod process;
@@ -39,16 +41,19 @@ pub enum Kind {
     Deaths,
     /// One server that is away for a moment. No client may lose a hold.
     Restarts,
+    /// A root and one of its debtors are cut off together, and the root is back first.
+    Together,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Everything,
         Self::Moves,
         Self::Standalone,
         Self::Deaths,
         Self::Restarts,
+        Self::Together,
     ];
 
     /// What it is called where one is asked for.
@@ -60,6 +65,7 @@ impl Kind {
             Self::Standalone => "standalone",
             Self::Deaths => "deaths",
             Self::Restarts => "restarts",
+            Self::Together => "together",
         }
     }
 }

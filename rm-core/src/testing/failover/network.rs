@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::session::packet::Packet;
 use crate::testing::random::Random;
 use crate::time::Time;
-use crate::view::{RootId, View};
+use crate::view::View;
 
 /// Names a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,10 +49,10 @@ pub(super) enum Arrival {
 pub(super) enum What {
     /// It is over.
     Broken,
-    /// It stands, and somebody wants that member.
-    Connect(RootId),
+    /// It stands.
+    Connect,
     /// A packet.
-    Packet(Packet),
+    Packet(Box<Packet>),
 }
 
 #[derive(Clone, Debug)]
@@ -145,13 +145,7 @@ impl Network {
     }
 
     /// A process connects to another.
-    pub(super) fn connect(
-        &mut self,
-        now: Time,
-        id: ConnectionId,
-        ends: [(usize, u32); 2],
-        root: RootId,
-    ) {
+    pub(super) fn connect(&mut self, now: Time, id: ConnectionId, ends: [(usize, u32); 2]) {
         let ends = ends.map(|(process, life)| End {
             process,
             life,
@@ -160,7 +154,7 @@ impl Network {
             queue: VecDeque::new(),
         });
         self.connections.insert(id, ends);
-        self.send(now, id, Side::Debtor, What::Connect(root));
+        self.send(now, id, Side::Debtor, What::Connect);
     }
 
     /// Sends something over a connection.

@@ -25,8 +25,6 @@ use crate::view::{Member, MemberState, RootId, View};
 pub(super) const FIRST_EPOCH: u32 = 1_000;
 /// Who does not hear of all members asks others for the view so often.
 const ASK_AGAIN: Duration = Duration::from_millis(700);
-/// A lender that cannot reach a member to report to it looks again after so long.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Which request to the coordinator.
 #[derive(Clone, Debug)]
@@ -72,7 +70,6 @@ pub(super) struct Live<T: ResourceType> {
     over: Option<u64>,
     view_epoch: u32,
     ask_at: Time,
-    look_at: Time,
     sweep_at: Time,
     good_until: Time,
     pub(super) is_draining: bool,
@@ -146,7 +143,6 @@ impl<T: ResourceType> Process<T> {
             over: None,
             view_epoch: 0,
             ask_at: Time::ZERO,
-            look_at: Time::ZERO,
             sweep_at: now,
             good_until: Time::ZERO,
             is_draining: false,
@@ -276,6 +272,7 @@ impl<T: ResourceType> Process<T> {
         };
         live.on_time(local, stage.out)?;
         live.call(self.index, stage)?;
+        live.count_carried(stage);
         if local >= live.sweep_at {
             live.sweep(local, stage.out)?;
         }
@@ -360,7 +357,7 @@ impl<T: ResourceType> Process<T> {
         if let Some(lending) = &live.lending {
             local = local.min(lending.next_tick());
             if let Some(tick) = lending.lender.next_tick() {
-                local = local.min(tick.max(live.look_at));
+                local = local.min(tick);
             }
         }
         if let Seat::Coordinated(machine) = &live.seat {
@@ -420,17 +417,18 @@ impl<T: ResourceType> Live<T> {
                         {
                             lending.lender.on_report_ack(root, epoch, part, is_active);
                         }
-                        let was: Vec<_> = self.borrower.reached().collect();
-                        self.borrower.on_packet(local, id, packet, out)?;
-                        if let Some(lending) = &mut self.lending {
-                            for root in self.borrower.reached().filter(|root| !was.contains(root)) {
-                                lending.lender.on_connected(root);
-                            }
+                        if let Body::Report(report) = packet.body {
+                            return match (self.borrower.whose(id), &mut self.lending) {
+                                (Some(root), Some(lending)) if root.reg == report.reg => {
+                                    lending.on_report(local, root, report, out)
+                                }
+                                _ => Ok(()),
+                            };
                         }
-                        Ok(())
+                        self.borrower.on_packet(local, id, *packet, out)
                     }
                     Side::Creditor => match &mut self.lending {
-                        Some(lending) => lending.on_packet(local, id, packet, out),
+                        Some(lending) => lending.on_packet(local, id, *packet, out),
                         None => Ok(()),
                     },
                 }
@@ -440,7 +438,7 @@ impl<T: ResourceType> Live<T> {
                 Some(lending) => lending.on_broken(id, out),
                 None => Ok(()),
             },
-            Arrival::At(_, id, What::Connect(_)) => {
+            Arrival::At(_, id, What::Connect) => {
                 match &mut self.lending {
                     Some(lending) => lending.on_connect(id, out),
                     None => out.list.push(super::driver::Out::Close(Side::Creditor, id)),
@@ -519,6 +517,17 @@ impl<T: ResourceType> Live<T> {
         Ok(())
     }
 
+    /// Holds of what was claimed, and goes on at another root.
+    fn count_carried(&self, stage: &mut Stage<'_, T>) {
+        for key in core::mem::take(&mut stage.out.carried) {
+            let is_of = |caller: &&Caller<T>| match caller {
+                Caller::Holding(holding) => stage.keys[holding.resource] == key,
+                Caller::Idle(_) | Caller::Asking(_) => false,
+            };
+            stage.out.counts.carried += self.callers.iter().filter(is_of).count() as u64;
+        }
+    }
+
     fn sweep(&mut self, local: Time, out: &mut Outbox) -> Result<(), Fault> {
         self.sweep_at = local.after(LEASE / 4);
         self.borrower.domain.sweep();
@@ -533,12 +542,13 @@ impl<T: ResourceType> Live<T> {
     fn transmit(&mut self, local: Time, out: &mut Outbox) {
         if let Some(lending) = &mut self.lending {
             lending.transmit(local, out);
-            self.look_at = local.after(LOOK_AGAIN);
         }
-        let lender = &mut self.lending;
-        self.borrower.transmit(local, out, |root| {
-            lender.as_mut().and_then(|it| it.lender.say(local, root))
-        });
+        self.borrower.transmit(local, out);
+    }
+
+    /// It has left in good order.
+    pub(super) fn has_left(&self) -> bool {
+        matches!(&self.seat, Seat::Coordinated(machine) if machine.has_left())
     }
 
     /// Whether it is to ask somebody for the view now.

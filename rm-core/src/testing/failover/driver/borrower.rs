@@ -10,7 +10,7 @@ use super::{Fault, Line, Outbox, Voice, Windows};
 use crate::error::LostReason;
 use crate::front::{Domain, Host as _, Trust};
 use crate::id::{Party, PeerId};
-use crate::session::packet::{Body, Packet};
+use crate::session::packet::Packet;
 use crate::session::{
     DebtorConfig, DebtorSession, EndReason, SessionEffect, SessionEffects, VoidReason,
 };
@@ -172,7 +172,7 @@ impl Borrower {
         };
         let is_useless = upward.trust.is_some() && !upward.session.can_resume();
         let mut fx = SessionEffects::new();
-        if is_useless && self.domain.totals().holds == 0 {
+        if is_useless && self.domain.holds_over(upward.peer) == 0 {
             upward.session.bye(now, "it cannot go on", &mut fx);
         }
         self.work_off(now, root, fx, out)
@@ -264,7 +264,7 @@ impl Borrower {
         };
         match effect {
             SessionEffect::Deliver(item) => {
-                out.counts.on_answer(&item.message);
+                out.on_answer(&item);
                 let peer = upward.peer;
                 let delivered = self.domain.deliver(peer, item);
                 return delivered.map_err(|crime| Fault(format!("{root} {crime}")));
@@ -334,31 +334,20 @@ impl Borrower {
         Ok(())
     }
 
-    /// Writes what the sessions have to say, and closes connections of which nothing more is to come. `report` is what a
-    /// member's lender has to tell another member: it rides over its borrower's session.
-    pub(in super::super) fn transmit(
-        &mut self,
-        now: Time,
-        out: &mut Outbox,
-        mut report: impl FnMut(RootId) -> Option<Body>,
-    ) {
+    /// Writes what the sessions have to say, and closes connections of which nothing more is to come.
+    pub(in super::super) fn transmit(&mut self, now: Time, out: &mut Outbox) {
         let view = self.domain.view();
         let stamp = self.domain.stamps().highest();
         let voice = Voice {
             view: view.as_ref(),
             stamp,
         };
-        self.upward.retain(|&root, upward| {
+        self.upward.retain(|_, upward| {
             let Some(line) = &mut upward.line else {
                 return upward.session.void_reason().is_none();
             };
             while let Some(body) = upward.session.transmit(now, self.windows.batch) {
                 line.say(voice, body, out);
-            }
-            if upward.is_welcome && upward.session.is_open() {
-                while let Some(body) = report(root) {
-                    line.say(voice, body, out);
-                }
             }
             if !upward.session.is_connected() {
                 line.close(out);
@@ -367,12 +356,6 @@ impl Borrower {
             }
             upward.session.void_reason().is_none()
         });
-    }
-
-    /// The members to whom there is a connection over which reports go.
-    pub(in super::super) fn reached(&self) -> impl Iterator<Item = RootId> + '_ {
-        let reached = self.upward.iter().filter(|(_, upward)| upward.is_welcome);
-        reached.map(|(&root, _)| root)
     }
 
     /// Whether it hears of all members: if not, it asks others for the view.
@@ -412,7 +395,7 @@ impl Borrower {
             }
             self.work_off(now, root, fx, out)?;
         }
-        self.transmit(now, out, |_| None);
+        self.transmit(now, out);
         Ok(())
     }
 }

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use super::super::desk::Desk;
 use super::super::network::{ConnectionId, Side};
 use super::{Fault, Line, Outbox, Voice, Windows};
-use crate::cluster::{Adopted, Frozen, Lender};
+use crate::cluster::{Adopted, Frozen, Lender, Report};
 use crate::front::Domain;
-use crate::id::{Boot, PeerId};
+use crate::id::{Boot, NodeId, PeerId};
 use crate::session::packet::{Body, Hello, Packet};
 use crate::session::{
     Admission, ClockLook, CreditorConfig, CreditorSession, CreditorSessions, EndReason, JumpWatch,
     LeaseTerms, Membership, SessionEffect, SessionEffects,
 };
 use crate::time::Time;
-use crate::view::{RootId, View};
+use crate::view::{Member, RootId, View};
 
 /// More sessions than there are processes and runs of them.
 const SESSIONS_MAX: usize = 1_000;
@@ -143,27 +143,47 @@ impl Lending {
         };
         let mut fx = SessionEffects::new();
         if let Some(downward) = self.downward.get_mut(&peer) {
-            if let Body::Report(report) = packet.body {
-                let from = RootId {
-                    node: downward.session.party().node,
-                    reg: report.reg,
-                };
-                let answer = self.lender.on_report(now, from, report);
-                self.hand_over(out)?;
-                self.say(peer, answer, out);
-                return Ok(());
-            }
             downward.session.on_packet(now, packet.body, &mut fx);
         }
         self.work_off(peer, fx, out)
     }
 
-    fn say(&mut self, peer: PeerId, body: Option<Body>, out: &mut Outbox) {
+    /// Another member tells of a view: over the session in which that one is the creditor, so it is its own word.
+    pub(in super::super) fn on_report(
+        &mut self,
+        now: Time,
+        from: RootId,
+        report: Report,
+        out: &mut Outbox,
+    ) -> Result<(), Fault> {
+        let answer = self.lender.on_report(now, from, report);
+        self.hand_over(out)?;
+        if let Some(answer) = answer {
+            self.tell(from, &answer, out);
+        }
+        Ok(())
+    }
+
+    /// Says something to another member, over the sessions in which this one is the creditor. Where there is none, it is
+    /// said again.
+    fn tell(&mut self, to: RootId, body: &Body, out: &mut Outbox) {
         let stamp = self.domain.stamps().highest();
         let view = self.lender.view();
-        let line = self.downward.get_mut(&peer);
-        if let (Some(line), Some(body)) = (line.and_then(|it| it.line.as_mut()), body) {
-            line.say(Voice { view, stamp }, body, out);
+        for downward in self.downward.values_mut() {
+            let is_its = downward.session.party().node == to.node && downward.session.is_open();
+            if let Some(line) = downward.line.as_mut().filter(|_| is_its) {
+                line.say(Voice { view, stamp }, body.clone(), out);
+            }
+        }
+    }
+
+    /// There is a connection with a debtor: perhaps with another member's borrower.
+    fn on_connected(&mut self, node: NodeId) {
+        let view = self.lender.view().cloned();
+        let members = view.iter().flat_map(|view| view.members());
+        let member = members.map(Member::id).find(|id| id.node == node);
+        if let Some(member) = member {
+            self.lender.on_connected(member);
         }
     }
 
@@ -198,9 +218,11 @@ impl Lending {
             return Ok(());
         }
         let session = CreditorSession::accept(now, &self.config, hello);
-        self.desk.introduce(peer, session.party());
+        let party = session.party();
+        self.desk.introduce(peer, party);
         let line = Some(line);
         self.downward.insert(peer, Downward { session, line });
+        self.on_connected(party.node);
         Ok(())
     }
 
@@ -222,6 +244,8 @@ impl Lending {
                     former.close(out);
                 }
                 out.counts.resumptions += 1;
+                let node = downward.session.party().node;
+                self.on_connected(node);
             }
             Err(why) => {
                 let reason = why.to_string();
@@ -336,7 +360,14 @@ impl Lending {
         Ok(())
     }
 
+    /// Writes what there is to say: first what other members are to be told.
     pub(in super::super) fn transmit(&mut self, now: Time, out: &mut Outbox) {
+        let view = self.lender.view().cloned();
+        for member in view.iter().flat_map(|view| view.members()) {
+            while let Some(report) = self.lender.say(now, member.id()) {
+                self.tell(member.id(), &report, out);
+            }
+        }
         let stamp = self.domain.stamps().highest();
         let view = self.lender.view();
         let voice = Voice { view, stamp };

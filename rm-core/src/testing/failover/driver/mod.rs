@@ -18,9 +18,10 @@ use std::sync::Arc;
 pub(super) use self::borrower::Borrower;
 pub(super) use self::lender::Lending;
 use super::network::ConnectionId;
-use crate::id::Stamp;
+use crate::id::{ResourceKey, Stamp};
+use crate::message::Message;
 use crate::session::Window;
-use crate::session::packet::{Body, Packet};
+use crate::session::packet::{Body, Item, Packet};
 use crate::view::{RootId, View};
 
 /// What must not happen and did, in words.
@@ -32,7 +33,7 @@ pub(super) struct Fault(pub(super) String);
 pub(super) enum Out {
     Connect(ConnectionId, RootId),
     Close(super::network::Side, ConnectionId),
-    Packet(super::network::Side, ConnectionId, Packet),
+    Packet(super::network::Side, ConnectionId, Box<Packet>),
 }
 
 /// Where all processes put what they do, and what is noted of it.
@@ -43,12 +44,24 @@ pub(super) struct Outbox {
     /// What happened, in words, if anybody wants to know.
     pub(super) trace: Option<Vec<String>>,
     pub(super) counts: super::report::Counts,
+    /// Of which resources a process has credit from another root now, since it began to work.
+    pub(super) carried: Vec<ResourceKey>,
 }
 
 impl Outbox {
     pub(super) fn note(&mut self, words: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
             trace.push(words());
+        }
+    }
+
+    /// A root answers.
+    fn on_answer(&mut self, item: &Item) {
+        self.counts.on_answer(&item.message);
+        if let Message::Claimed(claimed) = &item.message
+            && claimed.limit > 0
+        {
+            self.carried.push(item.key.clone());
         }
     }
 
@@ -108,7 +121,8 @@ impl Line {
             stamp: voice.stamp,
             body,
         };
-        out.list.push(Out::Packet(self.side, self.id, packet));
+        out.list
+            .push(Out::Packet(self.side, self.id, Box::new(packet)));
     }
 
     fn close(self, out: &mut Outbox) {
