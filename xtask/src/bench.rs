@@ -23,13 +23,15 @@ pub(crate) enum Part {
     Policies,
     /// How long readers and writers wait under a flood of the others, in one process and over several
     Fairness,
+    /// What a member's death costs clients with very many locks in use; needs etcd
+    Failover,
 }
 
 impl Part {
     fn run(self, workspace: &Workspace, report: &mut Report) -> Result<(), String> {
         match self {
             Self::Local => program(workspace, "rm-bench", "rm-bench", &["local"]),
-            Self::Instructions if !has_valgrind() => {
+            Self::Instructions if !answers("valgrind") => {
                 println!("not counted: {NO_VALGRIND}");
                 return Ok(());
             }
@@ -38,6 +40,16 @@ impl Part {
             Self::Network => program(workspace, "rm-tests", "rm-network", &[]),
             Self::Policies => program(workspace, "rm-tests", "rm-policies", &[]),
             Self::Fairness => program(workspace, "rm-tests", "rm-fairness", &[]),
+            Self::Failover if !answers("etcd") => {
+                println!("not measured: what a member's death costs, as etcd is missing (on Debian: apt-get install etcd-server)");
+                return Ok(());
+            }
+            Self::Failover => {
+                // It finds it beside itself.
+                let rmd = ["build", "--release", "--package", "rm-net", "--bin", "rmd"];
+                Cargo::new(workspace, rmd).run(report)?;
+                program(workspace, "rm-tests", "rm-failover", &[])
+            }
         }
         .run(report)
     }
@@ -62,7 +74,7 @@ pub(crate) fn run(
 
 /// Fails where a cached read or write takes more instructions than it may; in CI also where nothing can count them.
 pub(crate) fn check_instructions(workspace: &Workspace, report: &mut Report) -> Result<(), String> {
-    if !has_valgrind() {
+    if !answers("valgrind") {
         if std::env::var_os("CI").is_some() {
             return Err(NO_VALGRIND.into());
         }
@@ -85,8 +97,9 @@ fn program(workspace: &Workspace, package: &str, name: &str, args: &[&str]) -> C
     Cargo::new(workspace, [&command, args].concat())
 }
 
-fn has_valgrind() -> bool {
-    let asked = Command::new("valgrind")
+/// Whether there is such a program.
+fn answers(program: &str) -> bool {
+    let asked = Command::new(program)
         .arg("--version")
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -28,7 +28,7 @@ pub(crate) fn run(
     options: &Options,
     report: &mut Report,
 ) -> Result<(), String> {
-    let program = "run --release --package rm-tests --bin rm-failover --";
+    let program = "run --release --package rm-tests --bin rm-simulate --";
     let mut args: Vec<OsString> = program.split(' ').map(Into::into).collect();
     let flags = [
         ("--schedules", Some(&options.schedules)),
