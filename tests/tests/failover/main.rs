@@ -50,6 +50,12 @@ fn clients_keep_their_holds_when_roots_die() {
 }
 
 #[test]
+fn what_is_released_by_force_at_once_is_protected_by_its_tokens_and_comes_home() {
+    let sum = run_all(Kind::Forced, 40, "released_by_force");
+    assert!(sum.lost > 50);
+}
+
+#[test]
 fn a_root_and_a_debtor_that_are_cut_off_together_agree_when_the_root_is_back_first() {
     let sum = run_all(Kind::Together, 40, "cut_off_together");
     assert!(sum.claimed > 100);

@@ -240,7 +240,9 @@ fn begin<T: ResourceType>(
     stage: &mut Stage<'_, T>,
 ) -> Result<Holding<T>, Fault> {
     stage.out.counts.granted += 1;
-    stage.oracle.on_grant(resource, &credit, held.fence())?;
+    stage
+        .oracle
+        .on_grant(stage.now, resource, &credit, held.fence())?;
     if let Ok(value) = held.value() {
         stage
             .oracle
@@ -294,7 +296,7 @@ impl<T: ResourceType> Holding<T> {
             .out
             .note(|| format!("  caller {name:?} lets go of {}", self.resource));
         if let Some(number) = self.wrote {
-            stage.oracle.on_written(self.resource, number);
+            stage.oracle.on_written(stage.now, self.resource, number);
         }
         Ok(true)
     }

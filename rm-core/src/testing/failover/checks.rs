@@ -4,6 +4,7 @@ use super::driver::Fault;
 use super::report::Counts;
 use crate::credit::Credit as _;
 use crate::resource::ResourceType;
+use crate::time::Time;
 use crate::value::Value;
 
 /// What is known of all holds there ever were.
@@ -18,6 +19,10 @@ struct Known<T: ResourceType> {
     tokens: Vec<(T::Credit, u64)>,
     /// What the last hold wrote that was not lost.
     written: Option<u64>,
+    /// Until then holders may not know that it was taken away from them.
+    excused: Time,
+    /// One of them may have written last.
+    is_vague: bool,
 }
 
 impl<T: ResourceType> Oracle<T> {
@@ -26,6 +31,8 @@ impl<T: ResourceType> Oracle<T> {
             capital,
             tokens: Vec::new(),
             written: None,
+            excused: Time::ZERO,
+            is_vague: false,
         };
         Self {
             resources: capitals.into_iter().map(known).collect(),
@@ -37,17 +44,31 @@ impl<T: ResourceType> Oracle<T> {
         &self.resources[resource].capital
     }
 
+    /// It was taken away from whoever has it: until then they may not know.
+    pub(super) fn excuse(&mut self, resource: usize, until: Time) {
+        let known = &mut self.resources[resource];
+        known.excused = until;
+        known.is_vague = true;
+    }
+
+    /// Whether some who hold it may not know that it was taken away from them.
+    pub(super) fn is_excused(&self, resource: usize, now: Time) -> bool {
+        now < self.resources[resource].excused
+    }
+
     /// A hold begins: its token is above those of all holds before that it conflicts with.
     pub(super) fn on_grant(
         &mut self,
+        now: Time,
         resource: usize,
         credit: &T::Credit,
         token: u64,
     ) -> Result<(), Fault> {
+        let is_excused = self.is_excused(resource, now);
         let known = &mut self.resources[resource];
         let mut is_new = true;
         for (other, highest) in &mut known.tokens {
-            if *highest >= token && other.conflicts(credit, &known.capital) {
+            if !is_excused && *highest >= token && other.conflicts(credit, &known.capital) {
                 return Err(Fault(format!(
                     "the token {token:#x} of a hold of {credit:?} is not above {highest:#x}, that of one of {other:?}"
                 )));
@@ -80,6 +101,9 @@ impl<T: ResourceType> Oracle<T> {
             return Ok(());
         }
         counts.sure += 1;
+        if self.resources[resource].is_vague {
+            return Ok(());
+        }
         let written = self.resources[resource].written;
         let read = value.map(|value| &value.bytes[..]);
         if read
@@ -96,8 +120,10 @@ impl<T: ResourceType> Oracle<T> {
     }
 
     /// A hold that wrote ended well.
-    pub(super) fn on_written(&mut self, resource: usize, number: u64) {
-        self.resources[resource].written = Some(number);
+    pub(super) fn on_written(&mut self, now: Time, resource: usize, number: u64) {
+        let known = &mut self.resources[resource];
+        known.written = Some(number);
+        known.is_vague &= now < known.excused;
     }
 
     /// What all may use of it at this moment is no more than there is.

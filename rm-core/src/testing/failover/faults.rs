@@ -7,6 +7,7 @@ use super::driver::Fault;
 use super::plan::LEASE;
 use super::process::Seat;
 use super::world::{CALM, World};
+use crate::command::Force;
 use crate::resource::ResourceType;
 use crate::testing::coordinator::Network as Way;
 use crate::testing::random::Random;
@@ -25,10 +26,11 @@ enum Ill {
     Drain,
     Outage,
     Pause,
+    Release(Force),
     SlowStore,
 }
 
-const EVERYTHING: [Ill; 16] = [
+const EVERYTHING: [Ill; 17] = [
     Ill::Break,
     Ill::Break,
     Ill::CleanUp,
@@ -44,6 +46,7 @@ const EVERYTHING: [Ill; 16] = [
     Ill::Outage,
     Ill::Pause,
     Ill::Pause,
+    Ill::Release(Force::Polite),
     Ill::SlowStore,
 ];
 
@@ -118,14 +121,17 @@ impl Faults {
             return cure_it(world, cure);
         }
         match world.plan.kind {
-            Kind::Everything | Kind::Moves | Kind::Standalone => {
+            Kind::Everything | Kind::Forced | Kind::Moves | Kind::Standalone => {
                 self.next = world.now.after(part(&mut self.random, world.plan.gap));
                 let all: &[Ill] = match world.plan.kind {
                     Kind::Moves => &MOVES,
                     Kind::Standalone => &STANDALONE,
                     _ => &EVERYTHING,
                 };
-                let ill = all[self.random.below(all.len() as u64) as usize];
+                let mut ill = all[self.random.below(all.len() as u64) as usize];
+                if world.plan.kind == Kind::Forced && self.random.one_in(4) {
+                    ill = Ill::Release(Force::Now);
+                }
                 self.befall(world, ill)
             }
             Kind::Deaths => {
@@ -203,6 +209,10 @@ impl Faults {
             Ill::Pause => {
                 let process = &mut world.processes[index];
                 process.paused_until = process.paused_until.max(until);
+            }
+            Ill::Release(force) => {
+                let resource = self.random.below(world.keys.len() as u64) as usize;
+                return world.release(resource, force);
             }
             Ill::SlowStore => {
                 world.coordinator.set_network(Way {
@@ -337,6 +347,8 @@ impl Ill {
             Self::Drain => "drain",
             Self::Outage => "coordinator away",
             Self::Pause => "pause",
+            Self::Release(Force::Polite) => "released by force",
+            Self::Release(Force::Now) => "released by force at once",
             Self::SlowStore => "coordinator slow",
         }
     }

@@ -16,6 +16,9 @@ impl<T: ResourceType> World<T> {
     pub(super) fn check(&mut self) -> Result<(), Fault> {
         self.check_holds()?;
         for resource in 0..self.keys.len() {
+            if self.oracle.is_excused(resource, self.now) {
+                continue;
+            }
             let trusted = self.trusted.iter().zip(&self.processes);
             let trusted = trusted.filter_map(|(loans, process)| {
                 let (loan, until) = &loans[resource];
@@ -50,6 +53,7 @@ impl<T: ResourceType> World<T> {
                 let resource = one.1.resource;
                 let capital = self.oracle.capital(resource);
                 if other.1.resource == resource
+                    && !self.oracle.is_excused(resource, self.now)
                     && one.1.credit.conflicts(&other.1.credit, capital)
                     && is_valid(one)
                     && is_valid(other)

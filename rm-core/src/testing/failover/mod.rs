@@ -41,19 +41,23 @@ pub enum Kind {
     Deaths,
     /// One server that is away for a moment. No client may lose a hold.
     Restarts,
+    /// Every fault, and operators who take away at once what is lent. Until its holders hear of that, fencing alone
+    /// protects it.
+    Forced,
     /// A root and one of its debtors are cut off together, and the root is back first.
     Together,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Everything,
         Self::Moves,
         Self::Standalone,
         Self::Deaths,
         Self::Restarts,
         Self::Together,
+        Self::Forced,
     ];
 
     /// What it is called where one is asked for.
@@ -66,6 +70,7 @@ impl Kind {
             Self::Deaths => "deaths",
             Self::Restarts => "restarts",
             Self::Together => "together",
+            Self::Forced => "forced",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Virtual time: the earliest thing happens next, and after each all is checked.
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use super::Kind;
 use super::callers::Stage;
@@ -12,6 +13,7 @@ use super::look::words;
 use super::network::{Arrival, Network, What};
 use super::plan::{LEASE, Plan};
 use super::process::{Disk, FIRST_EPOCH, Input, Process, Requests, Seat, Ticket};
+use crate::command::Force;
 use crate::credit::Credit as _;
 use crate::id::ResourceKey;
 use crate::resource::ResourceType;
@@ -163,6 +165,40 @@ impl<T: ResourceType> World<T> {
             return process.found(self.now, &self.plan, lease, &mut self.out);
         }
         self.coordinator.connect(self.now, index);
+        Ok(())
+    }
+
+    /// An operator takes a resource away from whoever has it, at its root.
+    pub(super) fn release(&mut self, resource: usize, force: Force) -> Result<(), Fault> {
+        let key = &self.keys[resource];
+        let now = self.now;
+        for index in 0..self.plan.members {
+            let process = &mut self.processes[index];
+            let Some(live) = process
+                .live
+                .as_mut()
+                .filter(|_| now >= process.paused_until)
+            else {
+                continue;
+            };
+            let Some(lending) = &mut live.lending else {
+                continue;
+            };
+            let root = lending.view().and_then(|view| view.root_id(T::ID, key));
+            if root != Some(lending.lender.id()) {
+                continue;
+            }
+            lending.desk.set(process.clock, now);
+            let lent = lending
+                .domain
+                .release(T::ID, key, force, &Arc::from("a test"));
+            lending.hand_over(&mut self.out)?;
+            if force == Force::Now && !lent.loans.is_empty() {
+                self.oracle.excuse(resource, now.after(LEASE * 2));
+            }
+            self.work(index)?;
+            return Ok(());
+        }
         Ok(())
     }
 
