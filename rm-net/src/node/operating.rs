@@ -3,24 +3,39 @@
 use std::time::Duration;
 
 use rm_core::inspect::StatusView;
+#[cfg(feature = "etcd")]
+use rm_core::inspect::{NodeRole, Standing};
 
 use super::Node;
 
 impl Node {
-    /// What it says of itself. Of a node that does not listen, its name and counters.
+    /// What it says of itself. Of a node that does not listen, or is not registered at its cluster's coordinator, little
+    /// more than its name and counters.
     #[must_use]
     pub fn status(&self) -> StatusView {
         #[cfg(feature = "etcd")]
-        if let Some(life) = self.member.as_ref().and_then(|member| member.life()) {
-            return life.server.status(&life.domain);
+        if let Some(member) = &self.member {
+            return match member.life() {
+                Some(life) => life.server.status(&life.domain),
+                None => StatusView {
+                    role: NodeRole::Member,
+                    standing: Standing::Outside,
+                    ..self.outline()
+                },
+            };
         }
         match &self.server {
             Some(server) => server.status(&self.domain),
-            None => StatusView {
-                name: self.hub.name.clone(),
-                counters: crate::server::totals_by_name(&self.totals()),
-                ..StatusView::default()
-            },
+            None => self.outline(),
+        }
+    }
+
+    /// What there is to say of a node that does not lend.
+    fn outline(&self) -> StatusView {
+        StatusView {
+            name: self.hub.name.clone(),
+            counters: crate::server::totals_by_name(&self.totals()),
+            ..StatusView::default()
         }
     }
 
