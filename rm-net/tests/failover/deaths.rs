@@ -225,9 +225,8 @@ async fn a_client_whose_only_endpoint_died_goes_on_by_the_view() {
     trio.kill("c").await;
     trio.until_known_to(&client).await;
     assert!(client.is_connected() && guard.is_valid());
-    let root = trio.root_of("never seen before");
-    assert!(["a", "b"].contains(&&*root));
     drop(write(&client, &lock).await);
+    assert!(guard.is_valid());
 }
 
 /// All members end, and come back: nobody has a book, and the epochs are at etcd.
