@@ -70,6 +70,12 @@ fn a_root_and_a_debtor_that_are_cut_off_together_agree_when_the_root_is_back_fir
 }
 
 #[test]
+fn what_moves_to_a_member_that_comes_and_goes_is_claimed_by_clients_that_hear_of_it_late() {
+    let sum = run_all(Kind::Visits, 40, "comes_and_goes");
+    assert!(sum.claimed > 100);
+}
+
+#[test]
 fn clients_keep_their_holds_when_a_server_is_away_for_a_moment() {
     let sum = run_all(Kind::Restarts, 60, "a_moment");
     assert!(sum.claimed > 100);

@@ -72,14 +72,19 @@ const STANDALONE: [Ill; 7] = [
     Ill::Pause,
 ];
 
-/// What ends a fault.
+/// What ends a fault, or is a later part of one.
 #[derive(Clone, Copy, Debug)]
 enum Cure {
+    /// From the first to the second nothing comes until then.
+    Cut(usize, usize, Time),
+    Drain(usize),
     EndOutage,
     Mend(usize),
     Restart(usize),
     Quicken,
 }
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// The faults of one schedule.
 #[derive(Debug)]
@@ -93,7 +98,8 @@ impl Faults {
     pub(super) fn new<T: ResourceType>(world: &mut World<T>) -> Self {
         let mut random = world.random.fork();
         let mut cures = Vec::new();
-        for index in 0..world.plan.late {
+        let has_visits = world.plan.kind == Kind::Visits;
+        for index in (0..world.plan.late).filter(|_| !has_visits) {
             let at = world.now.after(part(&mut random, 2 * LEASE));
             cures.push((at, Cure::Restart(index)));
         }
@@ -138,6 +144,10 @@ impl Faults {
                 self.next = world.now.after(2 * LEASE);
                 let index = self.random.below(world.plan.members as u64) as usize;
                 self.kill(world, index, LEASE)
+            }
+            Kind::Visits => {
+                self.visit(world);
+                Ok(())
             }
             Kind::Together => {
                 self.cut_together(world);
@@ -243,6 +253,42 @@ impl Faults {
                 self.cures.push((until, Cure::Mend(from)));
             }
         }
+    }
+
+    /// A member comes, and goes again after a while: what it is the root of moves to it and back. A client hears of neither
+    /// in time; or it cannot talk with that member, or not hear it.
+    fn visit<T: ResourceType>(&mut self, world: &mut World<T>) {
+        let guest = 0;
+        world.kill(guest, true);
+        let client = world.plan.members + self.random.below(world.plan.clients as u64) as usize;
+        let random = &mut self.random;
+        let comes = world.now.after(part(random, 2 * SECOND));
+        let is_short = random.one_in(3);
+        let (stay, from, until) = if is_short {
+            // It still trusts what it had.
+            let stay = 2 * SECOND + part(random, 4 * SECOND);
+            (stay, world.now, comes.after(LEASE / 2))
+        } else {
+            let from = comes.after(part(random, 4 * SECOND));
+            let until = from.after(LEASE / 2 + part(random, LEASE));
+            (LEASE + part(random, LEASE), from, until)
+        };
+        let is_deaf = !is_short && random.percent(50);
+        let others = if is_short { world.plan.members } else { 1 };
+        for other in 0..others {
+            self.cures.push((from, Cure::Cut(other, client, until)));
+            if !is_deaf {
+                self.cures.push((from, Cure::Cut(client, other, until)));
+            }
+        }
+        let goes = comes.after(stay);
+        self.cures.push((comes, Cure::Restart(guest)));
+        self.cures.push((goes, Cure::Drain(guest)));
+        *world.out.counts.faults.entry("visit").or_default() += 1;
+        world.out.note(|| {
+            format!("{guest} is here from {comes} to {goes}; {client} is cut off until {until}")
+        });
+        self.next = until.max(goes).after(part(&mut self.random, LEASE));
     }
 
     /// A member and one other process are cut off together: from all others, and the member from the coordinator, for
@@ -368,6 +414,8 @@ fn drain<T: ResourceType>(world: &mut World<T>, index: usize) {
 
 fn cure_it<T: ResourceType>(world: &mut World<T>, cure: Cure) -> Result<(), Fault> {
     match cure {
+        Cure::Cut(from, to, until) => world.network.cut(from, to, until),
+        Cure::Drain(index) => drain(world, index),
         Cure::EndOutage => world.coordinator.end_outage(),
         Cure::Mend(member) => world.coordinator.mend(world.now, member),
         Cure::Quicken => world.coordinator.set_network(CALM),

@@ -46,17 +46,20 @@ pub enum Kind {
     Forced,
     /// A root and one of its debtors are cut off together, and the root is back first.
     Together,
+    /// A member comes and goes again, and a client hears nothing meanwhile, or nothing of that member.
+    Visits,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Everything,
         Self::Moves,
         Self::Standalone,
         Self::Deaths,
         Self::Restarts,
         Self::Together,
+        Self::Visits,
         Self::Forced,
     ];
 
@@ -70,6 +73,7 @@ impl Kind {
             Self::Deaths => "deaths",
             Self::Restarts => "restarts",
             Self::Together => "together",
+            Self::Visits => "visits",
             Self::Forced => "forced",
         }
     }

@@ -115,6 +115,8 @@ impl<T: ResourceType> Plan<T> {
             members,
             late: if is_alone || kind == Kind::Deaths {
                 0
+            } else if kind == Kind::Visits {
+                1
             } else {
                 random.below(2) as usize
             },
