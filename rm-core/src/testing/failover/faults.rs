@@ -75,6 +75,8 @@ const STANDALONE: [Ill; 7] = [
 /// What ends a fault, or is a later part of one.
 #[derive(Clone, Copy, Debug)]
 enum Cure {
+    /// All connections of a process break.
+    Break(usize),
     /// From the first to the second nothing comes until then.
     Cut(usize, usize, Time),
     Drain(usize),
@@ -255,33 +257,52 @@ impl Faults {
         }
     }
 
-    /// A member comes, and goes again after a while: what it is the root of moves to it and back. A client hears of neither
-    /// in time; or it cannot talk with that member, or not hear it.
+    /// A member comes, and goes again after a while: what it is the root of moves to it and back. Meanwhile there is a client
+    /// that is out of luck.
     fn visit<T: ResourceType>(&mut self, world: &mut World<T>) {
         let guest = 0;
         world.kill(guest, true);
         let client = world.plan.members + self.random.below(world.plan.clients as u64) as usize;
         let random = &mut self.random;
         let comes = world.now.after(part(random, 2 * SECOND));
-        let is_short = random.one_in(3);
-        let (stay, from, until) = if is_short {
-            // It still trusts what it had.
-            let stay = 2 * SECOND + part(random, 4 * SECOND);
-            (stay, world.now, comes.after(LEASE / 2))
-        } else {
-            let from = comes.after(part(random, 4 * SECOND));
-            let until = from.after(LEASE / 2 + part(random, LEASE));
-            (LEASE + part(random, LEASE), from, until)
+        let long = LEASE + part(random, LEASE);
+        let luck = random.below(3);
+        let (goes, from, until, others) = match luck {
+            // It hears of neither in time, and still trusts what it had.
+            0 => {
+                let goes = comes.after(3 * SECOND + part(random, 2 * SECOND));
+                (
+                    goes,
+                    world.now,
+                    goes.after(2 * SECOND),
+                    0..world.plan.members,
+                )
+            }
+            // It cannot talk with that member.
+            1 => {
+                let from = comes.after(part(random, 4 * SECOND));
+                let until = from.after(LEASE / 2 + part(random, LEASE));
+                (comes.after(long), from, until, 0..1)
+            }
+            // It hears only that member, and none of those that come after it.
+            _ => {
+                let goes = comes.after(long);
+                let from = comes.after(long - part(random, 4 * SECOND));
+                let until = from.after(LEASE - part(random, 2 * SECOND));
+                (goes, from, until, 1..world.plan.members)
+            }
         };
-        let is_deaf = !is_short && random.percent(50);
-        let others = if is_short { world.plan.members } else { 1 };
-        for other in 0..others {
+        for other in others {
             self.cures.push((from, Cure::Cut(other, client, until)));
-            if !is_deaf {
+            if luck < 2 {
                 self.cures.push((from, Cure::Cut(client, other, until)));
             }
         }
-        let goes = comes.after(stay);
+        if luck == 0 {
+            // What it was told meanwhile is lost.
+            let at = goes.after(SECOND);
+            self.cures.push((at, Cure::Break(client)));
+        }
         self.cures.push((comes, Cure::Restart(guest)));
         self.cures.push((goes, Cure::Drain(guest)));
         *world.out.counts.faults.entry("visit").or_default() += 1;
@@ -415,6 +436,7 @@ fn drain<T: ResourceType>(world: &mut World<T>, index: usize) {
 fn cure_it<T: ResourceType>(world: &mut World<T>, cure: Cure) -> Result<(), Fault> {
     match cure {
         Cure::Cut(from, to, until) => world.network.cut(from, to, until),
+        Cure::Break(index) => world.network.break_all(world.now, index),
         Cure::Drain(index) => drain(world, index),
         Cure::EndOutage => world.coordinator.end_outage(),
         Cure::Mend(member) => world.coordinator.mend(world.now, member),

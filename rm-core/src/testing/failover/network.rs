@@ -213,6 +213,16 @@ impl Network {
         }
     }
 
+    /// All connections of a process break.
+    pub(super) fn break_all(&mut self, now: Time, process: usize) {
+        let is_its = |ends: &[End; 2]| ends.iter().any(|end| end.process == process);
+        let all = self.connections.iter().filter(|(_, ends)| is_its(ends));
+        let all: Vec<_> = all.map(|(&id, _)| id).collect();
+        for id in all {
+            self.break_one(now, id);
+        }
+    }
+
     /// The host of that end finds out that the connection is over.
     fn notice(&mut self, now: Time, id: ConnectionId, side: Side) {
         let delay = self.delay() * 4;
