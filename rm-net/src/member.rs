@@ -193,6 +193,7 @@ impl Member {
             boot: hub.party.boot,
             reg,
             terms: plan.terms,
+            claimed: plan.terms.length(),
             window: plan.window,
         };
         let place = Place::Member {

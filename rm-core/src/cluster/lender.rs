@@ -31,8 +31,8 @@ use super::report::{Report, ReportedBook};
 use super::reporting::{Arrival, Reporting, parts};
 use crate::book::{Book, BookLoan, Lessee};
 use crate::credit::Opaque;
-use crate::front::{Domain, WeakDomain};
-use crate::id::{PeerId, ResourceKey, TypeId};
+use crate::front::{Domain, GivenUp, WeakDomain};
+use crate::id::{Party, PeerId, ResourceKey, TypeId};
 use crate::session::lease::LeaseTerms;
 use crate::session::packet::Body;
 use crate::time::Time;
@@ -43,7 +43,7 @@ use crate::view::{RootId, View};
 #[expect(clippy::exhaustive_structs, reason = "made by the driver")]
 pub struct Frozen {
     /// Its run.
-    pub party: crate::id::Party,
+    pub party: Party,
     /// When what it was lent would be taken back, by this node's clock, if it does not renew.
     pub until: Time,
 }
@@ -118,6 +118,12 @@ impl Lender {
         self
     }
 
+    /// The longest lease under which a debtor may trust what it claims here.
+    #[must_use]
+    pub fn claimed_lease(&self, terms: LeaseTerms) -> Duration {
+        self.former_lease.max(terms.length())
+    }
+
     /// Who it is.
     #[must_use]
     pub const fn id(&self) -> RootId {
@@ -185,8 +191,8 @@ impl Lender {
             let (lessee, until) = match (ghosts.find(peer), frozen(peer)) {
                 (Some(ghost), _) => (ghost.lessee, ghost.until),
                 (None, Some(session)) => (Lessee::Party(session.party), session.until),
-                // A session that is over and whose loans were not taken back yet.
-                (None, None) => (Lessee::Unknown, Time::ZERO),
+                // A session that is over, so that nobody trusts it any more, and whose loans are just being taken back.
+                (None, None) => (Lessee::Party(Party::default()), Time::ZERO),
             };
             let end = ends.entry(lessee).or_insert(until);
             *end = until.max(*end);
@@ -194,13 +200,20 @@ impl Lender {
         };
         let is_mine = |type_id, key: &ResourceKey| view.root_id(type_id, key) == Some(self.me);
         let books = domain.give_up(&is_mine, &mut lessee);
-        // Where a book has too many loans to be told apart, nobody knows whose they are.
-        if let Some(&last) = ends.values().max() {
-            ends.insert(Lessee::Unknown, last);
-        }
-        for (type_id, key, book) in books {
-            let loans = book.loans.iter();
-            let until = loans.map(|loan| ends[&loan.lessee]).collect();
+        let last = ends.values().max().copied().unwrap_or(Time::ZERO);
+        for GivenUp {
+            type_id,
+            key,
+            book,
+            is_collapsed,
+        } in books
+        {
+            // Where a book had too many loans to be told apart, nobody knows whose they were.
+            let until = |loan: &BookLoan<Opaque>| match is_collapsed {
+                true => last,
+                false => ends[&loan.lessee],
+            };
+            let until = book.loans.iter().map(until).collect();
             let copy = Copy {
                 version,
                 given: Vec::new(),

@@ -22,15 +22,21 @@ use crate::value::Value;
 /// Who is behind a session or a pseudo debtor.
 pub(crate) type Lessees<'a> = RefCell<&'a mut dyn FnMut(PeerId) -> Lessee>;
 
-/// Books that were taken out of a domain.
-pub(crate) type GivenUp = Vec<(TypeId, ResourceKey, Book<Opaque>)>;
+/// A book that was taken out of a domain.
+pub(crate) struct GivenUp {
+    pub(crate) type_id: TypeId,
+    pub(crate) key: ResourceKey,
+    pub(crate) book: Book<Opaque>,
+    /// Its loans are one, and whose they were is not told.
+    pub(crate) is_collapsed: bool,
+}
 
 /// Which resources stay.
 pub(crate) type IsMine<'a> = dyn Fn(TypeId, &ResourceKey) -> bool + 'a;
 
 /// What the tables of a lender do.
 pub(super) trait Lending {
-    fn give_up(&self, is_mine: &IsMine<'_>, lessee: &Lessees<'_>, books: &mut GivenUp);
+    fn give_up(&self, is_mine: &IsMine<'_>, lessee: &Lessees<'_>, books: &mut Vec<GivenUp>);
     fn open(&self, key: &ResourceKey, book: Book<Opaque>, peers: &[PeerId], unknown: PeerId);
     fn open_gathering(&self, now: Time, tenure: &History);
     fn resume(&self);
@@ -57,7 +63,7 @@ impl Domain {
         &self,
         is_mine: &IsMine<'_>,
         lessee: &mut dyn FnMut(PeerId) -> Lessee,
-    ) -> GivenUp {
+    ) -> Vec<GivenUp> {
         let lessee = RefCell::new(lessee);
         let mut books = Vec::new();
         self.each(|table| table.give_up(is_mine, &lessee, &mut books));
@@ -92,7 +98,7 @@ impl Domain {
 }
 
 impl<T: ResourceType> Lending for Table<T> {
-    fn give_up(&self, is_mine: &IsMine<'_>, lessee: &Lessees<'_>, books: &mut GivenUp) {
+    fn give_up(&self, is_mine: &IsMine<'_>, lessee: &Lessees<'_>, books: &mut Vec<GivenUp>) {
         for shard in &self.shards {
             let gone: Vec<_> = {
                 let mut shard = shard.lock();
@@ -109,8 +115,13 @@ impl<T: ResourceType> Lending for Table<T> {
                 gone.collect()
             };
             for resource in gone {
-                if let Some(book) = resource.close(lessee) {
-                    books.push((T::ID, resource.key().clone(), book));
+                if let Some((book, is_collapsed)) = resource.close(lessee) {
+                    books.push(GivenUp {
+                        type_id: T::ID,
+                        key: resource.key().clone(),
+                        book,
+                        is_collapsed,
+                    });
                 }
             }
         }
@@ -170,14 +181,14 @@ impl<T: ResourceType> Table<T> {
 
 impl<T: ResourceType> Resource<T> {
     /// The book as it is, if it is open; from now on nothing is decided here.
-    fn close(&self, lessee: &Lessees<'_>) -> Option<Book<Opaque>> {
+    fn close(&self, lessee: &Lessees<'_>) -> Option<(Book<Opaque>, bool)> {
         let mut book = None;
         self.lend(|owner, _, fx| {
             if !owner.is_gathering() {
                 let found = owner.book(|peer| (lessee.borrow_mut())(peer));
-                let opaque =
-                    collapse(found).try_map(|credit| Ok::<_, Infallible>(Opaque::of(&credit)));
-                book = opaque.ok();
+                let (found, is_collapsed) = collapse(found);
+                let opaque = found.try_map(|credit| Ok::<_, Infallible>(Opaque::of(&credit)));
+                book = opaque.ok().map(|book| (book, is_collapsed));
             }
             owner.shut_down(fx);
         });
@@ -205,11 +216,11 @@ const LOAN_BYTES: usize = 64;
 
 /// The same book, where it has too many loans to be told apart, or they do not fit into one part of a report: nobody
 /// knows whose they are.
-fn collapse<C: Credit>(mut book: Book<C>) -> Book<C> {
+fn collapse<C: Credit>(mut book: Book<C>) -> (Book<C>, bool) {
     let bytes = |loan: &BookLoan<C>| Opaque::of(&loan.credit).0.len() + LOAN_BYTES;
     let is_small = || book.loans.iter().map(bytes).sum::<usize>() <= PART_BYTES;
     if book.loans.len() <= BOOK_LOANS_MAX && is_small() {
-        return book;
+        return (book, false);
     }
     let loans = core::mem::take(&mut book.loans);
     let sum = |lent: C, loan: &BookLoan<C>| {
@@ -222,5 +233,5 @@ fn collapse<C: Credit>(mut book: Book<C>) -> Book<C> {
         id: book.last_loan,
         limit: loans.iter().map(|loan| loan.limit).max().unwrap_or(0),
     });
-    book
+    (book, true)
 }

@@ -49,6 +49,7 @@ pub use self::domain::{Domain, DomainSettings, Handle, Role, UNKNOWN, WeakDomain
 pub use self::gate::Door;
 pub use self::host::Host;
 pub use self::inspect::PeerNames;
+pub(crate) use self::lending::GivenUp;
 pub use self::release::{Lent, REASONS_MAX};
 pub use self::resource::Resource;
 pub use self::totals::{Losses, Totals};

@@ -39,6 +39,8 @@ pub struct CreditorConfig {
     pub reg: u64,
     /// The cluster's lease.
     pub terms: LeaseTerms,
+    /// The longest lease under which a debtor may trust what it claims: the cluster's, or a longer one of a former life.
+    pub claimed: Duration,
     /// How much may wait for the debtor to acknowledge it.
     pub window: Window,
 }
@@ -75,6 +77,8 @@ pub struct CreditorSession {
     /// Which of its sessions.
     number: u64,
     terms: LeaseTerms,
+    /// The longest lease under which it may trust what it claims.
+    claimed: Duration,
     lease: CreditorLease,
     /// What is said first over each connection, but for what is expected next.
     welcome: Welcome,
@@ -102,6 +106,7 @@ impl CreditorSession {
             },
             number: hello.session,
             terms: config.terms,
+            claimed: config.claimed.max(config.terms.length()),
             lease: CreditorLease::new(now, config.terms),
             welcome: Welcome {
                 version: WIRE_VERSION,
@@ -137,7 +142,7 @@ impl CreditorSession {
                 let heard = self.link.on_data(now, Data { ack, first, items }, fx);
                 heard.map(|is_proof| {
                     if claims {
-                        self.lease.on_renew(now);
+                        self.lease.on_claim(now, self.claimed);
                     }
                     if is_proof {
                         self.on_proof(now, fx);

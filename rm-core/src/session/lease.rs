@@ -323,6 +323,8 @@ pub struct CreditorLease {
     received: Time,
     /// Until when the answers so far let the debtor trust.
     promised: Option<Time>,
+    /// Until when the debtor may trust what it claimed, whatever it is answered.
+    claimed: Time,
     /// From when on what was lent may be taken back.
     take_back_at: Time,
 }
@@ -335,6 +337,7 @@ impl CreditorLease {
             terms,
             received: now,
             promised: None,
+            claimed: Time::ZERO,
             take_back_at: now.after(LeaseTerms::wait(terms.length)),
         }
     }
@@ -352,7 +355,15 @@ impl CreditorLease {
         let until = self.received.after(LeaseTerms::wait(length));
         let promised = self.promised.map_or(until, |former| former.max(until));
         self.promised = Some(promised);
-        self.take_back_at = promised;
+        self.take_back_at = promised.max(self.claimed);
+    }
+
+    /// A claim came, of what was lent under a lease of that length, perhaps a longer one than this. It was renewed before:
+    /// so the debtor trusts it for no longer than that from here.
+    pub fn on_claim(&mut self, now: Time, lease: Duration) {
+        self.on_renew(now);
+        self.claimed = self.claimed.max(now.after(LeaseTerms::wait(lease)));
+        self.take_back_at = self.take_back_at.max(self.claimed);
     }
 
     /// From when on what was lent may be taken back.

@@ -53,6 +53,7 @@
 //!     boot: Boot(2),
 //!     reg: 1,
 //!     terms: LeaseTerms::default(),
+//!     claimed: LeaseTerms::default().length(),
 //!     window: Window::default(),
 //! };
 //! let mut creditor = CreditorSession::accept(now, &config, &hello);

@@ -327,6 +327,7 @@ impl World {
             boot: Boot(2),
             reg: 1,
             terms: LeaseTerms::default(),
+            claimed: LeaseTerms::default().length(),
             window: Window::default(),
         };
         let session = CreditorSession::accept(local, &config, hello);

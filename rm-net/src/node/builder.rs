@@ -270,7 +270,10 @@ impl NodeBuilder {
         if store.has_past() {
             domain.doubt_values();
         }
-        let config = self.creditor_config(&hub, terms, u64::from(epoch));
+        let config = CreditorConfig {
+            claimed: trusted.unwrap_or_default().max(terms.length()),
+            ..self.creditor_config(&hub, terms, u64::from(epoch))
+        };
         let (view, me) = only_member(&hub, terms, address, epoch, trusted.is_none())?;
         let lender = Lender::new(me, &domain).after_lease(trusted.unwrap_or_default());
         let place = Place::Root { store, lender };
@@ -402,6 +405,7 @@ impl NodeBuilder {
             boot: hub.party.boot,
             reg,
             terms,
+            claimed: terms.length(),
             window: Window {
                 items: self.window_items.unwrap_or(WINDOW.items),
                 ..WINDOW
@@ -409,6 +413,7 @@ impl NodeBuilder {
         }
     }
 }
+
 /// The server's timer.
 fn spawn_keeper(server: &Arc<Server>) {
     let keeper = Arc::clone(server);

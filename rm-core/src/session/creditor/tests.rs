@@ -19,6 +19,7 @@ impl Bench {
             boot: Boot(6),
             reg: 9,
             terms: LeaseTerms::new(L).unwrap(),
+            claimed: L,
             window: Window::default(),
         };
         let hello = Hello {
@@ -490,4 +491,17 @@ fn a_renewal_that_says_nothing_new_was_heard_proves_nothing() {
         },
     );
     assert!(bench.session.may_lend(ms(5_200)));
+}
+
+#[test]
+fn what_was_lent_under_a_longer_lease_and_claimed_is_not_taken_back_before_that_is_over() {
+    let mut lease = CreditorLease::new(Time::ZERO, LeaseTerms::new(L).unwrap());
+    let claimed = Time::from_nanos(1_000_000_000);
+    lease.on_claim(claimed, 2 * L);
+    let until = claimed.after(LeaseTerms::wait(2 * L));
+    assert_eq!(lease.take_back_at(), until);
+    // An answer gives no more than this life's lease, and takes nothing from what is claimed.
+    lease.on_renew(claimed);
+    lease.on_answer(L);
+    assert_eq!(lease.take_back_at(), until);
 }

@@ -281,8 +281,8 @@ impl<T: ResourceType> Process<T> {
             && matches!(live.seat, Seat::Alone)
             && lending.lender.grace(local).is_zero()
         {
-            // Nobody trusts anything any more that was lent under an earlier lease.
-            self.disk.lease = Duration::ZERO;
+            // Nobody trusts anything any more that was lent under an earlier lease; under this one they may.
+            self.disk.lease = lending.lease();
         }
         Ok(())
     }

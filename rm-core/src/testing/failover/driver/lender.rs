@@ -1,5 +1,6 @@
 //! The driver of a member's lender: it accepts connections and sessions, and tells its machine what the others report.
 
+use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -44,6 +45,11 @@ pub(in super::super) struct Lending {
 }
 
 impl Lending {
+    /// The lease under which it lends.
+    pub(in super::super) const fn lease(&self) -> Duration {
+        self.config.terms.length()
+    }
+
     pub(in super::super) fn new(
         now: Time,
         (name, boot): (&[u8], Boot),
@@ -53,6 +59,7 @@ impl Lending {
         windows: Windows,
     ) -> Self {
         let reg = lender.id().reg;
+        let claimed = lender.claimed_lease(terms);
         Self {
             domain,
             desk,
@@ -62,6 +69,7 @@ impl Lending {
                 boot,
                 reg,
                 terms,
+                claimed,
                 window: windows.window,
             },
             batch: windows.batch,
