@@ -63,6 +63,8 @@ struct End {
     /// Later things do not arrive before this.
     last: Time,
     is_closed: bool,
+    /// The connection broke: nothing that is said from now on arrives, whether the ends know of it or not.
+    is_broken: bool,
     /// What is under way to it.
     queue: VecDeque<What>,
 }
@@ -151,6 +153,7 @@ impl Network {
             life,
             last: now,
             is_closed: false,
+            is_broken: false,
             queue: VecDeque::new(),
         });
         self.connections.insert(id, ends);
@@ -165,6 +168,9 @@ impl Network {
         };
         let sender = ends[from as usize].process;
         let end = &mut ends[from.other() as usize];
+        if end.is_broken && !matches!(what, What::Broken) {
+            return;
+        }
         let delay = if sender == end.process {
             delay / 16
         } else {
@@ -207,7 +213,9 @@ impl Network {
         for side in [Side::Debtor, Side::Creditor] {
             let keeps = self.random.below(6) as usize;
             if let Some(ends) = self.connections.get_mut(&id) {
-                ends[side as usize].queue.truncate(keeps);
+                let end = &mut ends[side as usize];
+                end.queue.truncate(keeps);
+                end.is_broken = true;
             }
             self.notice(now, id, side);
         }
