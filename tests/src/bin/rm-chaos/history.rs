@@ -5,7 +5,8 @@
 //!   turned into what it takes.
 //! * A writer's token is odd and nobody else's; a reader's is even.
 //! * A holder to whom the register said that it is too old is not valid after that.
-//! * Once everything is healed, every client reads and writes again, and nobody waits longer than [`WAIT_LEASES`] leases.
+//! * Once everything is healed, every client reads and writes again, and nobody waits longer than [`WAIT_LEASES`] leases,
+//!   not counting the time in which somebody who asked before held the lock: that is the queue, and as long as its holds.
 //!
 //! **Until when a hold is valid.** Until its release, if the guard said then that it was valid to the end. If its lease ran out: until
 //! the deadline that it was last told, for that is what it could count on, asleep or not. If it was lost for another reason, or
@@ -21,8 +22,8 @@ use rm_rwlock::{RwCredit, RwLockType};
 
 use crate::record::{Event, Line, Mode, Nanos};
 
-/// Nobody waits longer than so many leases once everything is healed: one for the lease of whoever was cut off, one for the
-/// grace after a server's death, and the rest for turns of others and a busy machine.
+/// Nobody waits longer than so many leases once everything is healed, beside the turns of those who asked before: one for
+/// the lease of whoever was cut off, one for the grace after a server's death, and the rest for a busy machine.
 pub(crate) const WAIT_LEASES: u32 = 6;
 /// What a guard says when its lease ran out, as opposed to all other losses.
 const LEASE_EXPIRED: &str = "LeaseExpired";
@@ -330,14 +331,46 @@ fn judge_word(turn: &Turn, violations: &mut Vec<String>) {
 fn judge_waits(turns: &[Turn], phases: Phases, lease: Duration, violations: &mut Vec<String>) {
     let bound = lease * WAIT_LEASES;
     for turn in turns.iter().filter(|turn| turn.asked >= phases.healed) {
-        let waited = Duration::from_nanos(turn.waited(phases.ended));
-        if waited > bound {
+        let waited = turn.waited(phases.ended);
+        // Few wait so long: only for them is the queue looked at.
+        if Duration::from_nanos(waited) <= bound {
+            continue;
+        }
+        let idle = Duration::from_nanos(waited - held_by_older(turn, turns, waited));
+        if idle > bound {
             violations.push(format!(
-                "{} waited {waited:.1?} after the healing",
+                "{} waited {idle:.1?} after the healing, beside the turns of those before it",
                 turn.in_words()
             ));
         }
     }
+}
+
+/// For how long of its wait the lock was held by those who had asked before.
+fn held_by_older(turn: &Turn, turns: &[Turn], waited: Nanos) -> Nanos {
+    let until = turn.asked + waited;
+    let older = turns
+        .iter()
+        .filter(|other| other.lock == turn.lock && other.asked < turn.asked);
+    let mut held: Vec<(Nanos, Nanos)> = older
+        .filter_map(|other| match other.hold()? {
+            Hold {
+                granted,
+                end: End::Released(end),
+                ..
+            } => Some(((*granted).max(turn.asked), (*end).min(until))),
+            _ => None,
+        })
+        .filter(|(from, to)| from < to)
+        .collect();
+    held.sort_unstable();
+    let mut total = 0;
+    let mut counted = turn.asked;
+    for (from, to) in held {
+        total += to.saturating_sub(from.max(counted));
+        counted = counted.max(to);
+    }
+    total
 }
 
 #[cfg(test)]

@@ -165,6 +165,33 @@ fn a_wait_after_the_healing_that_is_too_long_is_found_and_one_before_it_is_not()
 }
 
 #[test]
+fn a_wait_for_the_turns_of_those_who_asked_before_is_no_fault_and_one_for_later_turns_is() {
+    let waits = "1100 1 asked x read
+        1750 1 granted 4
+        1750 1 valid 100
+        1760 1 released";
+    let before = "1050 1 asked x write
+        1200 1 granted 3
+        1200 1 valid 100
+        1220 1 valid 80
+        1290 1 valid 10
+        1290 1 released";
+    assert_good(&[("a.1", waits), ("b.1", before)]);
+    let later = before.replace("1050", "1150");
+    assert_found(&[("a.1", waits), ("b.1", &later)], "after the healing");
+    assert_found(
+        &[
+            (
+                "a.1",
+                &waits.replace("1750", "1800").replace("1760", "1810"),
+            ),
+            ("b.1", before),
+        ],
+        "waited 610.0ns after the healing",
+    );
+}
+
+#[test]
 fn a_client_that_is_served_only_before_the_healing_is_found() {
     let turns = recorded("a.1", WRITER);
     let clients = ["a".to_owned()];
