@@ -15,7 +15,7 @@ pub(crate) struct Options {
     /// The first seed; each further schedule has the next
     #[arg(long, default_value = "0", value_name = "N")]
     seed: String,
-    /// One kind only: everything, moves, standalone, deaths or restarts
+    /// One kind only: everything, moves, standalone, deaths, restarts, forced, together or visits
     #[arg(long)]
     kind: Option<String>,
     /// How many run at once [default: as many as there are processors]

@@ -7,7 +7,7 @@ use rm_core::inspect::Standing;
 
 use crate::common::{PATIENCE, assert_no_panics, until, within};
 use crate::trio::{NAMES, Trio, root_in};
-use crate::{LONG, granted, next, write};
+use crate::{LONG, assert_granted_in_order, granted, next, write};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_joins_takes_over_its_share_and_nobody_waits_for_a_lease() {
@@ -83,16 +83,9 @@ async fn dlm_k2_who_waits_at_a_member_that_is_drained_is_served_in_the_same_orde
         until("it waits", || trio.counter("c", "waiting") == count).await;
     }
     assert!(trio.node("c").drain(PATIENCE).await);
-    let mut last = guard.fence();
+    let last = guard.fence();
     drop(guard);
-    for waiting in waiting {
-        let (theirs, _) = granted(waiting).await;
-        assert!(
-            theirs.fence() > last,
-            "tokens rise in the order of the requests"
-        );
-        last = theirs.fence();
-    }
+    assert_granted_in_order(last, waiting).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,7 +4,7 @@ use rm_rwlock::LostReason;
 
 use crate::common::{LOOK, assert_no_panics, connect, now, until, within};
 use crate::trio::Trio;
-use crate::{LEASE, granted, next, write};
+use crate::{LEASE, assert_granted_in_order, granted, next, write};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn k14_a_client_keeps_its_locks_when_their_root_dies_and_the_next_token_is_larger() {
@@ -75,17 +75,10 @@ async fn dlm_k2_who_waits_at_a_root_that_dies_waits_at_the_next_one_in_the_same_
         trio.counter(&root, "waiting") == 3
     })
     .await;
-    let mut last = guard.fence();
+    let last = guard.fence();
     assert!(guard.is_valid());
     drop(guard);
-    for waiting in waiting {
-        let (theirs, _) = granted(waiting).await;
-        assert!(
-            theirs.fence() > last,
-            "tokens rise in the order of the requests"
-        );
-        last = theirs.fence();
-    }
+    assert_granted_in_order(last, waiting).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

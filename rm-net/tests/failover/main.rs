@@ -49,3 +49,18 @@ async fn write(client: &Client, name: &str) -> OwnedWriteGuard {
 async fn granted(waiting: JoinHandle<(OwnedWriteGuard, Time)>) -> (OwnedWriteGuard, Time) {
     within("it is granted", waiting).await.expect("no panic")
 }
+
+/// Those who wait are served one after the other, with tokens that rise from the last one.
+async fn assert_granted_in_order(
+    mut last: u64,
+    waiting: impl IntoIterator<Item = JoinHandle<(OwnedWriteGuard, Time)>>,
+) {
+    for waiting in waiting {
+        let (theirs, _) = granted(waiting).await;
+        assert!(
+            theirs.fence() > last,
+            "tokens rise in the order of the requests"
+        );
+        last = theirs.fence();
+    }
+}
