@@ -362,7 +362,8 @@ impl ClientBuilder {
         let domain = self.types.equip(Domain::new(settings, Role::Debtor, host));
         hub.serve(&domain);
         let endpoints = self.endpoints.join(",");
-        let (roster, mut phase) = Roster::new(Arc::clone(&hub), self.transport, self.endpoints, None);
+        let (roster, mut phase) =
+            Roster::new(Arc::clone(&hub), self.transport, self.endpoints, None);
         tokio::spawn(Arc::clone(&roster).run());
         tokio::spawn(house::keep(Arc::clone(&hub), || {}));
         let client = Client {

@@ -11,8 +11,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rm_core::front::Host as _;
 use rm_core::access::Identity;
+use rm_core::front::Host as _;
 use rm_core::id::Party;
 use rm_core::session::{DebtorConfig, DebtorSession, SessionEffect};
 use tokio::sync::watch;

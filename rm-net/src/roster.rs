@@ -188,7 +188,8 @@ impl Roster {
     async fn ask_all(&self) {
         for endpoint in &self.endpoints {
             if let Ok(Ok(Some(view))) =
-                tokio::time::timeout(ATTEMPT, ask_for_view(&self.hub, &self.transport, endpoint)).await
+                tokio::time::timeout(ATTEMPT, ask_for_view(&self.hub, &self.transport, endpoint))
+                    .await
             {
                 return self.on_view(view);
             }

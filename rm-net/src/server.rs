@@ -179,11 +179,7 @@ impl Server {
 
     /// One connection, from its first byte: to the end of the session that it opens, or until the session that it
     /// goes on with has taken it.
-    async fn serve(
-        self: Arc<Self>,
-        caller: Caller,
-        room: Option<OwnedSemaphorePermit>,
-    ) {
+    async fn serve(self: Arc<Self>, caller: Caller, room: Option<OwnedSemaphorePermit>) {
         let from = caller.from();
         let until = Instant::now() + self.hello_patience;
         let (stream, identity) = match timeout_at(until, caller.open()).await {

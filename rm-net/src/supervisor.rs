@@ -216,11 +216,7 @@ impl Supervisor {
     }
 
     /// One session, until it is void: what became of it, and why the server refused, if it did.
-    async fn session(
-        &mut self,
-        stream: Stream,
-        endpoint: &str,
-    ) -> (Outcome, Option<ConnectError>) {
+    async fn session(&mut self, stream: Stream, endpoint: &str) -> (Outcome, Option<ConnectError>) {
         self.sessions += 1;
         let opening = Opening {
             endpoint: endpoint.to_owned(),

@@ -13,9 +13,9 @@ use rm_core::session::{CreditorConfig, LeaseTerms, Window};
 use rm_core::time::Time;
 use rm_core::view::{self, MemberState, RootId, View};
 
+use crate::client::DEFAULT_ENDPOINT;
 #[cfg(feature = "etcd")]
 use crate::coordinator::{EtcdConfig, EtcdCoordinator, NodeRecord, tell};
-use crate::client::DEFAULT_ENDPOINT;
 use crate::error::StartError;
 use crate::house;
 use crate::hub::Hub;
@@ -360,21 +360,14 @@ impl NodeBuilder {
         let coordinator = format!("etcd at {}", etcd.endpoints().join(","));
         let record = NodeRecord {
             name: name.clone().into_bytes(),
-            address: self
-                .advertise
-                .clone()
-                .unwrap_or_else(|| first(&addresses)),
+            address: self.advertise.clone().unwrap_or_else(|| first(&addresses)),
             weight: self.weight.unwrap_or(1),
             lease: terms,
         };
         let (handle, states) = EtcdCoordinator::start(etcd.clone(), record)?;
         tokio::spawn(tell(etcd, states.clone(), Arc::clone(&hub.desk)));
-        let (roster, phase) = Roster::new(
-            Arc::clone(&hub),
-            self.transport.clone(),
-            Vec::new(),
-            None,
-        );
+        let (roster, phase) =
+            Roster::new(Arc::clone(&hub), self.transport.clone(), Vec::new(), None);
         let plan = Plan {
             name,
             terms,

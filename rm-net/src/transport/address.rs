@@ -199,8 +199,21 @@ mod tests {
     fn what_is_no_address_is_told_what_is_one() {
         let long = format!("{}:1", "x".repeat(254));
         for text in [
-            "", "foo", "foo:", ":7600", "foo:http", "foo:70000", "foo:+1", "::1:7600", "http://foo:1",
-            "a b:1", "unix:", "unix:@", "unix:a\0b", "[::1:1", &long,
+            "",
+            "foo",
+            "foo:",
+            ":7600",
+            "foo:http",
+            "foo:70000",
+            "foo:+1",
+            "::1:7600",
+            "http://foo:1",
+            "a b:1",
+            "unix:",
+            "unix:@",
+            "unix:a\0b",
+            "[::1:1",
+            &long,
         ] {
             let error = text.parse::<Address>().expect_err(text).to_string();
             assert!(error.contains("unix:/run/rm/agent.sock"), "{error}");
@@ -211,19 +224,36 @@ mod tests {
     #[test]
     fn a_path_is_as_long_as_the_kernel_takes_and_no_longer() {
         let fits = format!("unix:/{}", "x".repeat(UNIX_PATH_BYTES_MAX - 1));
-        assert_eq!(fits.parse::<Address>().map(|a| a.to_string()), Ok(fits.clone()));
+        assert_eq!(
+            fits.parse::<Address>().map(|a| a.to_string()),
+            Ok(fits.clone())
+        );
         let error = format!("{fits}x").parse::<Address>().expect_err("too long");
-        assert!(error.to_string().contains("choose a shorter one"), "{error}");
+        assert!(
+            error.to_string().contains("choose a shorter one"),
+            "{error}"
+        );
     }
 
     #[test]
     fn every_form_comes_back_from_its_text() {
-        let forms = ["10.0.0.1:1", "[fe80::1]:2", "unix:/run/x.sock", "unix:relative"];
+        let forms = [
+            "10.0.0.1:1",
+            "[fe80::1]:2",
+            "unix:/run/x.sock",
+            "unix:relative",
+        ];
         let abstracts = cfg!(target_os = "linux").then_some("unix:@rm");
         for text in forms.into_iter().chain(abstracts) {
-            assert_eq!(text.parse::<Address>().map(|a| a.to_string()).as_deref(), Ok(text));
+            assert_eq!(
+                text.parse::<Address>().map(|a| a.to_string()).as_deref(),
+                Ok(text)
+            );
         }
         let socket: std::net::SocketAddr = "[::1]:7600".parse().expect("an address");
-        assert_eq!(Address::from(socket), "[::1]:7600".parse().expect("an address"));
+        assert_eq!(
+            Address::from(socket),
+            "[::1]:7600".parse().expect("an address")
+        );
     }
 }

@@ -16,7 +16,7 @@
 //! of the other end of a Unix socket. Everybody else is anonymous.
 //!
 //! **Bounds.** A handshake is part of the time in which a caller has to say hello. Nothing is set aside for a
-//! handshake before its first byte has come, and no more than [`HANDSHAKES_MAX`](listener::HANDSHAKES_MAX) are under way.
+//! handshake before its first byte has come, and no more than 1,024 are under way.
 //!
 //! [`Identity`]: rm_core::access::Identity
 
@@ -39,8 +39,6 @@ pub(crate) use self::listener::{Caller, Listeners, Unopened};
 pub(crate) use self::stream::Stream;
 #[cfg(feature = "tls")]
 pub use self::tls::{CertificateRole, CertificateView, TlsConfig, TlsError, TlsFiles};
-#[cfg(all(feature = "cli", feature = "tls"))]
-pub(crate) use self::tls::utc;
 pub use self::unix::SOCKET_MODE_DEFAULT;
 
 /// How connections are made and accepted. By default in plain text, and on this machine alone.
@@ -144,9 +142,9 @@ impl Transport {
         match endpoint.parse()? {
             Address::Tcp(address) => self.dial_tcp(&address).await,
             Address::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path).await?)),
-            Address::Abstract(name) => {
-                Ok(Stream::Unix(UnixStream::connect(unix::abstract_path(&name)).await?))
-            }
+            Address::Abstract(name) => Ok(Stream::Unix(
+                UnixStream::connect(unix::abstract_path(&name)).await?,
+            )),
         }
     }
 
@@ -172,7 +170,9 @@ impl Transport {
                 Err(error) => last = Some(error),
             }
         }
-        Err(last.unwrap_or_else(|| io::ErrorKind::NotFound.into()).into())
+        Err(last
+            .unwrap_or_else(|| io::ErrorKind::NotFound.into())
+            .into())
     }
 
     /// Whether it speaks TLS with whoever calls over TCP.

@@ -12,7 +12,9 @@ use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 
 use rm_core::access::Identity;
@@ -151,7 +153,9 @@ mod tests {
             assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{error}");
         }
         drop(stranger);
-        UnixStream::connect(&ours).await.expect("the first one still listens");
+        UnixStream::connect(&ours)
+            .await
+            .expect("the first one still listens");
     }
 
     #[tokio::test]

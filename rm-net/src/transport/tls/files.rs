@@ -28,7 +28,13 @@ pub(super) type Stamp = (i64, i64, u64, u64, u64);
 /// `None`: there is none.
 pub(super) fn stamp(file: &Path) -> Option<Stamp> {
     let file = fs::metadata(file).ok()?;
-    Some((file.mtime(), file.mtime_nsec(), file.len(), file.dev(), file.ino()))
+    Some((
+        file.mtime(),
+        file.mtime_nsec(),
+        file.len(),
+        file.dev(),
+        file.ino(),
+    ))
 }
 
 /// What a certificate is there for.
@@ -128,7 +134,8 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text)
         .take(CERTIFICATES_MAX + 1)
         .collect();
-    let all = all.map_err(|error| useless(file, format!("a certificate cannot be read: {error}")))?;
+    let all =
+        all.map_err(|error| useless(file, format!("a certificate cannot be read: {error}")))?;
     match all.len() {
         0 => Err(useless(file, "it holds no certificate in PEM form".into())),
         n if n > CERTIFICATES_MAX => {
@@ -162,7 +169,8 @@ fn useless(file: &Path, why: String) -> TlsError {
 
 fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, String> {
     let parsed = x509_parser::parse_x509_certificate(certificate);
-    let (_, certificate) = parsed.map_err(|error| format!("the certificate is malformed: {error}"))?;
+    let (_, certificate) =
+        parsed.map_err(|error| format!("the certificate is malformed: {error}"))?;
     Ok(certificate)
 }
 

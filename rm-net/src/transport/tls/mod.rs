@@ -34,8 +34,6 @@ mod words;
 
 pub use self::files::{CertificateRole, CertificateView};
 pub(crate) use self::stream::{TlsProblem, TlsStream};
-#[cfg(feature = "cli")]
-pub(crate) use self::words::utc;
 
 /// What both sides speak above TLS.
 const ALPN: &[u8] = b"rm/1";
@@ -148,16 +146,22 @@ pub enum TlsError {
         key: PathBuf,
     },
     /// A name that no certificate can have.
-    #[error("'{name}' can be in no certificate: give a name of the DNS or an IP address with --tls-server-name")]
+    #[error(
+        "'{name}' can be in no certificate: give a name of the DNS or an IP address with --tls-server-name"
+    )]
     BadServerName {
         /// What was given.
         name: String,
     },
     /// Neither of them makes sense alone.
-    #[error("authorities for clients are of no use without a certificate and key of this server: give --tls-cert and --tls-key too")]
+    #[error(
+        "authorities for clients are of no use without a certificate and key of this server: give --tls-cert and --tls-key too"
+    )]
     NoIdentity,
     /// Nothing was given.
-    #[error("no file was given: a server needs a certificate and a key, a client the authority that signs the server's")]
+    #[error(
+        "no file was given: a server needs a certificate and a key, a client the authority that signs the server's"
+    )]
     Nothing,
 }
 
@@ -189,7 +193,11 @@ impl TlsConfig {
     /// # Errors
     /// As [`load`](Self::load). Then nothing has changed.
     pub fn reload(&self) -> Result<(), TlsError> {
-        let mut stamps = self.shared.stamps.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stamps = self
+            .shared
+            .stamps
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         // Before they are read: what changes meanwhile is read again.
         *stamps = self.stamps();
         let loaded = Arc::new(Loaded::read(&self.shared.files)?);
@@ -267,12 +275,18 @@ impl TlsConfig {
             })?,
         };
         let shaken = TlsConnector::from(client).connect(name, stream).await;
-        let stream = shaken.map_err(|error| words::of_handshake(error, words::Side::Client, &loaded))?;
+        let stream =
+            shaken.map_err(|error| words::of_handshake(error, words::Side::Client, &loaded))?;
         let (socket, tls) = stream.into_inner();
         if tls.alpn_protocol() != Some(ALPN) {
             return Err(DialError::Tls(words::OTHER_PROTOCOL.into()));
         }
-        Ok(TlsStream::new(socket, tls.into(), words::Side::Client, loaded))
+        Ok(TlsStream::new(
+            socket,
+            tls.into(),
+            words::Side::Client,
+            loaded,
+        ))
     }
 
     /// The handshake with whoever called, and who that is.
@@ -280,8 +294,9 @@ impl TlsConfig {
         let loaded = self.loaded();
         let server = loaded.server.clone().ok_or("there is no certificate")?;
         let shaken = TlsAcceptor::from(server).accept(stream).await;
-        let stream = shaken
-            .map_err(|error| words::of_handshake(error, words::Side::Server, &loaded).to_string())?;
+        let stream = shaken.map_err(|error| {
+            words::of_handshake(error, words::Side::Server, &loaded).to_string()
+        })?;
         let (socket, tls) = stream.into_inner();
         if tls.alpn_protocol() != Some(ALPN) {
             return Err(words::OTHER_PROTOCOL.into());

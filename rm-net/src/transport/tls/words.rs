@@ -84,8 +84,12 @@ fn theirs(why: &CertificateError, side: Side, loaded: &Loaded) -> String {
                 Side::Client => (&loaded.files.ca, "--tls-ca"),
                 Side::Server => (&loaded.files.client_ca, "--tls-client-ca"),
             };
-            let file = file.as_ref().map_or_else(String::new, |file| file.display().to_string());
-            format!("{whose} is signed by none of the authorities in {file}: give the one that signed it with {flag}")
+            let file = file
+                .as_ref()
+                .map_or_else(String::new, |file| file.display().to_string());
+            format!(
+                "{whose} is signed by none of the authorities in {file}: give the one that signed it with {flag}"
+            )
         }
         CertificateError::NotValidForNameContext {
             expected,
@@ -101,7 +105,10 @@ fn theirs(why: &CertificateError, side: Side, loaded: &Loaded) -> String {
             )
         }
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-            format!("{whose} is not meant for a {}: issue it with that extended key usage", side.other())
+            format!(
+                "{whose} is not meant for a {}: issue it with that extended key usage",
+                side.other()
+            )
         }
         CertificateError::Revoked => format!("{whose} is revoked: issue another"),
         why => format!("{whose} cannot be used: {why}"),
@@ -111,7 +118,10 @@ fn theirs(why: &CertificateError, side: Side, loaded: &Loaded) -> String {
 /// What the other side has against this one.
 fn ours(alert: AlertDescription, side: Side, loaded: &Loaded) -> String {
     let other = side.other();
-    let own = loaded.certificates.iter().find(|one| one.role == CertificateRole::Own);
+    let own = loaded
+        .certificates
+        .iter()
+        .find(|one| one.role == CertificateRole::Own);
     let mine = match own {
         Some(own) => format!("the certificate in {}", own.file.display()),
         None => "the certificate".into(),
@@ -125,12 +135,19 @@ fn ours(alert: AlertDescription, side: Side, loaded: &Loaded) -> String {
                 Side::Client => "--tls-client-ca",
                 Side::Server => "--tls-ca",
             };
-            format!("the {other} does not know the authority that signed {mine}: have it added to the {other}'s {flag}, or give a certificate that is signed by one of those")
+            format!(
+                "the {other} does not know the authority that signed {mine}: have it added to the {other}'s {flag}, or give a certificate that is signed by one of those"
+            )
         }
         AlertDescription::CertificateExpired => {
-            let until = own.and_then(|own| own.not_after.duration_since(SystemTime::UNIX_EPOCH).ok());
-            let until = until.map_or_else(String::new, |until| format!(" (good until {})", utc(until.as_secs())));
-            format!("the {other} says that {mine}{until} has expired, or is not good yet: renew it, and compare the clocks")
+            let until =
+                own.and_then(|own| own.not_after.duration_since(SystemTime::UNIX_EPOCH).ok());
+            let until = until.map_or_else(String::new, |until| {
+                format!(" (good until {})", utc(until.as_secs()))
+            });
+            format!(
+                "the {other} says that {mine}{until} has expired, or is not good yet: renew it, and compare the clocks"
+            )
         }
         AlertDescription::CertificateRevoked => {
             format!("the {other} says that {mine} is revoked: get another")
@@ -151,7 +168,7 @@ fn ours(alert: AlertDescription, side: Side, loaded: &Loaded) -> String {
 }
 
 /// A moment in seconds since 1970, as people write it.
-pub(crate) fn utc(seconds: u64) -> String {
+fn utc(seconds: u64) -> String {
     let moment = i64::try_from(seconds).ok();
     let Some(moment) = moment.and_then(|moment| ASN1Time::from_timestamp(moment).ok()) else {
         return format!("second {seconds} since 1970");
