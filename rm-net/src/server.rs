@@ -282,7 +282,8 @@ impl Server {
         domain.observe_stamp(stamp);
         // Of a session that there is, something is on disk already.
         if let Some(peer) = self.sessions().resumes(&hello) {
-            return self.resumes(hello, peer, identity);
+            let peer = self.resumable(peer, identity).map_err(protocol)?;
+            return Ok(Admitted::Resumes(hello, peer.ok_or_else(gone)?));
         }
         let id = self.hub.fresh_peer();
         let server = Arc::clone(self);
@@ -308,7 +309,10 @@ impl Server {
             Ok(Admission::Gone { reason }) => Err(Body::Gone { reason }),
             Ok(Admission::Refused(refusal)) => Err(refuse(refusal)),
             Ok(Admission::New) => Ok(Admitted::New(hello, id)),
-            Ok(Admission::Resumes { peer }) => self.resumes(hello, peer, identity),
+            Ok(Admission::Resumes { peer }) => {
+                let peer = self.resumable(peer, identity).map_err(protocol)?;
+                Ok(Admitted::Resumes(hello, peer.ok_or_else(gone)?))
+            }
             Ok(Admission::Succeeds { ends }) => {
                 // One that is not there yet finds out by itself, before it does anything.
                 if let Some(former) = self.hub.peer(ends) {
@@ -320,18 +324,21 @@ impl Server {
         }
     }
 
-    /// A session goes on for whom it was opened.
-    fn resumes(&self, hello: Hello, peer: PeerId, identity: &Identity) -> Result<Admitted, Body> {
-        let peer = self.hub.peer(peer).ok_or_else(gone)?;
-        if peer.identity == *identity {
-            return Ok(Admitted::Resumes(hello, peer));
+    /// The session that somebody wants to go on with, if it is there, and that one's.
+    fn resumable(&self, peer: PeerId, caller: &Identity) -> Result<Option<Arc<Peer>>, String> {
+        let Some(peer) = self.hub.peer(peer) else {
+            return Ok(None);
+        };
+        if peer.identity == *caller {
+            return Ok(Some(peer));
         }
         tracing::warn!(
-            target: "rm::audit", name = peer.name, owner = %peer.identity, caller = %identity,
+            target: "rm::audit", name = peer.name, owner = %peer.identity, %caller,
             "somebody else wants to go on with a session"
         );
-        let text = format!("the session is not that of {identity}: open a new one");
-        Err(protocol(text))
+        Err(format!(
+            "the session is not that of {caller}: open a new one"
+        ))
     }
 
     /// The session, over this connection and those that follow, until it is over for good.

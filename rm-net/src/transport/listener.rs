@@ -225,7 +225,7 @@ async fn open_tls(
     let answered = transport.answer(stream).await;
     drop(permit);
     let (stream, identity) = answered.map_err(unopened)?;
-    Ok((Stream::Tls(stream), identity))
+    Ok((Stream::Tls(Box::new(stream)), identity))
 }
 
 /// Why an address is not listened on.

@@ -155,7 +155,8 @@ impl Transport {
         {
             let stream = TcpStream::connect(address.as_str()).await?;
             let _ = stream.set_nodelay(true);
-            return Ok(Stream::Tls(tls.call(client, stream, address.host()).await?));
+            let stream = tls.call(client, stream, address.host()).await?;
+            return Ok(Stream::Tls(Box::new(stream)));
         }
         if self.plain == Plain::Anywhere {
             return Ok(Stream::tcp(TcpStream::connect(address.as_str()).await?));

@@ -20,7 +20,7 @@ pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
     #[cfg(feature = "tls")]
-    Tls(TlsStream),
+    Tls(Box<TlsStream>),
 }
 
 impl Stream {
