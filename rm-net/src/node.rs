@@ -217,6 +217,19 @@ impl Node {
         self.domain.totals()
     }
 
+    /// Records what is counted anyway, and how things stand: as
+    /// [`Client::publish_metrics`](crate::Client::publish_metrics).
+    #[cfg(feature = "metrics")]
+    pub fn publish_metrics(&self) {
+        let own = (&*self.hub, &self.domain);
+        #[cfg(feature = "etcd")]
+        if let Some(life) = self.member.as_ref().and_then(|member| member.life()) {
+            let lender = (&*life.server.hub, &life.domain);
+            return crate::telemetry::publish(&[own, lender]);
+        }
+        crate::telemetry::publish(&[own]);
+    }
+
     /// The address it listens on, if it does.
     #[must_use]
     pub const fn local_addr(&self) -> Option<SocketAddr> {

@@ -177,3 +177,10 @@ pub const ALL: [Metric; 15] = [
     LOANS,
     SESSIONS,
 ];
+
+/// Where the buckets of histograms may end, in seconds: from a request that another thread held up for a moment to one that
+/// is stuck. For recorders that need to be told.
+pub const BUCKETS_SECONDS: [f64; 14] = [
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 10.0,
+    60.0,
+];
