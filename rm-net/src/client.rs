@@ -197,6 +197,16 @@ impl Client {
         self.domain.totals()
     }
 
+    /// Records what is counted anyway (requests that the cache served, recalls, losses) and how things stand (the oldest
+    /// holder): see [`telemetry`](crate::telemetry). To be called before metrics are read, such as at each scrape.
+    ///
+    /// It looks at each resource. A process that has several clients has the sums of their counters, and the gauges of the
+    /// one that published last.
+    #[cfg(feature = "metrics")]
+    pub fn publish_metrics(&self) {
+        crate::telemetry::publish(&[(&self.hub, &self.domain)]);
+    }
+
     /// Asks the server something. Read-only. Cancel safe.
     ///
     /// # Errors

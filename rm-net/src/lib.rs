@@ -35,6 +35,8 @@ pub mod fenced_file;
 pub mod frame;
 pub mod node;
 pub mod operator;
+#[cfg(feature = "metrics")]
+pub mod telemetry;
 #[cfg(all(feature = "testing", unix))]
 #[doc(hidden)]
 pub mod testing;
@@ -71,3 +73,8 @@ pub use self::transport::{TlsConfig, TlsError, TlsFiles};
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// Those of the page on observability.
+#[cfg(all(doctest, feature = "opentelemetry"))]
+#[doc = include_str!("../../docs/OBSERVABILITY.md")]
+struct Observability;

@@ -226,6 +226,19 @@ impl Node {
         &self.addresses
     }
 
+    /// Records what is counted anyway, and how things stand: as
+    /// [`Client::publish_metrics`](crate::Client::publish_metrics).
+    #[cfg(feature = "metrics")]
+    pub fn publish_metrics(&self) {
+        let own = (&*self.hub, &self.domain);
+        #[cfg(feature = "etcd")]
+        if let Some(life) = self.member.as_ref().and_then(|member| member.life()) {
+            let lender = (&*life.server.hub, &life.domain);
+            return crate::telemetry::publish(&[own, lender]);
+        }
+        crate::telemetry::publish(&[own]);
+    }
+
     /// The first address at which it listens by TCP, if it does.
     #[must_use]
     pub const fn local_addr(&self) -> Option<SocketAddr> {

@@ -504,8 +504,9 @@ impl Events {
             SessionEffect::JeopardyStarted { .. } => {
                 self.hub.desk.count_jeopardy();
                 tracing::warn!(
+                    target: "rm::lock",
                     endpoint = self.endpoint,
-                    "the lease is in jeopardy: no answer"
+                    "jeopardy: no answer, and the lease is about to run out"
                 );
             }
             SessionEffect::JeopardyCleared => {
