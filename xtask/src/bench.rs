@@ -19,6 +19,8 @@ pub(crate) enum Part {
     Footprint,
     /// Locks of a client of a server: cached under a lease, and over the network
     Network,
+    /// What the agent of a host saves processes that live shortly, and what TLS costs
+    Agent,
     /// What each grant policy costs on each workload
     Policies,
     /// How long readers and writers wait under a flood of the others, in one process and over several
@@ -38,6 +40,12 @@ impl Part {
             Self::Instructions => program(workspace, "rm-bench", "rm-bench", &["instructions"]),
             Self::Footprint => program(workspace, "rm-bench", "rm-footprint", &[]),
             Self::Network => program(workspace, "rm-tests", "rm-network", &[]),
+            Self::Agent => {
+                // It finds it beside itself.
+                let rmctl = ["build", "--release", "--package", "rm-net", "--bin", "rmctl"];
+                Cargo::new(workspace, rmctl).run(report)?;
+                program(workspace, "rm-tests", "rm-agent", &[])
+            }
             Self::Policies => program(workspace, "rm-tests", "rm-policies", &[]),
             Self::Fairness => program(workspace, "rm-tests", "rm-fairness", &[]),
             Self::Failover if !answers("etcd") => {

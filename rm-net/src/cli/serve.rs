@@ -12,6 +12,7 @@ use rustix::process::Signal;
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
+use super::agent;
 use super::args::Rmd;
 use super::exit::{Exit, Failure};
 use super::output::{Output, hex, millis, readable, tame};
@@ -79,6 +80,9 @@ pub(crate) async fn run(args: &Rmd, types: Types, output: Output) -> Result<Exit
     let transport = args.tls.transport()?;
     let variable = |name: &str| env::var_os(name);
     let coordinator = Coordinator::of(args)?;
+    if args.agent {
+        agent::prepare(&args.listen, &args.creditor)?;
+    }
     let data_dir = match (&coordinator, &*args.creditor) {
         (Coordinator::Standalone, []) => Some(data_dir(args.data_dir.clone(), variable)?),
         (Coordinator::Standalone, _) => None,
