@@ -1,5 +1,8 @@
 //! The trial of a program that uses locks (`rm_core::testing::trial`): what it finds, and what it lets pass.
 
+#[path = "../examples/critical_section.rs"]
+mod critical_section;
+
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -289,4 +292,9 @@ fn a_scenario_that_is_too_long_to_fail_at_each_point_is_an_error() {
     assert!(trial().faults([]).run(long).is_ok());
     let failure = failure(trial().run(long));
     assert!(failure.what.contains("make it shorter"), "{failure}");
+}
+
+#[test]
+fn the_example_shows_code_that_stands_and_code_that_does_not() {
+    critical_section::main().expect("it shows both");
 }
