@@ -18,10 +18,9 @@ use std::time::Instant;
 use std::vec;
 
 use rm_core::error::LostReason;
-use rm_core::front::{AcquireError, Domain, Handle};
+use rm_core::front::{AcquireError, Domain, Handle, block_on};
 use thiserror::Error;
 
-use crate::blocking::block_on;
 use crate::credit::RwLockType;
 use crate::guard::{OwnedReadGuard, OwnedUpgradableGuard, OwnedWriteGuard};
 use crate::lock::RwLock;

@@ -23,6 +23,7 @@
 
 mod acquire;
 mod ask;
+mod blocking;
 mod convert;
 mod domain;
 mod gate;
@@ -44,6 +45,7 @@ mod windup;
 
 pub use self::acquire::{Acquire, AcquireError, Held, Holder, Lost};
 pub use self::ask::{Ask, Options, Patience};
+pub use self::blocking::block_on;
 pub use self::convert::Convert;
 pub use self::domain::{Domain, DomainSettings, Handle, Role, UNKNOWN, WeakDomain};
 pub use self::gate::Door;
