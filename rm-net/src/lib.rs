@@ -27,17 +27,20 @@
 #[doc(hidden)]
 pub mod cli;
 pub mod client;
+#[doc(hidden)]
 pub mod clock;
 #[cfg(feature = "etcd")]
 pub mod coordinator;
 pub mod error;
 pub mod fenced_file;
+#[doc(hidden)]
 pub mod frame;
 pub mod node;
 pub mod operator;
 #[cfg(all(feature = "testing", unix))]
 #[doc(hidden)]
 pub mod testing;
+#[doc(hidden)]
 pub mod wire;
 
 mod connection;
