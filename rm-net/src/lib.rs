@@ -40,6 +40,8 @@ pub mod operator;
 #[cfg(all(feature = "testing", unix))]
 #[doc(hidden)]
 pub mod testing;
+#[cfg(feature = "tower")]
+pub mod tower;
 #[doc(hidden)]
 pub mod wire;
 
