@@ -124,16 +124,15 @@ impl<T: Kind, R: Deref<Target = Resource<T>>, O: Outcome<T, R>> Request<T, R, O>
         block_on(self.into_future())
     }
 
-    /// What it asks for, and how long it waits from now on.
-    fn into_ask(self) -> Result<(R, T::Level, Ask<T::Level>), AcquireError> {
-        let (resource, level) = self.wanted?;
-        let mut ask = self.ask;
-        if let Some(deadline) = self.deadline
-            && ask.patience != Patience::Try
-        {
-            ask.patience = Patience::AtMost(deadline.saturating_duration_since(Instant::now()));
+    /// How long it waits from now on, at the first poll.
+    fn patience(&self) -> Patience {
+        match (self.ask.patience, self.deadline) {
+            (Patience::Try, _) => Patience::Try,
+            (_, Some(deadline)) => {
+                Patience::AtMost(deadline.saturating_duration_since(Instant::now()))
+            }
+            (patience, None) => patience,
         }
-        Ok((resource, level.clone(), ask.of(level)))
     }
 }
 
@@ -176,8 +175,10 @@ impl<T: Kind, R: Deref<Target = Resource<T>>, O: Outcome<T, R>> Future for Acqui
         if let Progress::New(_) = self.progress
             && let Progress::New(request) = core::mem::replace(&mut self.progress, Progress::Done)
         {
-            let (resource, level, ask) = request.into_ask()?;
+            let patience = request.patience();
+            let (resource, level) = request.wanted?;
             T::admit(&resource)?;
+            let ask = request.ask.of(level.clone()).patience(patience);
             self.progress = Progress::Waiting(Acquire::new(resource, ask), level);
         }
         let Progress::Waiting(acquire, _) = &mut self.progress else {
