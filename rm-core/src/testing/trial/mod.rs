@@ -8,7 +8,7 @@
 //! 3. The same with the next seed.
 //!
 //! So a lock is lost at every point of your code at which anything else can happen. The locks are the real ones:
-//! each node is a [`Domain`](crate::front::Domain) of its own, which borrows from a server that does not fail.
+//! each node is a [`Domain`] of its own, which borrows from a server that does not fail.
 //!
 //! A run fails where your code panics, where a check that you left for the [end](Stage::finally) does, and where tasks wait
 //! for ever although nothing is wrong any more, as those do that take two locks in two orders.
