@@ -40,6 +40,7 @@ pub mod telemetry;
 #[cfg(all(feature = "testing", unix))]
 #[doc(hidden)]
 pub mod testing;
+pub mod transport;
 pub mod wire;
 
 mod connection;
@@ -64,6 +65,9 @@ pub use self::client::{Client, ClientBuilder, DEFAULT_ENDPOINT};
 pub use self::error::{ConnectError, InspectError, StartError};
 pub use self::node::{Node, NodeBuilder, StopReport};
 pub use self::operator::Operator;
+pub use self::transport::{Address, AddressError, Transport};
+#[cfg(feature = "tls")]
+pub use self::transport::{TlsConfig, TlsError, TlsFiles};
 
 /// The examples of the README, which are compiled and run.
 #[cfg(doctest)]
