@@ -8,6 +8,7 @@ mod notices;
 mod passing;
 mod release;
 mod roots;
+mod sleep;
 mod value;
 mod visit;
 
@@ -21,6 +22,7 @@ use smallvec::SmallVec;
 
 pub(super) use self::passing::Claim;
 use self::passing::Passing;
+use self::sleep::{Awake, Book};
 use super::ask::{Ask, Patience};
 use super::domain::Shared;
 use super::gate::{Door, Gate};
@@ -38,7 +40,7 @@ use crate::message::Message;
 use crate::owner::{Owner, Request};
 use crate::resource::ResourceType;
 use crate::session::packet::Item;
-use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
+use crate::sync::{AtomicBool, Mutex, Ordering};
 use crate::time::Time;
 
 /// One resource at this node.
@@ -48,7 +50,7 @@ pub struct Resource<T: ResourceType> {
     shared: Arc<Shared>,
     /// What is let pass without the lock.
     gate: Gate,
-    inner: Mutex<Inner<T>>,
+    inner: Mutex<Book<T>>,
     /// Used since the last look of the reclaimer.
     used: AtomicBool,
     own: Weak<Self>,
@@ -84,7 +86,7 @@ pub(super) struct Inner<T: ResourceType> {
 
 /// A resource that is locked for one input.
 struct Turn<'a, T: ResourceType> {
-    inner: MutexGuard<'a, Inner<T>>,
+    inner: Awake<'a, T>,
     now: Time,
     after: Afterwards,
 }
@@ -106,28 +108,13 @@ struct Afterwards {
 impl<T: ResourceType> Resource<T> {
     pub(super) fn new(key: ResourceKey, shared: Arc<Shared>, owner: Owner<T>) -> Arc<Self> {
         let capital = owner.capital().clone();
-        let inner = Inner {
-            owner,
-            slots: Slots::default(),
-            passing: Passing::default(),
-            link: None,
-            next_link: None,
-            seen: 0,
-            armed: None,
-            fx: Effects::new(),
-            age: Age::default(),
-            courses: Vec::new(),
-            kept: SmallVec::new(),
-            cached_acquires: 0,
-            visited_at: 0,
-            asked_acquires: 0,
-        };
+        let inner = Inner::new(owner);
         Arc::new_cyclic(|own| Self {
             key,
             capital,
             shared,
             gate: Gate::new(),
-            inner: Mutex::new(inner),
+            inner: Mutex::new(Book::Awake(Box::new(inner))),
             used: AtomicBool::new(true),
             own: own.clone(),
         })
@@ -212,7 +199,7 @@ impl<T: ResourceType> Resource<T> {
     /// Locks it, for something that has no effect on anybody else; `None` where a lease has run out, which has.
     ///
     /// The gate stays closed: the next who comes by a door opens it.
-    fn lock_in_good_time(&self) -> (MutexGuard<'_, Inner<T>>, Option<Time>) {
+    fn lock_in_good_time(&self) -> (Awake<'_, T>, Option<Time>) {
         let mut inner = self.lock();
         inner.leave_closed();
         let now = match &inner.link {
@@ -362,16 +349,11 @@ impl<T: ResourceType> Resource<T> {
     }
 
     pub(super) fn totals(&self) -> Totals {
+        if let Some(totals) = self.totals_asleep() {
+            return totals;
+        }
         let inner = self.lock();
-        let totals = Totals {
-            resources: 1,
-            holds: inner.holders(&self.gate),
-            waiting: inner.owner.waiting().len() as u64,
-            loans: inner.owner.loans().count() as u64,
-            cached_acquires: inner.cached_acquires,
-            asked_acquires: inner.asked_acquires,
-            ..Totals::default()
-        };
+        let totals = inner.totals(&self.gate);
         self.unlock(inner);
         totals
     }
@@ -501,6 +483,35 @@ impl<T: ResourceType> Resource<T> {
 }
 
 impl<T: ResourceType> Inner<T> {
+    fn new(owner: Owner<T>) -> Self {
+        Self {
+            owner,
+            slots: Slots::default(),
+            passing: Passing::default(),
+            link: None,
+            next_link: None,
+            seen: 0,
+            armed: None,
+            fx: Effects::new(),
+            age: Age::default(),
+            courses: Vec::new(),
+            kept: SmallVec::new(),
+            cached_acquires: 0,
+            visited_at: 0,
+            asked_acquires: 0,
+        }
+    }
+
+    fn totals(&self, gate: &Gate) -> Totals {
+        Totals {
+            resources: 1,
+            holds: self.holders(gate),
+            waiting: self.owner.waiting().len() as u64,
+            loans: self.owner.loans().count() as u64,
+            ..self.counted()
+        }
+    }
+
     /// Takes `ask`; by the door, if it has one, which opens the gate for it.
     fn take(
         &mut self,
@@ -597,7 +608,11 @@ impl<T: ResourceType> Due for Resource<T> {
 impl<T: ResourceType> Drop for Resource<T> {
     /// The timer of a request that was served long before its deadline must not outlive the resource.
     fn drop(&mut self) {
-        if let Some(armed) = self.inner.lock().armed.take() {
+        let armed = match &*self.inner.lock() {
+            Book::Awake(inner) => inner.armed,
+            Book::Asleep(_) => None,
+        };
+        if let Some(armed) = armed {
             self.shared.timers.remove(armed);
         }
     }

@@ -209,6 +209,15 @@ impl<T: ResourceType> Table<T> {
         }
     }
 
+    /// The same without those that sleep: nothing is held of them, and no value is known there.
+    fn each_awake(&self, mut f: impl FnMut(&Arc<Resource<T>>)) {
+        self.each_live(|resource| {
+            if resource.asleep().is_none() {
+                f(resource);
+            }
+        });
+    }
+
     /// Visits all resources: those at rest under their shard's lock, the live ones not.
     pub(super) fn each(&self, mut f: impl FnMut(&Place<T>)) {
         for shard in &self.shards {
@@ -302,7 +311,7 @@ impl<T: ResourceType> AnyTable for Table<T> {
     fn holds_over(&self, peer: PeerId) -> u64 {
         let mut holds = 0;
         // Nothing is held of one at rest.
-        self.each_live(|resource| holds += resource.holds_over(peer));
+        self.each_awake(|resource| holds += resource.holds_over(peer));
         holds
     }
 
@@ -412,7 +421,7 @@ impl<T: ResourceType> AnyTable for Table<T> {
     fn return_values(&self) {
         let mut room = VALUES_HOME_BYTES_MAX;
         // A debtor that knows a value does not rest.
-        self.each_live(|resource| {
+        self.each_awake(|resource| {
             let weight = resource
                 .unreturned_bytes()
                 .map(|bytes| bytes + VALUE_HOME_WEIGHT);
@@ -426,7 +435,7 @@ impl<T: ResourceType> AnyTable for Table<T> {
     fn needs_epoch(&self) -> bool {
         let mut needs = false;
         // One at rest needs none.
-        self.each_live(|resource| needs |= resource.with_owner(Owner::needs_epoch));
+        self.each_awake(|resource| needs |= resource.with_owner(Owner::needs_epoch));
         needs
     }
 
