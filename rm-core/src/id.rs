@@ -230,6 +230,20 @@ impl Note {
             node: cut(node).into(),
         })
     }
+
+    /// The same of texts that are no longer needed elsewhere.
+    #[must_use]
+    pub fn of(mode: String, label: String, node: String) -> Arc<Self> {
+        let shortened = |mut text: String| {
+            text.truncate(cut(&text).len());
+            text
+        };
+        Arc::new(Self {
+            label: shortened(label),
+            mode: shortened(mode),
+            node: shortened(node),
+        })
+    }
 }
 
 fn cut(text: &str) -> &str {

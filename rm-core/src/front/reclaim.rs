@@ -342,8 +342,8 @@ impl<T: ResourceType> Table<T> {
             }
             match owner.rest() {
                 Some(rest) if is_free => Verdict::Rest(rest, *age),
-                Some(_) if found.used != Use::Now => Verdict::Sleep,
-                Some(_) | None => Verdict::Stay,
+                Some(_) => Verdict::Sleep,
+                None => Verdict::Stay,
             }
         })
     }

@@ -50,6 +50,15 @@ pub(super) struct Table<T: ResourceType> {
     pub(super) live: AtomicU64,
 }
 
+/// Why there is no resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Absent {
+    /// There are too many.
+    Crowded,
+    /// What is said of it makes none.
+    Unwelcome,
+}
+
 impl<T: ResourceType> Table<T> {
     pub(super) fn new(resource_type: T, shared: Arc<Shared>) -> Self {
         let shards = (0..SHARDS).map(|_| CachePadded::new(Mutex::default()));
@@ -64,25 +73,35 @@ impl<T: ResourceType> Table<T> {
 
     /// The resource `key`; `None` where there are too many.
     pub(super) fn resource(&self, key: &ResourceKey) -> Option<Arc<Resource<T>>> {
-        self.resource_within(key, self.shared.resources_max as u64)
+        let most = self.shared.resources_max as u64;
+        self.resource_within(key, most, || true).ok()
     }
 
     /// The same, however many there are: of what is lent something must be known.
     pub(super) fn resource_at_any_rate(&self, key: &ResourceKey) -> Option<Arc<Resource<T>>> {
-        self.resource_within(key, u64::MAX)
+        self.resource_within(key, u64::MAX, || true).ok()
     }
 
-    fn resource_within(&self, key: &ResourceKey, most: u64) -> Option<Arc<Resource<T>>> {
+    /// The resource `key`. It is made if it is not here, `may_be_made`, and there are no more than `most`.
+    fn resource_within(
+        &self,
+        key: &ResourceKey,
+        most: u64,
+        may_be_made: impl FnOnce() -> bool,
+    ) -> Result<Arc<Resource<T>>, Absent> {
         let shard = self.shard(key);
         let resource = {
             let mut shard = shard.lock();
             let seen = shard.seen;
             if let Some(place) = shard.find(key) {
-                return Some(self.wake(place, seen));
+                return Ok(self.wake(place, seen));
+            }
+            if !may_be_made() {
+                return Err(Absent::Unwelcome);
             }
             // Relaxed: a limit that is passed by a few does no harm.
             if self.count.load(Ordering::Relaxed) >= most {
-                return None;
+                return Err(Absent::Crowded);
             }
             self.count.fetch_add(1, Ordering::Relaxed);
             self.live.fetch_add(1, Ordering::Relaxed);
@@ -91,7 +110,7 @@ impl<T: ResourceType> Table<T> {
             resource
         };
         self.on_insert(shard);
-        Some(resource)
+        Ok(resource)
     }
 
     /// A resource that nothing is known of but the numbers of those that vanished. The caller holds the shard's lock.
@@ -290,18 +309,13 @@ impl<T: ResourceType> AnyTable for Table<T> {
     }
 
     fn deliver(&self, from: PeerId, item: Item) -> Result<(), PeerMisbehaved> {
-        let resource = match self.find(&item.key) {
-            Some(resource) => resource,
-            None if self.makes_a_resource(&item) => match self.resource(&item.key) {
-                Some(resource) => resource,
-                None => {
-                    self.shared.turn_away(from, item);
-                    return Ok(());
-                }
-            },
-            None => return Ok(()),
-        };
-        resource.on_message(from, item.message)
+        let most = self.shared.resources_max as u64;
+        match self.resource_within(&item.key, most, || self.makes_a_resource(&item)) {
+            Ok(resource) => return resource.on_message(from, item.message),
+            Err(Absent::Crowded) => drop(self.shared.turn_away(from, item)),
+            Err(Absent::Unwelcome) => {}
+        }
+        Ok(())
     }
 
     fn on_creditor_up(&self, link: &Arc<Link>) {

@@ -14,16 +14,10 @@ mod profile;
 mod server;
 mod work;
 
-use std::alloc::System;
 use std::process::ExitCode;
-
-use cap::Cap;
 
 use crate::server::Server;
 use crate::work::Work;
-
-#[global_allocator]
-pub(crate) static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 
 /// Grants per second of one of the server's processors that are aimed at, where many are asked for at once.
 const GRANTS_PER_SECOND: f64 = 300_000.0;

@@ -1,6 +1,7 @@
 //! The server as a process of its own, on a processor of its own.
 //!
-//! It tells its address, and then for each line that it reads what it has spent so far. It ends with its input.
+//! It tells its address, and then for each line that it reads what it has spent so far. It ends with its input, at once: what
+//! a server does for clients that leave is not measured.
 
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -10,8 +11,6 @@ use rm_net::Node;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::ALLOCATOR;
-
 /// The argument by which this program is the server.
 pub(crate) const ARGUMENT: &str = "server";
 
@@ -20,8 +19,6 @@ pub(crate) const ARGUMENT: &str = "server";
 pub(crate) struct Usage {
     /// Time of processors.
     pub(crate) spent: Duration,
-    /// Bytes that are allocated, by what was asked for.
-    pub(crate) allocated: u64,
     /// Bytes of memory that the process has from the system.
     pub(crate) resident: u64,
 }
@@ -32,7 +29,6 @@ impl Usage {
         Self {
             spent: Duration::try_from(clock_gettime(ClockId::ProcessCPUTime))
                 .expect("no process has used less than nothing"),
-            allocated: ALLOCATOR.allocated() as u64,
             resident: resident().unwrap_or(0),
         }
     }
@@ -42,7 +38,6 @@ impl Usage {
         let mut next = || numbers.next().flatten();
         Some(Self {
             spent: Duration::from_nanos(next()?),
-            allocated: next()?,
             resident: next()?,
         })
     }
@@ -96,6 +91,12 @@ impl Server {
         Ok(server)
     }
 
+    /// Ends it, and waits for that.
+    pub(crate) fn end(&mut self) {
+        self.input = None;
+        let _ = self.process.wait();
+    }
+
     /// What it has used so far.
     ///
     /// # Errors
@@ -115,9 +116,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // By its input: a program that looks over its shoulder is to see it end in good order.
-        self.input = None;
-        let _ = self.process.wait();
+        self.end();
     }
 }
 
@@ -141,10 +140,10 @@ pub(crate) fn serve() -> Result<(), String> {
         line.map_err(|error| format!("nothing can be read: {error}"))?;
         let usage = Usage::now();
         let nanos = usage.spent.as_nanos();
-        println!("{nanos} {} {}", usage.allocated, usage.resident);
+        println!("{nanos} {}", usage.resident);
     }
-    runtime.block_on(node.stop());
-    Ok(())
+    // Callgrind writes what it has counted.
+    std::process::exit(0)
 }
 
 /// Who uses which processors.

@@ -91,9 +91,8 @@ impl Work {
             client: Usage::now().spent - mine,
             server: server.usage()?.spent - before,
         };
-        for client in clients {
-            client.close().await;
-        }
+        // First: it is not to see them leave.
+        server.end();
         Ok(round)
     }
 
