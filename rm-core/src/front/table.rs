@@ -311,7 +311,7 @@ impl<T: ResourceType> AnyTable for Table<T> {
     fn deliver(&self, from: PeerId, item: Item) -> Result<(), PeerMisbehaved> {
         let most = self.shared.resources_max as u64;
         match self.resource_within(&item.key, most, || self.makes_a_resource(&item)) {
-            Ok(resource) => return resource.on_message(from, item.message),
+            Ok(resource) => return resource.on_message(from, item.message, item.let_go),
             Err(Absent::Crowded) => drop(self.shared.turn_away(from, item)),
             Err(Absent::Unwelcome) => {}
         }
@@ -455,6 +455,10 @@ impl<T: ResourceType> AnyTable for Table<T> {
 
     fn sweep(&self) {
         self.reclaim_all();
+    }
+
+    fn type_name(&self) -> &'static str {
+        T::NAME
     }
 
     fn totals(&self) -> Totals {

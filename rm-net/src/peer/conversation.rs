@@ -12,7 +12,6 @@ use bytes::BytesMut;
 use rm_core::front::Host as _;
 use rm_core::session::packet::{Body, Packet, RefuseCode};
 use rm_core::session::{EndReason, SessionEffects};
-use tokio::io::Interest;
 
 use super::{Arrived, Door, Peer};
 use crate::connection::{Connection, Newcomer};
@@ -114,6 +113,7 @@ impl Peer {
     fn install(&self, newcomer: Newcomer) -> Reading {
         let Newcomer {
             stream,
+            identity: _,
             mut codec,
             input,
             hello,
@@ -265,7 +265,10 @@ impl Peer {
                         Ok(0) => return Close::Over,
                         Ok(_) => reads += 1,
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => reads = 0,
-                        Err(_) => return Close::Over,
+                        Err(error) => {
+                            drop(f(Arrived::Broken { error }));
+                            return Close::Over;
+                        }
                     }
                 }
                 () = self.superseded.cancelled() => {}
@@ -368,7 +371,7 @@ async fn hear_out(reading: &mut Reading) {
         room,
         ..
     } = reading;
-    let _ = rustix::net::shutdown(&connection.stream, rustix::net::Shutdown::Write);
+    connection.stream.finish();
     let heard = async {
         loop {
             input.clear();
@@ -386,32 +389,14 @@ async fn hear_out(reading: &mut Reading) {
 }
 
 /// Reads what there is, without waiting; no more than `room`, which follows what comes.
-///
-/// A read that did not fill its room has emptied the socket. The runtime is told so, which spares a read that would find
-/// nothing.
 fn read(connection: &Connection, input: &mut BytesMut, room: &mut usize) -> io::Result<usize> {
-    let (before, asked) = (input.len(), *room);
-    input.resize(before + asked, 0);
-    let mut count = 0;
-    let tried = connection.stream.try_io(Interest::READABLE, || {
-        let read = || rustix::io::read(&connection.stream, &mut input[before..]);
-        count = rustix::io::retry_on_intr(read)?;
-        if count == 0 || count == asked {
-            Ok(())
-        } else {
-            Err(io::ErrorKind::WouldBlock.into())
-        }
-    });
-    input.truncate(before + count);
-    if count == asked {
-        *room = (2 * asked).min(READ_BYTES_MAX);
-    } else if count < asked / 4 {
-        *room = (asked / 2).max(READ_BYTES_MIN);
+    let count = connection.stream.try_read_buf(input, *room)?;
+    if count >= *room {
+        *room = (2 * *room).min(READ_BYTES_MAX);
+    } else if count < *room / 4 {
+        *room = (*room / 2).max(READ_BYTES_MIN);
     }
-    match tried {
-        Err(_) if count > 0 => Ok(count),
-        tried => tried.map(|()| count),
-    }
+    Ok(count)
 }
 
 /// A task that ends with its owner.
