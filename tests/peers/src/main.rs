@@ -35,7 +35,7 @@ use cap::Cap;
 use clap::{Parser, ValueEnum as _};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::contest::{Contestant, Recipe};
+use crate::contest::{Contestant, Footprint, Recipe};
 use crate::machine::Machine;
 use crate::results::{Entry, Results, Series};
 use crate::server::Product;
@@ -136,10 +136,9 @@ async fn run(options: &Options) -> Result<(), String> {
     }
     if options.locks > 0 {
         eprintln!("memory of {} locks held", options.locks);
-        // Each ends after its turn: what it holds would take the memory of the others.
-        for contestant in contestants {
-            let footprint = contestant.hold(options.locks as usize).await;
-            let recipe = contestant.recipe();
+        drop(contestants);
+        for &recipe in &results.recipes {
+            let footprint = footprint(recipe, options.locks as usize).await;
             let footprint = footprint.map_err(|why| format!("{}: {why}", recipe.title()))?;
             results.footprints.push((recipe, footprint));
         }
@@ -151,6 +150,11 @@ async fn run(options: &Options) -> Result<(), String> {
         println!("{machine}\n{}\n\n{}", results.entrants(), results.table());
     }
     Ok(())
+}
+
+/// On a new server, by itself: one that has had many locks before would take them from memory that it has.
+async fn footprint(recipe: Recipe, locks: usize) -> Result<Footprint, String> {
+    recipe.enter().await?.hold(locks).await
 }
 
 /// Everybody who is asked for and installed; says how to get the others.

@@ -1,7 +1,7 @@
 //! This project: a client of `rmd` by TCP. Giving back is local, as the credit stays cached.
 
 use rm_net::Client;
-use rm_rwlock::{OwnedReadGuard, OwnedWriteGuard, RwLock};
+use rm_rwlock::{ReadGuard, RwLock, WriteGuard};
 
 use crate::peer::{Mode, Peer, failed};
 
@@ -13,9 +13,9 @@ pub(crate) struct Ours {
 
 /// A guard of either mode.
 #[derive(Debug)]
-pub(crate) enum Guard {
-    Read(OwnedReadGuard),
-    Write(OwnedWriteGuard),
+pub(crate) enum Guard<'l> {
+    Read(ReadGuard<'l>),
+    Write(WriteGuard<'l>),
 }
 
 impl Ours {
@@ -27,21 +27,21 @@ impl Ours {
 
 impl Peer for Ours {
     type Lock = RwLock;
-    type Guard = Guard;
+    type Guard<'l> = Guard<'l>;
 
     fn lock(&self, name: &str) -> RwLock {
         self.client.rw_lock(name)
     }
 
-    async fn acquire(&self, lock: &RwLock, mode: Mode) -> Result<Guard, String> {
+    async fn acquire<'l>(&self, lock: &'l RwLock, mode: Mode) -> Result<Guard<'l>, String> {
         match mode {
-            Mode::Read => lock.read_owned().await.map(Guard::Read),
-            Mode::Write => lock.write_owned().await.map(Guard::Write),
+            Mode::Read => lock.read().await.map(Guard::Read),
+            Mode::Write => lock.write().await.map(Guard::Write),
         }
         .map_err(failed("rmd"))
     }
 
-    async fn release(&self, guard: Guard) -> Result<(), String> {
+    async fn release(&self, guard: Self::Guard<'_>) -> Result<(), String> {
         // Dropping it gives it back.
         match guard {
             Guard::Read(guard) => drop(guard),

@@ -31,20 +31,20 @@ pub(crate) trait Peer: fmt::Debug + Send + Sync + 'static {
     /// What a program keeps to take the same lock again.
     type Lock: Clone + Send + Sync + 'static;
     /// What it has while it holds one.
-    type Guard: Send + 'static;
+    type Guard<'l>: Send;
 
     /// The handle of the lock of that name. Asks nobody.
     fn lock(&self, name: &str) -> Self::Lock;
 
     /// Takes it in that mode, and waits for as long as others have it.
-    fn acquire(
+    fn acquire<'l>(
         &self,
-        lock: &Self::Lock,
+        lock: &'l Self::Lock,
         mode: Mode,
-    ) -> impl Future<Output = Result<Self::Guard, String>> + Send;
+    ) -> impl Future<Output = Result<Self::Guard<'l>, String>> + Send;
 
     /// Gives it back, and waits until the service knows, if the recipe does.
-    fn release(&self, guard: Self::Guard) -> impl Future<Output = Result<(), String>> + Send;
+    fn release(&self, guard: Self::Guard<'_>) -> impl Future<Output = Result<(), String>> + Send;
 }
 
 /// An error as a sentence that says where it came from.

@@ -54,7 +54,7 @@ impl Postgres {
 
 impl Peer for Postgres {
     type Lock = i64;
-    type Guard = (i64, Mode);
+    type Guard<'l> = (i64, Mode);
 
     fn lock(&self, name: &str) -> i64 {
         let mut hasher = DefaultHasher::new();
@@ -71,7 +71,7 @@ impl Peer for Postgres {
         done.map(|_| (lock, mode)).map_err(failed("postgres"))
     }
 
-    async fn release(&self, (lock, mode): (i64, Mode)) -> Result<(), String> {
+    async fn release(&self, (lock, mode): Self::Guard<'_>) -> Result<(), String> {
         let statement = match mode {
             Mode::Read => &self.unread,
             Mode::Write => &self.unwrite,

@@ -178,7 +178,7 @@ impl Redis {
 
 impl Peer for Redis {
     type Lock = String;
-    type Guard = Guard;
+    type Guard<'l> = Guard;
 
     fn lock(&self, name: &str) -> String {
         name.to_owned()
@@ -201,7 +201,7 @@ impl Peer for Redis {
         Ok(hold)
     }
 
-    async fn release(&self, guard: Guard) -> Result<(), String> {
+    async fn release(&self, guard: Self::Guard<'_>) -> Result<(), String> {
         self.session.give_back(&RELEASE, &guard).await
     }
 }
@@ -272,7 +272,7 @@ impl RedisExclusive {
 
 impl Peer for RedisExclusive {
     type Lock = String;
-    type Guard = Guard;
+    type Guard<'l> = Guard;
 
     fn lock(&self, name: &str) -> String {
         name.to_owned()
@@ -293,7 +293,7 @@ impl Peer for RedisExclusive {
         }
     }
 
-    async fn release(&self, guard: Guard) -> Result<(), String> {
+    async fn release(&self, guard: Self::Guard<'_>) -> Result<(), String> {
         self.session.give_back(&DELETE, &guard).await
     }
 }

@@ -96,7 +96,7 @@ struct Broken;
 
 impl Peer for Broken {
     type Lock = ();
-    type Guard = ();
+    type Guard<'l> = ();
 
     fn lock(&self, _: &str) {}
 
@@ -104,7 +104,7 @@ impl Peer for Broken {
         Ok(())
     }
 
-    async fn release(&self, (): ()) -> Result<(), String> {
+    async fn release(&self, (): Self::Guard<'_>) -> Result<(), String> {
         // So that two holders overlap even where there is one processor.
         tokio::task::yield_now().await;
         Ok(())

@@ -60,7 +60,7 @@ impl ZooKeeper {
 
 impl Peer for ZooKeeper {
     type Lock = String;
-    type Guard = String;
+    type Guard<'l> = String;
 
     fn lock(&self, name: &str) -> String {
         format!("{ROOT}/{name}")
@@ -82,7 +82,7 @@ impl Peer for ZooKeeper {
         }
     }
 
-    async fn release(&self, guard: String) -> Result<(), String> {
+    async fn release(&self, guard: Self::Guard<'_>) -> Result<(), String> {
         self.client
             .delete(&guard, None)
             .await

@@ -57,7 +57,7 @@ impl Etcd {
 
 impl Peer for Etcd {
     type Lock = String;
-    type Guard = Bytes;
+    type Guard<'l> = Bytes;
 
     fn lock(&self, name: &str) -> String {
         format!("rw/{name}")
@@ -84,7 +84,7 @@ impl Peer for Etcd {
         }
     }
 
-    async fn release(&self, guard: Bytes) -> Result<(), String> {
+    async fn release(&self, guard: Self::Guard<'_>) -> Result<(), String> {
         self.session.delete(guard).await
     }
 }
@@ -122,7 +122,7 @@ impl EtcdExclusive {
 
 impl Peer for EtcdExclusive {
     type Lock = String;
-    type Guard = Bytes;
+    type Guard<'l> = Bytes;
 
     fn lock(&self, name: &str) -> String {
         format!("mutex/{name}/")
@@ -161,7 +161,7 @@ impl Peer for EtcdExclusive {
         Ok(key)
     }
 
-    async fn release(&self, guard: Bytes) -> Result<(), String> {
+    async fn release(&self, guard: Self::Guard<'_>) -> Result<(), String> {
         self.session.delete(guard).await
     }
 }

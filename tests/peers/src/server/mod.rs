@@ -268,10 +268,9 @@ impl Server {
             word.starts_with(|first: char| first.is_ascii_digit())
         };
         let word = line.split_whitespace().find(number).unwrap_or(line);
-        Ok(word
-            .trim_start_matches("v=")
-            .trim_end_matches(',')
-            .to_owned())
+        let word = word.trim_start_matches("v=").trim_end_matches(',');
+        // ZooKeeper adds what it was built from.
+        Ok(word.split('-').next().unwrap_or(word).to_owned())
     }
 
     /// What matters of its settings.

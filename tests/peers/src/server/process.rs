@@ -178,10 +178,10 @@ mod tests {
 
     /// Waits for what comes soon, a minute at most.
     fn until(mut it_is: impl FnMut() -> bool) {
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         while !it_is() {
             assert!(began.elapsed().as_secs() < 60, "it does not come");
-            std::thread::yield_now();
+            thread::yield_now();
         }
     }
 
