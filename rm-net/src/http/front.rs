@@ -69,8 +69,7 @@ fn go_together(one: &Entry, other: &Entry) -> bool {
 mod tests {
     use std::time::Duration;
 
-    use rm_core::id::{Class, NodeId, Order, Party};
-    use rm_core::stamp::Stamp;
+    use rm_core::id::{Class, NodeId, Order, Party, Stamp};
 
     use super::*;
 

@@ -25,9 +25,13 @@ function make(tag, className, text) {
 // Makes the children of `parent` those for `items`, in their order; what is there for a key is kept and filled anew.
 function sync(parent, items, keyOf, create, fill) {
   const present = new Map(Array.from(parent.children, (child) => [child.dataset.key, child]));
+  const seen = new Map();
   let place = parent.firstElementChild;
   items.forEach((item, index) => {
-    const key = keyOf(item, index);
+    const same = keyOf(item, index);
+    const count = seen.get(same) ?? 0;
+    seen.set(same, count + 1);
+    const key = `${count} ${same}`;
     let child = present.get(key);
     if (child) present.delete(key);
     else {

@@ -18,6 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) struct Pulse {
     node: Node,
     turn: Arc<Mutex<()>>,
+    patience: Duration,
 }
 
 impl Pulse {
@@ -25,6 +26,7 @@ impl Pulse {
         Self {
             node: node.clone(),
             turn: Arc::default(),
+            patience: PATIENCE,
         }
     }
 
@@ -39,7 +41,9 @@ impl Pulse {
             });
             looked.await.is_ok()
         };
-        tokio::time::timeout(PATIENCE, look).await.unwrap_or(false)
+        tokio::time::timeout(self.patience, look)
+            .await
+            .unwrap_or(false)
     }
 }
 
@@ -47,13 +51,15 @@ impl Pulse {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_node_is_alive_until_a_look_at_it_is_stuck() {
-        let pulse = Pulse::of(&Node::standalone());
+    #[tokio::test]
+    async fn a_node_is_alive_but_while_a_look_at_it_is_stuck() {
+        let mut pulse = Pulse::of(&Node::standalone());
         assert!(pulse.beats().await);
+        pulse.patience = Duration::from_millis(1);
         let stuck = Arc::clone(&pulse.turn).lock_owned().await;
         assert!(!pulse.beats().await);
         drop(stuck);
+        pulse.patience = PATIENCE;
         assert!(pulse.beats().await);
     }
 }
