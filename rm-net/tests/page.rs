@@ -270,6 +270,7 @@ async fn a_server_that_is_gone_is_missed_and_what_was_seen_stays() {
     let gone = browser.shows("gone", |text| !text.is_empty()).await;
     assert!(gone.contains("cannot be reached since"), "{gone}");
     assert_eq!(browser.text("server").await, "n1");
+    assert_eq!(browser.text("standing").await, "unknown");
     browser.shot("gone.png").await;
     browser.end().await;
 }

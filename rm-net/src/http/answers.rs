@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 use rm_core::id::{ResourceKey, TypeId};
-use rm_core::inspect::{Answer, HealthView, MembersView, Query, StatusView};
+use rm_core::inspect::{Answer, MembersView, Query, StatusView};
 use serde::Serialize;
 
 use super::House;
@@ -131,8 +131,8 @@ pub(super) async fn metrics(house: &Arc<House>) -> Reply {
     };
     // A node that is no member at the moment says nothing of its machine.
     let health = match ask(house, Query::Health).await {
-        Some(Answer::Health(health)) => *health,
-        _ => HealthView::default(),
+        Some(Answer::Health(health)) => Some(*health),
+        _ => None,
     };
     let is_ready = readiness_of(house, &members).ready;
     let look = Look {

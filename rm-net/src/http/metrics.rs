@@ -215,7 +215,8 @@ impl std::fmt::Debug for Metrics {
 pub(super) struct Look {
     pub(super) status: StatusView,
     pub(super) members: MembersView,
-    pub(super) health: HealthView,
+    /// `None`: it says nothing of its machine now.
+    pub(super) health: Option<HealthView>,
     pub(super) usage: Usage,
     pub(super) is_ready: bool,
 }
@@ -250,7 +251,9 @@ impl Metrics {
     pub(super) fn render(&self, look: &Look) -> String {
         of_server(&look.status);
         of_cluster(&look.members, look.is_ready);
-        of_machine(&look.health);
+        if let Some(health) = &look.health {
+            of_machine(health);
+        }
         of_process(&look.usage);
         self.0.run_upkeep();
         self.0.render()
@@ -397,10 +400,10 @@ mod tests {
                 coordinator: CoordinatorView::default(),
                 ..MembersView::default()
             },
-            health: HealthView {
+            health: Some(HealthView {
                 data_dir: Some(DataDirView::default()),
                 ..HealthView::default()
-            },
+            }),
             usage: Usage::default(),
             is_ready: true,
         }

@@ -230,6 +230,8 @@ function showGone(error) {
   setText(gone, `${what} since ${since}. What is shown below is from before. It is asked again every ${EVERY_MS / 1000} s.`);
   gone.hidden = false;
   $("main").classList.add("stale");
+  setText($("standing"), "unknown");
+  $("standing").className = "pill bad";
   setText($("fresh"), "no answer");
 }
 

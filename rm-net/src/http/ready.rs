@@ -39,7 +39,7 @@ pub(super) fn of(members: &MembersView, is_stopping: bool) -> Readiness {
     }
     if !members.coordinator.is_connected && members.role == NodeRole::Member {
         reasons.push(format!(
-            "its coordinator cannot be reached ({}): in time it would have to stop lending",
+            "its coordinator ({}) cannot be reached",
             members.coordinator.kind
         ));
     }

@@ -178,6 +178,7 @@ fn example_keys() -> Vec<String> {
     found
 }
 
+#[cfg(all(feature = "etcd", feature = "http"))]
 #[test]
 fn the_example_has_every_key_and_no_other() {
     let command = Rmd::command();
@@ -188,6 +189,7 @@ fn the_example_has_every_key_and_no_other() {
     assert_eq!(found, known);
 }
 
+#[cfg(all(feature = "etcd", feature = "http"))]
 #[test]
 fn the_example_is_right_as_it_is_and_shows_what_is_built_in() {
     let settings = load(EXAMPLE, &[]).unwrap();
