@@ -197,6 +197,15 @@ fn the_settings_are_checked_and_shown_with_their_source_and_nothing_is_opened() 
     assert_eq!(of("drain-timeout")["from"], "RM_DRAIN_TIMEOUT");
     assert_eq!(of("log")["source"], "default");
     assert!(!dir.path().join("data").exists());
+
+    // What follows where nothing is said.
+    let mut command = program(support::RMD);
+    command.args(["--check-config", "--json"]);
+    command.env("STATE_DIRECTORY", "/var/lib/elsewhere");
+    command.env_remove("RM_DATA_DIR");
+    let all = objects(&finish(command));
+    let dir = all.iter().find(|line| line["key"] == "data-dir");
+    assert_eq!(dir.expect("it is shown")["value"], "/var/lib/elsewhere");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -270,6 +271,23 @@ fn what_is_too_large_is_refused_and_the_server_goes_on() {
     let many = "X: y\r\n".repeat(200);
     assert_eq!(request(&page, "GET", "/status", &many, "").status, 431);
     assert_eq!(send(&page, "nonsense\r\n\r\n").status, 400);
+    assert_eq!(get(&page, "/healthz").status, 200);
+}
+
+#[test]
+fn whoever_takes_all_connections_is_in_the_way_of_http_and_of_no_lock() {
+    let (daemon, page) = http::daemon(&[]);
+    let idle: Vec<_> = (0..70)
+        .map(|_| TcpStream::connect(&page).expect("it listens"))
+        .collect();
+    let output = daemon.run(&["lock", "-w", "30", "a", "--", "true"]);
+    assert_eq!(
+        support::code(&output),
+        Some(0),
+        "{}",
+        support::stderr(&output)
+    );
+    drop(idle);
     assert_eq!(get(&page, "/healthz").status, 200);
 }
 

@@ -4,6 +4,7 @@
 //! `/resources` is a [`List`] and `/resource` a [`Shown`]. Names are there twice: readable, and exactly, in hexadecimal.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use hyper::StatusCode;
 use rm_core::id::{ResourceKey, TypeId};
@@ -21,7 +22,6 @@ use crate::cli::inspect::{ShowLine, SummaryLine};
 use crate::cli::members::MembersLine;
 use crate::cli::output::hex;
 use crate::cli::status::StatusLine;
-use std::sync::atomic::Ordering;
 
 /// The most resources on one page, and how many there are if nobody says.
 const PAGE_MAX: u32 = 500;
@@ -63,11 +63,16 @@ struct Shown {
     fronts: Vec<Front>,
 }
 
-/// Asks the node. On a thread that may be kept busy: sums and lists go over all resources.
+/// Asks the node. On a thread that may be kept busy: sums and lists go over all resources. Where too much is asked at
+/// once, it waits for its turn; a question that nobody waits for any more keeps its turn until it is answered.
 async fn ask(house: &Arc<House>, query: Query) -> Option<Answer> {
+    let turn = Arc::clone(&house.questions).acquire_owned().await.ok()?;
     let node = house.node.clone();
     let runtime = tokio::runtime::Handle::current();
-    let asked = tokio::task::spawn_blocking(move || runtime.block_on(node.inspect(query)));
+    let asked = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        runtime.block_on(node.inspect(query))
+    });
     asked.await.ok()
 }
 

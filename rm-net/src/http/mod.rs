@@ -63,7 +63,7 @@ const HEADERS_MAX: usize = 64;
 const BODY_BYTES_MAX: usize = 4 * 1_024;
 /// From the head of a request to its answer.
 const REQUEST_TIME: Duration = Duration::from_secs(10);
-/// Questions that are worked on at once. The others are refused.
+/// Questions that are worked on at once. The others wait for their turn.
 const QUESTIONS_MAX: usize = 8;
 /// Where a process has no more descriptors, it tries again after so long.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
@@ -106,7 +106,7 @@ impl Listener {
             logs: Arc::clone(logs),
             metrics: self.metrics,
             pulse: Pulse::of(node),
-            questions: Semaphore::new(QUESTIONS_MAX),
+            questions: Arc::new(Semaphore::new(QUESTIONS_MAX)),
             is_stopping: AtomicBool::new(false),
         });
         tokio::spawn(accept(self.listener, Arc::clone(&house), stopping.clone()));
@@ -145,7 +145,7 @@ struct House {
     logs: Arc<Logs>,
     metrics: Metrics,
     pulse: Pulse,
-    questions: Semaphore,
+    questions: Arc<Semaphore>,
     is_stopping: AtomicBool,
 }
 

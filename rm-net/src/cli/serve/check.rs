@@ -14,8 +14,8 @@ use crate::cli::output::{self, Output, tame};
 struct Line<'a> {
     /// As the flag is called.
     key: &'a str,
-    /// As text; several with commas between them. Null: nothing was said, and nothing is built in.
-    value: Option<&'a str>,
+    /// What it comes to, as text; several with commas between them. Null: nothing was said, and nothing is built in.
+    value: Option<String>,
     /// `default`, `file`, `environment` or `flag`.
     source: &'static str,
     /// The file, or the variable.
@@ -28,20 +28,40 @@ struct Line<'a> {
 
 /// Prints all settings, and fails if they make no sense together.
 pub(super) fn run(settings: &Settings, output: Output) -> Result<Exit, Failure> {
+    let plan = Plan::of(&settings.args);
+    let lines = settings.told().iter().map(|told| Line {
+        value: told
+            .value
+            .clone()
+            .or_else(|| implied(&told.key, plan.as_ref().ok())),
+        ..Line::of(told)
+    });
     if output.is_json() {
-        for told in settings.told() {
-            output::line(&output::json(&Line::of(told)))?;
+        for line in lines {
+            output::line(&output::json(&line))?;
         }
     } else {
         let header = ["SETTING", "VALUE", "FROM"].map(String::from).to_vec();
-        let rows = settings.told().iter().map(|told| {
-            let value = told.value.as_deref().map_or_else(|| "-".into(), tame);
-            vec![told.key.clone(), value, told.source.to_string()]
+        let rows = lines.zip(settings.told()).map(|(line, told)| {
+            let value = line.value.map_or_else(|| "-".into(), |value| tame(&value));
+            vec![line.key.to_owned(), value, told.source.to_string()]
         });
         let rows: Vec<_> = std::iter::once(header).chain(rows).collect();
         output::line(&output::table(&rows))?;
     }
-    Plan::of(&settings.args).map(|_| Exit::OK)
+    plan.map(|_| Exit::OK)
+}
+
+/// What a setting comes to of which nothing was said.
+fn implied(key: &str, plan: Option<&Plan>) -> Option<String> {
+    match key {
+        "name" => Some(crate::node::host_name()),
+        "data-dir" => {
+            let dir = plan?.data_dir.as_ref()?;
+            Some(dir.display().to_string())
+        }
+        _ => None,
+    }
 }
 
 impl<'a> Line<'a> {
@@ -54,7 +74,7 @@ impl<'a> Line<'a> {
         };
         Self {
             key: &told.key,
-            value: told.value.as_deref(),
+            value: told.value.clone(),
             source,
             from,
             line,

@@ -34,6 +34,7 @@ pub(super) enum Event {
         data_dir: String,
     },
     /// One of several, or about to be: whether etcd answers is another matter.
+    #[cfg(feature = "etcd")]
     Joining {
         address: String,
         name: String,
@@ -72,6 +73,7 @@ impl Event {
                 let name = tame(name);
                 format!("listening on {address} as {name}, epoch {epoch}, data in {data_dir}")
             }
+            #[cfg(feature = "etcd")]
             Self::Joining {
                 address,
                 name,

@@ -207,3 +207,17 @@ fn the_example_is_right_as_it_is_and_shows_what_is_built_in() {
         }
     }
 }
+
+#[cfg(all(feature = "etcd", feature = "http"))]
+#[test]
+fn the_settings_in_the_operators_guide_are_right() {
+    let guide = include_str!("../../../../../docs/OPERATIONS.md");
+    let blocks = guide.split("```toml\n").skip(1);
+    let texts: Vec<_> = blocks
+        .filter_map(|block| block.split("```").next())
+        .collect();
+    assert!(!texts.is_empty());
+    for text in texts {
+        load(text, &[]).unwrap();
+    }
+}
