@@ -63,17 +63,28 @@ struct Shown {
     fronts: Vec<Front>,
 }
 
-/// Asks the node. On a thread that may be kept busy: sums and lists go over all resources. Where too much is asked at
-/// once, it waits for its turn; a question that nobody waits for any more keeps its turn until it is answered.
-async fn ask(house: &Arc<House>, query: Query) -> Option<Answer> {
+/// Works on a thread that may be kept busy: sums and lists go over all resources. Where too much is asked at once, it
+/// waits for its turn; a question that nobody waits for any more keeps its turn until it is answered.
+async fn on_a_thread<T: Send + 'static>(
+    house: &Arc<House>,
+    work: impl FnOnce(&House) -> T + Send + 'static,
+) -> Option<T> {
     let turn = Arc::clone(&house.questions).acquire_owned().await.ok()?;
-    let node = house.node.clone();
-    let runtime = tokio::runtime::Handle::current();
-    let asked = tokio::task::spawn_blocking(move || {
+    let house = Arc::clone(house);
+    let done = tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        runtime.block_on(node.inspect(query))
+        work(&house)
     });
-    asked.await.ok()
+    done.await.ok()
+}
+
+/// Asks the node.
+async fn ask(house: &Arc<House>, query: Query) -> Option<Answer> {
+    let runtime = tokio::runtime::Handle::current();
+    on_a_thread(house, move |house| {
+        runtime.block_on(house.node.inspect(query))
+    })
+    .await
 }
 
 async fn ask_status(house: &Arc<House>) -> Option<StatusView> {
@@ -147,7 +158,11 @@ pub(super) async fn metrics(house: &Arc<House>) -> Reply {
         usage: Usage::now(),
         is_ready,
     };
-    Reply::metrics(house.metrics.render(&look))
+    let asked = on_a_thread(house, move |house| {
+        house.node.publish_metrics();
+        house.metrics.render(&look)
+    });
+    asked.await.map_or_else(silent, Reply::metrics)
 }
 
 pub(super) async fn status(house: &Arc<House>) -> Reply {

@@ -11,9 +11,11 @@ use std::time::Duration;
 use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use rm_core::inspect::{HealthView, MembersView, Standing, StatusView};
+use rm_core::policy::Decision;
 
 use super::process::Usage;
 use crate::cli::status;
+use crate::telemetry;
 
 /// Where the buckets of spans end, in seconds: from a cached acquire over the network to a stuck one.
 const BUCKETS: [f64; 14] = [
@@ -57,7 +59,7 @@ const fn counter_of(name: &'static str, help: &'static str) -> Metric {
 }
 
 /// All metrics of this file.
-pub(crate) const ALL: [Metric; 40] = [
+pub(crate) const ALL: [Metric; 33] = [
     gauge_of(
         "rmd_info",
         "",
@@ -122,21 +124,9 @@ pub(crate) const ALL: [Metric; 40] = [
         "sessions with clients, and with servers that borrow here",
     ),
     gauge_of("rmd_sessions_max", "", "how many it admits"),
-    gauge_of("rmd_resources", "", "resources with any state"),
-    gauge_of("rmd_holds", "", "holds of its own process"),
-    gauge_of("rmd_waiting_requests", "", "requests that wait here"),
-    gauge_of("rmd_loans", "", "loans that are out"),
-    counter_of(
-        "rmd_acquires_total",
-        "requests of its own process, by whether the cache served them",
-    ),
     counter_of(
         "rmd_policy_decisions_total",
         "what was lent beyond what was asked, and recalled, by decision",
-    ),
-    counter_of(
-        "rmd_lost_total",
-        "holds of its own process that were lost, by reason",
     ),
     counter_of(
         "rmd_evictions_total",
@@ -155,10 +145,6 @@ pub(crate) const ALL: [Metric; 40] = [
         "messages of resource types that this server does not know",
     ),
     counter_of("rmd_views_adopted_total", "views that it adopted"),
-    counter_of(
-        "rmd_jeopardies_total",
-        "leases of what it borrows that were about to run out",
-    ),
     gauge_of(
         "rmd_clock_seconds",
         "seconds",
@@ -236,6 +222,7 @@ impl Metrics {
                     "another recorder of metrics is there already: /metrics has what is its own"
                 );
             }
+            telemetry::describe();
             describe();
             handle
         });
@@ -289,32 +276,25 @@ fn of_server(status: &StatusView) {
     }
 }
 
-/// One of the counters by which a node tells what it did, under the name that it has here.
-fn count(name: &str, value: u64) {
+/// One of the counters by which a node tells what it did, under the name that it has here. Whether it has one: what the
+/// library records by itself is not recorded twice.
+fn count(name: &str, value: u64) -> bool {
     match name {
-        "resources" => set("rmd_resources", value),
-        "holds" => set("rmd_holds", value),
-        "waiting" => set("rmd_waiting_requests", value),
-        "loans" => set("rmd_loans", value),
-        "cached_acquires" => counter!("rmd_acquires_total", "served" => "cached").absolute(value),
-        "asked_acquires" => counter!("rmd_acquires_total", "served" => "asked").absolute(value),
         "evictions" => counter!("rmd_evictions_total").absolute(value),
         "idle_returns" => counter!("rmd_idle_returns_total").absolute(value),
         "unknown" => counter!("rmd_unknown_messages_total").absolute(value),
         "views_adopted" => counter!("rmd_views_adopted_total").absolute(value),
-        "jeopardies" => counter!("rmd_jeopardies_total").absolute(value),
         "claims_confirmed" => counter!("rmd_claims_total", "result" => "confirmed").absolute(value),
         "claims_refused" => counter!("rmd_claims_total", "result" => "refused").absolute(value),
-        other => match other.strip_prefix("lost_") {
-            Some(reason) => {
-                counter!("rmd_lost_total", "reason" => reason.to_owned()).absolute(value)
-            }
-            None => {
-                counter!("rmd_policy_decisions_total", "decision" => other.to_owned())
-                    .absolute(value);
-            }
-        },
+        other => {
+            let decision = Decision::ALL.into_iter().find(|one| one.name() == other);
+            let Some(decision) = decision else {
+                return false;
+            };
+            counter!("rmd_policy_decisions_total", "decision" => decision.name()).absolute(value);
+        }
     }
+    true
 }
 
 fn of_cluster(members: &MembersView, is_ready: bool) {
@@ -442,6 +422,25 @@ mod tests {
             text.contains("rmd_standing{standing=\"active\"} 1\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn each_counter_of_a_node_has_a_name_here_or_in_the_library() {
+        const IN_THE_LIBRARY: [&str; 9] = [
+            "resources",
+            "holds",
+            "waiting",
+            "loans",
+            "cached_acquires",
+            "asked_acquires",
+            "jeopardies",
+            "recalls_sent",
+            "recalls_received",
+        ];
+        for (name, value) in look().status.counters {
+            let is_there = IN_THE_LIBRARY.contains(&&*name) || name.starts_with("lost_");
+            assert!(count(&name, value) != is_there, "{name}");
+        }
     }
 
     #[test]

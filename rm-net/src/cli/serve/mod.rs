@@ -109,10 +109,16 @@ pub(crate) async fn run(told: Told, types: Types, output: Output) -> Result<Exit
         tokio::spawn(keep_telling(pulse::Pulse::of(&node), every));
     }
     let drain_timeout = settings.args.drain_timeout;
+    let reload = reload::Reload {
+        argv,
+        logs,
+        transport: plan.transport.clone(),
+        status,
+    };
     let within = tokio::select! {
         _ = signals.next() => drain_timeout,
         within = node.drain_ordered() => within,
-        never = reload::at_signals(&mut hangups, &argv, &mut settings, &logs, &status) => match never {},
+        never = reload.at_signals(&mut hangups, &mut settings) => match never {},
     };
     notify::stopping(within + STOP_BEYOND);
     #[cfg(feature = "http")]
@@ -127,8 +133,12 @@ pub(crate) async fn run(told: Told, types: Types, output: Output) -> Result<Exit
 fn builder(args: &Rmd, plan: &Plan, types: Types) -> NodeBuilder {
     let mut builder = Node::builder()
         .types(types)
-        .listen(&args.listen)
+        .transport(plan.transport.clone())
+        .socket_mode(args.socket_mode)
         .lease(args.lease);
+    for address in &args.listen {
+        builder = builder.listen(address);
+    }
     if let Some(data_dir) = &plan.data_dir {
         builder = builder.data_dir(data_dir);
     }
@@ -155,8 +165,8 @@ fn builder(args: &Rmd, plan: &Plan, types: Types) -> NodeBuilder {
 /// Says that it listens. Returns it in a few words, for the service manager.
 fn tell(node: &Node, args: &Rmd, plan: &Plan, output: Output) -> Result<String, Failure> {
     let status = node.status();
-    let address = node.local_addr();
-    let address = address.map_or_else(String::new, |address| address.to_string());
+    let addresses = node.addresses().iter().map(ToString::to_string);
+    let address = addresses.collect::<Vec<_>>().join(",");
     let in_short = format!("listening on {address}");
     let listening = match (&plan.coordinator, &plan.data_dir) {
         #[cfg(feature = "etcd")]

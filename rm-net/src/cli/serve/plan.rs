@@ -12,12 +12,16 @@ use crate::cli::args::Rmd;
 use crate::cli::exit::{Exit, Failure};
 #[cfg(feature = "etcd")]
 use crate::coordinator::{CoordinatorError, EtcdConfig, EtcdTls};
+use crate::error::StartError;
+use crate::transport::{Address, Transport};
 
 /// Settings that make sense together.
 pub(super) struct Plan {
     /// Where the epoch is kept, or what saves a member a wait after a crash.
     pub(super) data_dir: Option<PathBuf>,
     pub(super) coordinator: Coordinator,
+    /// How connections are made and accepted.
+    pub(super) transport: Transport,
 }
 
 impl Plan {
@@ -27,10 +31,15 @@ impl Plan {
     /// Where they make no sense together, or the file with a password cannot be read.
     pub(super) fn of(args: &Rmd) -> Result<Self, Failure> {
         logs::parse(&args.log)?;
-        refuse_strangers(&args.listen, "listen", args.insecure)?;
+        let transport = transport(args)?;
+        if !transport.is_open_to_strangers() {
+            refuse_strangers(&args.listen)?;
+        }
         #[cfg(feature = "http")]
-        if let Some(http) = &args.http {
-            refuse_strangers(http, "http", args.insecure)?;
+        if let Some(http) = &args.http
+            && !args.tls.insecure
+        {
+            refuse_readers(http)?;
         }
         let coordinator = Coordinator::of(args)?;
         let variable = |name: &str| env::var_os(name);
@@ -49,6 +58,7 @@ impl Plan {
         Ok(Self {
             data_dir,
             coordinator,
+            transport,
         })
     }
 }
@@ -78,10 +88,14 @@ impl Coordinator {
                 "give --coordinator standalone, or etcd=HOST:PORT with commas between several",
             ));
         };
-        let listens = args.listen.to_socket_addrs().ok();
+        // Those that are no host and port are not where others look first.
+        let listens = args
+            .listen
+            .iter()
+            .find_map(|one| one.to_socket_addrs().ok());
         let is_anywhere = listens.is_some_and(|mut all| all.any(|one| one.ip().is_unspecified()));
         if is_anywhere && cluster.advertise.is_none() {
-            let error = format_args!("others cannot reach a member at {}", args.listen);
+            let error = format_args!("others cannot reach a member at {}", args.listen.join(","));
             return Err(Failure::new(Exit::CONFIG, error).hint(
                 "say where they can with --advertise or RM_ADVERTISE, such as 10.0.0.1:7600",
             ));
@@ -114,30 +128,58 @@ impl Coordinator {
     }
 }
 
-/// Without encryption and authentication a server serves its own machine only, unless told otherwise.
-fn refuse_strangers(listen: &str, key: &str, insecure: bool) -> Result<(), Failure> {
-    if insecure {
+#[cfg(feature = "tls")]
+fn transport(args: &Rmd) -> Result<Transport, Failure> {
+    args.tls.transport(args.tls_client_ca.as_ref())
+}
+
+#[cfg(not(feature = "tls"))]
+fn transport(args: &Rmd) -> Result<Transport, Failure> {
+    args.tls.transport()
+}
+
+/// Where callers need not prove who they are, a server serves its own machine only. It would refuse to start otherwise:
+/// here that is found out without listening.
+fn refuse_strangers(listen: &[String]) -> Result<(), Failure> {
+    for text in listen {
+        let address: Address = text.parse().map_err(StartError::from)?;
+        if let Address::Tcp(address) = address
+            && !is_here(address.as_str(), "listen")?
+        {
+            let address = text.clone();
+            return Err(StartError::Insecure { address }.into());
+        }
+    }
+    Ok(())
+}
+
+/// HTTP is not encrypted, and asks nobody who they are.
+#[cfg(feature = "http")]
+fn refuse_readers(http: &str) -> Result<(), Failure> {
+    if is_here(http, "http")? {
         return Ok(());
     }
-    let addresses = listen.to_socket_addrs().map_err(|error| {
+    let error = format_args!(
+        "{http} can be reached from other machines, and whoever reaches it can read the names of all locks and who uses them"
+    );
+    Err(Failure::new(Exit::CONFIG, error).hint(
+        "serve HTTP on 127.0.0.1 or [::1], or add --insecure where the network itself is trusted",
+    ))
+}
+
+/// Whether all that an address may mean is on this machine.
+fn is_here(address: &str, key: &str) -> Result<bool, Failure> {
+    let resolved = address.to_socket_addrs().map_err(|error| {
         Failure::new(
             Exit::CONFIG,
-            format_args!("'{listen}' is no address to listen on: {error}"),
+            format_args!("'{address}' is no address to listen on: {error}"),
         )
         .hint(format!(
             "give --{key} an address and a port, such as 127.0.0.1:7600"
         ))
     })?;
     let is_local = |ip: IpAddr| ip.to_canonical().is_loopback();
-    if addresses.into_iter().all(|address| is_local(address.ip())) {
-        return Ok(());
-    }
-    let error = format_args!(
-        "{listen} can be reached from other machines, and the connection is neither encrypted nor authenticated"
-    );
-    Err(Failure::new(Exit::CONFIG, error).hint(
-        "listen on 127.0.0.1 or [::1], or add --insecure where the network itself is trusted",
-    ))
+    Ok(resolved.into_iter().all(|address| is_local(address.ip())))
 }
 
 /// Where the epoch is kept: as told, else where the system's service manager or the user keeps state.
@@ -194,14 +236,13 @@ mod tests {
     }
 
     #[test]
-    fn without_insecure_only_this_machine_is_served() {
-        let code =
-            |listen, insecure| refuse_strangers(listen, "listen", insecure).map_err(|f| f.exit);
-        assert_eq!(code("127.0.0.1:0", false), Ok(()));
-        assert_eq!(code("[::1]:7600", false), Ok(()));
-        assert_eq!(code("0.0.0.0:7600", false), Err(Exit::CONFIG));
-        assert_eq!(code("[::]:7600", false), Err(Exit::CONFIG));
-        assert_eq!(code("0.0.0.0:7600", true), Ok(()));
-        assert_eq!(code("nonsense", false), Err(Exit::CONFIG));
+    fn only_this_machine_is_served_where_callers_prove_nothing() {
+        let code = |listen: &str| refuse_strangers(&[listen.into()]).map_err(|f| f.exit);
+        assert_eq!(code("127.0.0.1:0"), Ok(()));
+        assert_eq!(code("[::1]:7600"), Ok(()));
+        assert_eq!(code("unix:/run/rm/rmd.sock"), Ok(()));
+        assert_eq!(code("0.0.0.0:7600"), Err(Exit::CONFIG));
+        assert_eq!(code("[::]:7600"), Err(Exit::CONFIG));
+        assert_eq!(code("nonsense"), Err(Exit::CONFIG));
     }
 }

@@ -60,11 +60,11 @@ fn a_flag_wins_over_the_file_and_the_file_over_what_is_built_in() {
 fn numbers_switches_and_lists_are_what_flags_would_be() {
     let text = "insecure = true\nlease = 9\ncreditor = [\"a:1\", \"b:2\"]\n";
     let settings = load(text, &[]).unwrap();
-    assert!(settings.args.insecure);
+    assert!(settings.args.tls.insecure);
     assert_eq!(settings.args.lease, Duration::from_secs(9));
     assert_eq!(settings.args.creditor, ["a:1", "b:2"]);
     assert_eq!(of(&settings, "creditor").value.as_deref(), Some("a:1,b:2"));
-    assert!(!load("insecure = false\n", &[]).unwrap().args.insecure);
+    assert!(!load("insecure = false\n", &[]).unwrap().args.tls.insecure);
 }
 
 #[test]
