@@ -145,7 +145,7 @@ fn metrics_are_lines_of_a_name_labels_and_a_number() {
     for line in [
         "rmd_lease_seconds 9",
         "rmd_ready 1",
-        "rmd_loans 1",
+        "rm_loans{type=\"rw-lock\"} 1",
         "rmd_standing{standing=\"active\"} 1",
     ] {
         assert!(
