@@ -42,23 +42,28 @@ pub(super) fn own_address() -> &'static str {
     &ADDRESS
 }
 
-/// Makes the directory of the socket where it is the one above and there is none, and refuses an agent of itself.
-pub(super) fn prepare(listen: &[String], creditors: &[String]) -> Result<(), Failure> {
-    if let Some(own) = listen.iter().find(|one| creditors.contains(one)) {
-        let error = format_args!("the agent would borrow from itself at {own}");
-        return Err(Failure::new(Exit::CONFIG, error)
-            .hint("give --creditor the addresses of the cluster, not those of the agent"));
-    }
-    if !listen.iter().any(|one| one == own_address()) {
+/// Refuses an agent that would be its own creditor.
+pub(super) fn refuse_ring(listen: &[String], creditors: &[String]) -> Result<(), Failure> {
+    let Some(own) = listen.iter().find(|one| creditors.contains(one)) else {
         return Ok(());
-    }
+    };
+    let error = format_args!("the agent would borrow from itself at {own}");
+    Err(Failure::new(Exit::CONFIG, error)
+        .hint("give --creditor the addresses of the cluster, not those of the agent"))
+}
+
+/// Makes the directory of the socket, where nobody said another one and there is none yet.
+pub(super) fn make_dir(listen: &[String]) -> Result<(), Failure> {
     let Ok(Address::Unix(socket)) = own_address().parse() else {
         return Ok(());
     };
-    let Some(dir) = socket.parent() else {
+    let (Some(dir), true) = (
+        socket.parent(),
+        listen.iter().any(|one| one == own_address()),
+    ) else {
         return Ok(());
     };
-    // Whoever may pass is whoever may open the socket in it: that is its mode's to say.
+    // Who may come in is for the mode of the socket in it to say.
     let made = DirBuilder::new().recursive(true).mode(0o755).create(dir);
     made.map_err(|error| {
         let what = format!("cannot make the directory {}", dir.display());
@@ -167,8 +172,9 @@ mod tests {
     #[test]
     fn an_agent_does_not_borrow_from_itself() {
         let own = ["unix:/tmp/a.sock".to_owned()];
-        let failure = prepare(&own, &own).expect_err("a ring");
+        let failure = refuse_ring(&own, &own).expect_err("a ring");
         assert_eq!(failure.exit, Exit::CONFIG);
-        assert_eq!(prepare(&own, &["10.0.0.1:7600".to_owned()]), Ok(()));
+        let other = ["10.0.0.1:7600".to_owned()];
+        assert_eq!(refuse_ring(&own, &other), Ok(()));
     }
 }
