@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use rm_core::access::Identity;
 use rm_core::session::packet::{Hello, Packet};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -26,6 +27,8 @@ pub(crate) struct Newcomer {
     pub(crate) input: BytesMut,
     /// What the other side began with; `None` where this side called.
     pub(crate) hello: Option<Hello>,
+    /// Whom the transport proved the other side to be.
+    pub(crate) identity: Identity,
     /// Its place among the connections of a server.
     pub(crate) room: Option<OwnedSemaphorePermit>,
 }
@@ -42,6 +45,7 @@ impl Newcomer {
             codec,
             input: BytesMut::new(),
             hello: None,
+            identity: Identity::anonymous(),
             room: None,
         }
     }

@@ -11,6 +11,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rm_core::access::Identity;
 use rm_core::front::Host as _;
 use rm_core::id::Party;
 use rm_core::session::{DebtorConfig, DebtorSession, SessionEffect};
@@ -82,6 +83,7 @@ impl Keeper {
         let config = DebtorConfig {
             name: hub.name.clone().into_bytes(),
             boot: hub.party.boot,
+            ticket: hub.ticket,
             session,
             reg,
             window: WINDOW,
@@ -89,7 +91,12 @@ impl Keeper {
         };
         let session = Session::Debtor(DebtorSession::connect(hub.now(), config));
         let id = hub.fresh_peer();
-        let peer = Peer::new(id, Party::default(), endpoint.clone(), session);
+        let peer = Peer::new(
+            id,
+            Party::default(),
+            (endpoint.clone(), Identity::anonymous()),
+            session,
+        );
         Self {
             hub: Arc::clone(hub),
             endpoint,

@@ -28,6 +28,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, TryLockError};
 
 use bytes::{Buf, BytesMut};
+use rm_core::access::Identity;
 use rm_core::cluster::Report;
 use rm_core::front::{Host, Trust};
 use rm_core::id::{Party, PeerId};
@@ -94,6 +95,8 @@ pub(crate) struct Peer {
     pub(crate) party: Party,
     /// What the other side calls itself.
     pub(crate) name: String,
+    /// Whom the transport proved it to be: for as long as the session lasts, over whatever connection.
+    pub(crate) identity: Identity,
     dialogue: Mutex<Dialogue>,
     connection: RwLock<Option<Arc<Connection>>>,
     door: Mutex<Door>,
@@ -121,11 +124,17 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) fn new(id: PeerId, party: Party, name: String, session: Session) -> Arc<Self> {
+    pub(crate) fn new(
+        id: PeerId,
+        party: Party,
+        (name, identity): (String, Identity),
+        session: Session,
+    ) -> Arc<Self> {
         Arc::new(Self {
             id,
             party,
             name,
+            identity,
             dialogue: Mutex::new(Dialogue {
                 session,
                 connection: 0,

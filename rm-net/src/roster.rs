@@ -295,6 +295,7 @@ async fn ask_for_view(hub: &Hub, endpoint: &str) -> std::io::Result<Option<Arc<V
         version: WIRE_VERSION,
         name: hub.name.clone().into_bytes(),
         boot: hub.party.boot,
+        ticket: hub.ticket,
         session: 0,
         reg: 0,
         next_expected: 1,

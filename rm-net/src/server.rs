@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use rm_core::access::Identity;
 use rm_core::cluster::Lender;
 use rm_core::front::Host as _;
 use rm_core::id::PeerId;
@@ -14,7 +15,7 @@ use rm_core::inspect::NodeRole;
 use rm_core::session::packet::{Body, Hello, Packet, RefuseCode};
 use rm_core::session::{
     Admission, CreditorConfig, CreditorSession, CreditorSessions, Refusal, SessionEffect,
-    check_stamp,
+    check_stamp, check_ticket,
 };
 use rm_core::stamp::STAMP_AHEAD_MAX;
 use rm_core::time::Time;
@@ -31,6 +32,7 @@ use crate::peer::{Arrived, Peer};
 use crate::session::Session;
 use crate::store::{Notes, Store};
 
+mod access;
 mod answers;
 pub(crate) mod commands;
 mod lending;
@@ -188,11 +190,12 @@ impl Server {
             codec: PacketCodec::new(),
             input: BytesMut::new(),
             hello: None,
+            identity: Identity::anonymous(),
             room,
         };
         let hello = first_packet(&mut newcomer);
         let answer = match tokio::time::timeout(self.hello_patience, hello).await {
-            Ok(Ok(packet)) => match self.admit(packet).await {
+            Ok(Ok(packet)) => match self.admit(packet, &newcomer.identity).await {
                 Ok(Admitted::New(hello, id)) => return self.run(newcomer, hello, id).await,
                 Ok(Admitted::Resumes(hello, peer)) => {
                     newcomer.hello = Some(hello);
@@ -213,7 +216,11 @@ impl Server {
     }
 
     /// Decides about the first packet of a connection.
-    async fn admit(self: &Arc<Self>, packet: Packet) -> Result<Admitted, Body> {
+    async fn admit(
+        self: &Arc<Self>,
+        packet: Packet,
+        identity: &Identity,
+    ) -> Result<Admitted, Body> {
         let Packet { epoch, stamp, body } = packet;
         let Body::Hello(hello) = body else {
             return Err(protocol(
@@ -237,6 +244,8 @@ impl Server {
             let text = text.into();
             return Err(Body::Refuse { code, text });
         }
+        check_ticket(&hello).map_err(refuse)?;
+        self.check_access(&hello, identity).map_err(refuse)?;
         let is_another = hello.reg != 0 && hello.reg != self.config.reg;
         if hello.session == 0 || (is_another && self.lender.is_some()) {
             // It asks who the members are, or has to know.
@@ -260,17 +269,18 @@ impl Server {
         poison.map_err(refuse)?;
         domain.observe_stamp(stamp);
         // Of a session that there is, something is on disk already.
-        if let Some(peer) = self.sessions().resumes(&hello) {
+        if let Some(peer) = self.sessions().resumes(&hello, identity) {
             let peer = self.hub.peer(peer).ok_or_else(gone)?;
             return Ok(Admitted::Resumes(hello, peer));
         }
         let id = self.hub.fresh_peer();
         let server = Arc::clone(self);
+        let identity = identity.clone();
         let (hello, admission) = tokio::task::spawn_blocking(move || {
             let mut notes = server.notes();
             // On disk before anybody may trust anything.
             let noted = notes.set_lent();
-            let admission = noted.map(|()| server.sessions().admit(&hello, id));
+            let admission = noted.map(|()| server.sessions().admit(&hello, &identity, id));
             drop(notes);
             (hello, admission)
         })
@@ -309,7 +319,8 @@ impl Server {
         let party = session.party();
         let name = String::from_utf8_lossy(&hello.name).into_owned();
         newcomer.hello = Some(hello);
-        let peer = Peer::new(id, party, name, Session::Creditor(session));
+        let who = (name, newcomer.identity.clone());
+        let peer = Peer::new(id, party, who, Session::Creditor(session));
         self.hub.add(&peer);
         if !self.sessions().is_newest(party, id) {
             peer.superseded.cancel();

@@ -425,7 +425,8 @@ impl Events {
                 Some(server) => server.on_question(&self.peer, id, query),
                 None => {
                     let node = NodeId::of_name(self.endpoint.as_bytes());
-                    let answer = domain.inspect(&query, &|_| (self.endpoint.clone(), node));
+                    let answer =
+                        domain.inspect(&query, &|_| (self.endpoint.clone(), node), &|_, _| true);
                     self.peer.say(Body::Inspected { id, answer }, &self.hub);
                 }
             },

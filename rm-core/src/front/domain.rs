@@ -7,9 +7,11 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
+use smallvec::smallvec;
+
 use super::acquire::AcquireError;
 use super::host::Host;
-use super::inspect::{AnyInspect, PeerNames};
+use super::inspect::{AnyInspect, PeerNames, Visible};
 use super::lending::Lending;
 use super::reclaim::Budget;
 use super::release::{AnyRelease, Reasons};
@@ -20,6 +22,7 @@ use super::timers::Timers;
 use super::totals::{Tally, Totals};
 use super::trust::{Ended, Trust};
 use super::windup::{Course, WindUpReport, WindUps};
+use crate::access::Forbidden;
 use crate::cluster::History;
 use crate::effect::Effects;
 use crate::error::{LostReason, PeerMisbehaved};
@@ -179,6 +182,26 @@ impl Shared {
         self.host.queue(from, Item { message, ..item });
         self.host.flush(from);
         true
+    }
+
+    /// Answers a want or a claim of what its debtor may not have.
+    pub(super) fn forbid(&self, from: PeerId, item: Item, why: &Forbidden) {
+        let message = match item.message {
+            Message::Want(want) => Message::Deny {
+                order: want.order,
+                version: want.version,
+                why: Refusal::NotAllowed,
+                blockers: smallvec![why.blocker()],
+            },
+            Message::Claim(claim) => Message::Unclaimed {
+                epoch: claim.epoch,
+                old: claim.loan,
+                why: Unclaimed::Refused,
+            },
+            _ => return,
+        };
+        self.host.queue(from, Item { message, ..item });
+        self.host.flush(from);
     }
 
     /// Counts what an owner decided, and what was lost.
@@ -498,6 +521,12 @@ impl Domain {
         self.each(|table| table.on_creditor_replaced());
     }
 
+    /// The rules have changed ([`Host::allowance`]): what debtors wait for and may not have any more is denied, and what
+    /// they have beyond it is taken back politely, as by [`release`](Self::release). It looks at every resource.
+    pub fn enforce(&self) {
+        self.each(|table| table.enforce());
+    }
+
     /// The session with a debtor is over, and its lease with it: its loans are taken back.
     pub fn on_debtor_down(&self, peer: PeerId) {
         self.each(|table| table.on_debtor_down(peer));
@@ -595,10 +624,16 @@ impl Domain {
         totals
     }
 
-    /// Answers a question from what this node knows. What is asked of the node as a whole is its own to answer.
+    /// Answers a question from what this node knows, about resources that whoever asks may know of. What is asked of the
+    /// node as a whole is its own to answer.
     #[must_use]
-    pub fn inspect(&self, query: &Query, names: &PeerNames<'_>) -> Answer {
-        super::inspect::answer(&self.types.tables, query, names)
+    pub fn inspect(
+        &self,
+        query: &Query,
+        names: &PeerNames<'_>,
+        is_visible: &Visible<'_>,
+    ) -> Answer {
+        super::inspect::answer(&self.types.tables, query, names, is_visible)
     }
 
     /// The debtors that have a loan of a resource.

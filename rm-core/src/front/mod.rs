@@ -48,7 +48,7 @@ pub use self::convert::Convert;
 pub use self::domain::{Domain, DomainSettings, Handle, Role, UNKNOWN, WeakDomain};
 pub use self::gate::Door;
 pub use self::host::Host;
-pub use self::inspect::PeerNames;
+pub use self::inspect::{PeerNames, Visible};
 pub(crate) use self::lending::GivenUp;
 pub use self::release::{Lent, REASONS_MAX};
 pub use self::resource::Resource;

@@ -20,12 +20,14 @@ use super::routes::{Adoption, Link};
 use super::shard::{Numbers, Place, Shard, hash_of};
 use super::totals::Totals;
 use super::windup::{Course, WindUpReport};
+use crate::access::{Access, Allowance, Forbidden};
 use crate::cluster::Stance;
+use crate::credit::Level as _;
 use crate::effect::Effects;
 use crate::error::{LostReason, PeerMisbehaved};
 use crate::id::{LoanId, Order, PeerId, ResourceKey};
 use crate::message::Message;
-use crate::owner::Owner;
+use crate::owner::{Owner, Rest};
 use crate::policy::Policy;
 use crate::resource::ResourceType;
 use crate::session::packet::Item;
@@ -240,6 +242,34 @@ impl<T: ResourceType> Table<T> {
         }
     }
 
+    /// Visits all live resources, and those at rest that have lent anybody more than it may have, none of them under a
+    /// shard's lock.
+    pub(super) fn each_that_lends_too_much(&self, f: impl Fn(&Arc<Resource<T>>)) {
+        for shard in &self.shards {
+            let (live, woken) = {
+                let mut shard = shard.lock();
+                let (live, seen) = (shard.live(), shard.seen);
+                let concerned = shard.iter_mut().filter(|place| match place {
+                    Place::Live(_) => false,
+                    Place::Resting(resting) => self.lends_too_much(&resting.key, &resting.rest),
+                });
+                let woken: Vec<_> = concerned.map(|place| self.wake(place, seen)).collect();
+                (live, woken)
+            };
+            live.iter().chain(&woken).for_each(&f);
+            self.put_away(shard, woken);
+        }
+    }
+
+    fn lends_too_much(&self, key: &ResourceKey, rest: &Rest<T::Credit>) -> bool {
+        let capital = self.resource_type.capital(key);
+        rest.any_loan(&mut |peer, loan| {
+            let allowance = self.shared.host.allowance(peer, T::ID, key);
+            let access = T::access(&T::Level::of(loan), &capital);
+            allowance.check(access).is_err()
+        })
+    }
+
     /// Wakes all resources of one shard, and visits them, not under its lock.
     fn each_of(&self, shard: usize, f: impl FnMut(&Arc<Resource<T>>)) {
         let all: Vec<_> = {
@@ -254,6 +284,36 @@ impl<T: ResourceType> Table<T> {
     fn shard(&self, key: &ResourceKey) -> &Mutex<Shard<T>> {
         // Bits that place nothing within a shard.
         &self.shards[((hash_of(key) >> 32) % SHARDS as u64) as usize]
+    }
+
+    /// What the rules let a debtor have of what it wants or claims, or why that is too much. Nothing is remembered of it yet.
+    fn allowed(
+        &self,
+        from: PeerId,
+        item: &Item,
+    ) -> Result<Result<Access, Forbidden>, PeerMisbehaved> {
+        if !matches!(item.message, Message::Want(_) | Message::Claim(_)) {
+            // Whoever gives back, or withdraws, may always do so; and what a creditor says is its own to say.
+            return Ok(Ok(Access::Exclusive));
+        }
+        let host = &self.shared.host;
+        let allowance = host.allowance(from, T::ID, &item.key);
+        let may_have = match &allowance {
+            Allowance::Everything => return Ok(Ok(Access::Exclusive)),
+            Allowance::Shares(_) => Access::Share,
+            Allowance::Nothing(why) => return Ok(Err(why.clone())),
+        };
+        let level = match &item.message {
+            Message::Want(want) => want.level.read_level::<T::Credit, T::Level>(),
+            Message::Claim(claim) => claim.amount.read::<T::Credit>().map(|c| T::Level::of(&c)),
+            _ => return Ok(Ok(may_have)),
+        };
+        let level = level.map_err(|_| PeerMisbehaved::MalformedCredit)?;
+        let access = T::access(&level, &self.resource_type.capital(&item.key));
+        Ok(match allowance.check(access) {
+            Ok(()) => Ok(may_have),
+            Err(why) => Err(why.clone()),
+        })
     }
 
     /// Whether this node lends it, as far as it knows: a member's lender only what the view gives it. What is said of the
@@ -281,6 +341,13 @@ impl<T: ResourceType> AnyTable for Table<T> {
     }
 
     fn deliver(&self, from: PeerId, item: Item) -> Result<(), PeerMisbehaved> {
+        let may_have = match self.allowed(from, &item)? {
+            Ok(may_have) => may_have,
+            Err(why) => {
+                self.shared.forbid(from, item, &why);
+                return Ok(());
+            }
+        };
         let resource = match self.find(&item.key) {
             Some(resource) => resource,
             None if self.makes_a_resource(&item) => match self.resource(&item.key) {
@@ -292,7 +359,7 @@ impl<T: ResourceType> AnyTable for Table<T> {
             },
             None => return Ok(()),
         };
-        resource.on_message(from, item.message)
+        resource.on_message(from, item.message, may_have)
     }
 
     fn on_creditor_up(&self, link: &Arc<Link>) {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rm_core::access::Rules;
 use rm_core::cluster::Lender;
 use rm_core::front::{DomainSettings, Role};
 use rm_core::id::BadName;
@@ -50,6 +51,7 @@ pub struct NodeBuilder {
     weight: Option<u32>,
     #[cfg(feature = "etcd")]
     etcd: Option<EtcdConfig>,
+    rules: Rules,
     types: Types,
 }
 
@@ -58,6 +60,15 @@ impl NodeBuilder {
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
+        self
+    }
+
+    /// Who may do what here: see [`Rules`]. Without them everything is allowed to everybody who can connect.
+    ///
+    /// They are about sessions. What this process asks of its own node is not asked about.
+    #[must_use]
+    pub fn rules(mut self, rules: Rules) -> Self {
+        self.rules = rules;
         self
     }
 
@@ -237,6 +248,7 @@ impl NodeBuilder {
             .await
             .map_err(|source| StartError::Listen { address, source })?;
         let hub = Hub::new(&name);
+        hub.desk.set_rules(Arc::new(self.rules.clone()));
         match data_dir {
             Some(data_dir) => {
                 let opened = tokio::task::spawn_blocking(move || Store::open(&data_dir, lease));
@@ -313,6 +325,7 @@ impl NodeBuilder {
             None => None,
         };
         let hub = Hub::new(&name);
+        hub.desk.set_rules(Arc::new(self.rules.clone()));
         let domain = domain(&hub, self.settings(&hub), Role::Debtor, &self.types);
         let coordinator = format!("etcd at {}", etcd.endpoints().join(","));
         let record = NodeRecord {

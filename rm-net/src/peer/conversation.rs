@@ -114,6 +114,8 @@ impl Peer {
             input,
             hello,
             room,
+            // The session's: no other is admitted to it.
+            identity: _,
         } = newcomer;
         if hello.is_some() {
             codec.on_session();

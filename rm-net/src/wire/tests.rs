@@ -11,6 +11,7 @@ use rm_core::id::{
 };
 use rm_core::inspect::{Answer, Query};
 use rm_core::message::{Message, Want};
+use rm_core::session::Ticket;
 use rm_core::session::packet::{Body, Hello, Item, Packet, Welcome};
 use rm_core::value::{Value, ValueState};
 
@@ -548,6 +549,7 @@ fn hello(name: &[u8]) -> Hello {
         version: 1,
         name: name.into(),
         boot: Boot(3),
+        ticket: Ticket([9; 16]),
         session: 4,
         reg: 5,
         next_expected: 6,

@@ -1,6 +1,7 @@
 //! What a resource hears of its neighbours: their messages, and how their sessions are.
 
 use super::Resource;
+use crate::access::Access;
 use crate::credit::Opaque;
 use crate::error::PeerMisbehaved;
 use crate::id::PeerId;
@@ -13,6 +14,7 @@ impl<T: ResourceType> Resource<T> {
         &self,
         from: PeerId,
         message: Message<Opaque>,
+        may_have: Access,
     ) -> Result<(), PeerMisbehaved> {
         let decoded = message
             .try_map(
@@ -29,6 +31,7 @@ impl<T: ResourceType> Resource<T> {
                 Message::Grant(grant) => grant.loan.epoch,
                 _ => u32::MAX,
             },
+            may_have,
         };
         self.input(|inner, now| {
             result = inner.owner.on_message(now, origin, decoded, &mut inner.fx);
