@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use rm_core::access::Allowance;
 use rm_core::front::{Domain, Host, WeakDomain};
 use rm_core::id::{NodeId, Party, PeerId, ResourceKey, Stamp, TypeId};
+use rm_core::message::Message;
 use rm_core::session::packet::Item;
 use rm_core::session::{Membership, Ticket};
 use rm_core::stamp::STAMP_AHEAD_MAX;
@@ -320,6 +321,11 @@ impl Host for Hub {
 
     fn queue(&self, to: PeerId, item: Item) {
         if let Some(peer) = self.peer(to) {
+            if matches!(item.message, Message::Grant(_) | Message::Deny { .. }) {
+                // One of its wants is answered.
+                let mut wants = peer.wants.lock().unwrap_or_else(PoisonError::into_inner);
+                wants.give_back();
+            }
             peer.queue(item);
         }
     }

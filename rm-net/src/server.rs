@@ -9,10 +9,11 @@ use std::time::Duration;
 use bytes::BytesMut;
 use rm_core::access::Identity;
 use rm_core::cluster::Lender;
-use rm_core::front::Host as _;
+use rm_core::front::{Domain, Host as _};
 use rm_core::id::PeerId;
 use rm_core::inspect::NodeRole;
-use rm_core::session::packet::{Body, Hello, Packet, RefuseCode};
+use rm_core::message::Message;
+use rm_core::session::packet::{Body, Hello, Item, Packet, RefuseCode};
 use rm_core::session::{
     Admission, CreditorConfig, CreditorSession, CreditorSessions, Refusal, SessionEffect,
     check_stamp, check_ticket,
@@ -46,6 +47,8 @@ const HELLO_PATIENCE: Duration = Duration::from_secs(5);
 const CONNECTIONS_MAX: usize = 16_384;
 /// Sessions at once, those included that only wait for their lease.
 pub(crate) const SESSIONS_MAX: usize = 16_384;
+/// Wants of one session that wait at once; more are refused.
+const WANTS_MAX: u64 = 262_144;
 /// Goodbyes are given so long to leave.
 const GOODBYE: Duration = Duration::from_millis(300);
 /// Where a process has no more descriptors, it tries again after so long.
@@ -351,6 +354,9 @@ impl Server {
                 return Err("says what only a creditor says".into());
             }
             Arrived::Effect(effect) => match effect {
+                SessionEffect::Deliver(item) if !self.has_room_for(peer, &domain, &item) => {
+                    domain.refuse(peer.id, item);
+                }
                 SessionEffect::Deliver(item) => {
                     return domain
                         .deliver(peer.id, item)
@@ -377,6 +383,20 @@ impl Server {
             },
         }
         Ok(())
+    }
+
+    /// Whether a debtor may want one more thing at once.
+    fn has_room_for(&self, peer: &Peer, domain: &Domain, item: &Item) -> bool {
+        if !matches!(item.message, Message::Want(_)) {
+            return true;
+        }
+        let lock = || peer.wants.lock().unwrap_or_else(PoisonError::into_inner);
+        // Counting anew takes locks of resources, under which grants are counted here: so not under this one. What is
+        // granted meanwhile is counted too high.
+        let mut wants = *lock();
+        let has_room = wants.take(self.hub.now(), WANTS_MAX, || domain.wants_of(peer.id));
+        *lock() = wants;
+        has_room
     }
 
     /// What a server does now and then: a new epoch where numbers run out, and a note on disk when nobody trusts

@@ -57,6 +57,9 @@ pub struct DomainSettings {
     pub policies: BTreeMap<TypeId, Policy>,
     /// The most resources of one type with any state here; more are refused. 4,194,304 by default.
     pub resources_max: usize,
+    /// The most resources of one type that exist here because one debtor asked for them; more are refused. 1,048,576 by
+    /// default: four times what a debtor caches, and a quarter of `resources_max`, so that none keeps all others out.
+    pub debtor_resources_max: usize,
     /// A debtor sends credit home that has not been used for this long; `None`: never. 10 minutes by default: long
     /// enough for work that comes back, short enough that a server need not remember for ever who once read what.
     pub idle_time: Option<Duration>,
@@ -78,6 +81,7 @@ impl DomainSettings {
             priority_max: Duration::from_secs(1),
             policies: BTreeMap::new(),
             resources_max: 1 << 22,
+            debtor_resources_max: 1 << 20,
             idle_time: Some(Duration::from_secs(600)),
             cached_max: 1 << 18,
             cached_bytes_max: 1 << 28,
@@ -118,6 +122,7 @@ pub(super) struct Shared {
     pub(super) timers: Timers,
     pub(super) priority_max: Duration,
     pub(super) resources_max: usize,
+    pub(super) debtor_resources_max: usize,
     pub(super) budget: Budget,
     role: Mutex<Role>,
     routes: Mutex<Routes>,
@@ -252,6 +257,7 @@ pub(super) trait AnyTable: AnyInspect + AnyRelease + Lending + Send + Sync {
     fn on_debtor_down(&self, peer: PeerId);
     fn on_debtor_heard(&self, peer: PeerId);
     fn on_debtor_silent(&self, peer: PeerId);
+    fn wants_of(&self, debtor: PeerId) -> u64;
     fn on_epoch(&self, epoch: u32);
     fn doubt_values(&self);
     fn return_values(&self);
@@ -347,6 +353,7 @@ impl Domain {
             timers: Timers::default(),
             priority_max: settings.priority_max,
             resources_max: settings.resources_max,
+            debtor_resources_max: settings.debtor_resources_max,
             budget: Budget {
                 idle_time: settings.idle_time,
                 resources: settings.cached_max as u64,
@@ -437,6 +444,19 @@ impl Domain {
                 Ok(())
             }
         }
+    }
+
+    /// Refuses what a debtor wants or claims without another look at it: it is over a limit.
+    pub fn refuse(&self, debtor: PeerId, item: Item) {
+        self.shared.turn_away(debtor, item);
+    }
+
+    /// How many wants of a debtor wait here. It looks at every resource.
+    #[must_use]
+    pub fn wants_of(&self, debtor: PeerId) -> u64 {
+        let mut wants = 0;
+        self.each(|table| wants += table.wants_of(debtor));
+        wants
     }
 
     /// There is a session with the creditor, and its lease has been acknowledged.

@@ -10,11 +10,13 @@
 //! out when they wake, which compares the session that they borrowed over with the present one.
 
 use core::any::Any;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
 
 use super::domain::{AnyTable, Role, Shared, UNKNOWN};
+use super::quota::Quota;
 use super::resource::Resource;
 use super::routes::{Adoption, Link};
 use super::shard::{Numbers, Place, Shard, hash_of};
@@ -27,7 +29,7 @@ use crate::effect::Effects;
 use crate::error::{LostReason, PeerMisbehaved};
 use crate::id::{LoanId, Order, PeerId, ResourceKey};
 use crate::message::Message;
-use crate::owner::{Owner, Rest};
+use crate::owner::{Owner, Rest, WaitingView};
 use crate::policy::Policy;
 use crate::resource::ResourceType;
 use crate::session::packet::Item;
@@ -50,6 +52,8 @@ pub(super) struct Table<T: ResourceType> {
     pub(super) count: AtomicU64,
     /// How many of them are not at rest.
     pub(super) live: AtomicU64,
+    /// How many were made for each debtor.
+    quotas: Mutex<BTreeMap<PeerId, Quota>>,
 }
 
 impl<T: ResourceType> Table<T> {
@@ -61,6 +65,7 @@ impl<T: ResourceType> Table<T> {
             shards: shards.collect(),
             count: AtomicU64::new(0),
             live: AtomicU64::new(0),
+            quotas: Mutex::new(BTreeMap::new()),
         }
     }
 
@@ -286,6 +291,35 @@ impl<T: ResourceType> Table<T> {
         &self.shards[((hash_of(key) >> 32) % SHARDS as u64) as usize]
     }
 
+    /// The resource that a message of a neighbour makes; `None` where there are too many, or too many of that debtor.
+    fn made_for(&self, from: PeerId, item: &Item) -> Option<Arc<Resource<T>>> {
+        if matches!(item.message, Message::Want(_) | Message::Claim(_)) {
+            let most = self.shared.debtor_resources_max as u64;
+            let now = self.shared.host.now();
+            let quota = self.quotas.lock().get(&from).copied();
+            let mut quota = quota.unwrap_or_default();
+            // Not under the lock. A debtor's messages come one after the other.
+            let has_room = quota.take(now, most, || self.resources_of(from));
+            self.quotas.lock().insert(from, quota);
+            if !has_room {
+                return None;
+            }
+        }
+        self.resource(&item.key)
+    }
+
+    /// In how many resources a debtor has anything.
+    fn resources_of(&self, debtor: PeerId) -> u64 {
+        let mut count = 0;
+        self.each(|place| {
+            count += u64::from(match place {
+                Place::Live(resource) => resource.with_owner(|owner| owner.knows(debtor)),
+                Place::Resting(resting) => resting.rest.lends_to(debtor),
+            });
+        });
+        count
+    }
+
     /// What the rules let a debtor have of what it wants or claims, or why that is too much. Nothing is remembered of it yet.
     fn allowed(
         &self,
@@ -350,7 +384,7 @@ impl<T: ResourceType> AnyTable for Table<T> {
         };
         let resource = match self.find(&item.key) {
             Some(resource) => resource,
-            None if self.makes_a_resource(&item) => match self.resource(&item.key) {
+            None if self.makes_a_resource(&item) => match self.made_for(from, &item) {
                 Some(resource) => resource,
                 None => {
                     self.shared.turn_away(from, item);
@@ -422,6 +456,7 @@ impl<T: ResourceType> AnyTable for Table<T> {
     }
 
     fn on_debtor_down(&self, peer: PeerId) {
+        self.quotas.lock().remove(&peer);
         self.each_that_may_lend_to(peer, |resource| resource.on_debtor_down(peer));
     }
 
@@ -464,6 +499,15 @@ impl<T: ResourceType> AnyTable for Table<T> {
             // Nothing rests that was told to wind up.
             None => self.each_live(&mut add),
         }
+    }
+
+    fn wants_of(&self, debtor: PeerId) -> u64 {
+        let mut wants = 0;
+        let is_its = |waiting: &WaitingView<'_, T::Level>| waiting.debtor == Some(debtor);
+        self.each_live(|resource| {
+            wants += resource.with_owner(|owner| owner.waiting().filter(is_its).count() as u64);
+        });
+        wants
     }
 
     fn on_epoch(&self, epoch: u32) {

@@ -417,6 +417,12 @@ impl<T: ResourceType> Owner<T> {
             .map(|(&peer, d)| (peer, &d.loan))
     }
 
+    /// Whether that debtor has or wants anything.
+    #[must_use]
+    pub fn knows(&self, debtor: PeerId) -> bool {
+        self.debtors.contains_key(&debtor)
+    }
+
     /// The local holds.
     pub fn holds(&self) -> impl Iterator<Item = (Token, &Hold<T::Credit>)> {
         self.holds.iter()

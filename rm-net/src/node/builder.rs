@@ -44,6 +44,7 @@ pub struct NodeBuilder {
     creditors: Vec<String>,
     lease: Option<Duration>,
     resources_max: Option<usize>,
+    session_resources_max: Option<usize>,
     value_bytes_max: Option<usize>,
     hello_patience: Option<Duration>,
     window_items: Option<usize>,
@@ -160,6 +161,14 @@ impl NodeBuilder {
     #[must_use]
     pub const fn resources_max(mut self, count: usize) -> Self {
         self.resources_max = Some(count);
+        self
+    }
+
+    /// The most resources of one type that exist at the server because one session asked for them; requests for more are
+    /// refused. 1,048,576 by default.
+    #[must_use]
+    pub const fn session_resources_max(mut self, count: usize) -> Self {
+        self.session_resources_max = Some(count);
         self
     }
 
@@ -349,6 +358,7 @@ impl NodeBuilder {
                 ..WINDOW
             },
             resources_max: self.resources_max,
+            session_resources_max: self.session_resources_max,
             value_bytes_max: self.value_bytes_max,
             try_limit: TRY_LIMIT.min(terms.length() / 8),
             hello_patience: self.hello_patience,
@@ -407,6 +417,9 @@ impl NodeBuilder {
     fn settings(&self, hub: &Hub) -> DomainSettings {
         let mut settings = domain_settings(hub);
         settings.resources_max = self.resources_max.unwrap_or(settings.resources_max);
+        settings.debtor_resources_max = self
+            .session_resources_max
+            .unwrap_or(settings.debtor_resources_max);
         let owner = &mut settings.owner;
         owner.value_bytes_max = self.value_bytes_max.unwrap_or(owner.value_bytes_max);
         settings
