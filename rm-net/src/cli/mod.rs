@@ -47,6 +47,7 @@ mod members;
 mod output;
 mod pages;
 mod release;
+mod rules;
 mod serve;
 mod signals;
 mod status;
