@@ -1,7 +1,7 @@
 //! What is behind the two programs: `rmd`, the daemon, and `rmctl`, the tool.
 //!
 //! ```text
-//! args     the flags, and what makes a name or a number of seconds acceptable
+//! args     the flags of both, and what makes a name or a number of seconds acceptable
 //! exit     exit codes, and failures: a sentence, a hint, a code
 //! output   what goes to standard output: text for people, JSON for programs
 //! serve    rmd

@@ -1,24 +1,24 @@
-//! The flags of `rmctl` and `rmd`. Flags win over the environment. What makes no sense ends with exit code 64.
+//! The flags of `rmctl`. Flags win over the environment. What makes no sense ends with exit code 64.
+//!
+//! Those of `rmd` are in `rmd`; what makes a value acceptable is in `parse`.
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use rm_core::command::REASON_BYTES_MAX;
-use rm_core::id::{BadName, ResourceKey, TypeId};
+use rm_core::id::{ResourceKey, TypeId};
 use rm_core::resource::ResourceType as _;
 use rm_rwlock::RwLockType;
-use rm_types::{ByteRangeType, SemaphoreType};
 
-use super::exit::Exit;
-use super::output;
+pub(crate) use self::parse::parse;
+use self::parse::{parse_name, parse_reason, parse_span, parse_type};
+pub(crate) use self::rmd::Rmd;
 use crate::client::DEFAULT_ENDPOINT;
 
-/// The longest span a flag takes: a year. Longer ones are typing errors.
-const SPAN_SECS_MAX: f64 = 366.0 * 86_400.0;
+mod parse;
+mod rmd;
 
 /// Locks for shells, and a look into a lock server.
 #[derive(Debug, Parser)]
@@ -269,198 +269,10 @@ pub(crate) struct IncrementArgs {
     pub(crate) file: PathBuf,
 }
 
-/// A lock server that stands alone: it lends locks to clients and keeps its epoch on disk. With --coordinator etcd=.. it is
-/// one of several, each of which lends a share of all locks; when one dies, the others take over its share. With
-/// --creditor it stands in the middle of a tree: it borrows from another server what it lends.
-#[derive(Debug, Parser)]
-#[command(name = "rmd", version, max_term_width = 100, after_help = RMD_HELP)]
-pub(crate) struct Rmd {
-    /// The name by which people know the server [default: the name of the host]
-    #[arg(long, env = "RM_NAME")]
-    pub(crate) name: Option<String>,
-    /// The address to listen on; port 0 lets the system choose
-    #[arg(long, env = "RM_LISTEN", value_name = "ADDR", default_value = DEFAULT_ENDPOINT)]
-    pub(crate) listen: String,
-    /// Borrow all that is lent from the server at these addresses, which are tried in turn; no data directory is used
-    #[arg(
-        long,
-        env = "RM_CREDITOR",
-        value_name = "ADDR,..",
-        value_delimiter = ','
-    )]
-    pub(crate) creditor: Vec<String>,
-    #[cfg(feature = "etcd")]
-    #[command(flatten)]
-    pub(crate) cluster: ClusterArgs,
-    /// Where the epoch is kept [default: $STATE_DIRECTORY, else rmd in the user's state directory]
-    #[arg(long, env = "RM_DATA_DIR", value_name = "DIR")]
-    pub(crate) data_dir: Option<PathBuf>,
-    /// How long a client that falls silent keeps its locks
-    #[arg(long, env = "RM_LEASE", value_name = "SPAN", default_value = "15s", value_parser = parse_span)]
-    pub(crate) lease: Duration,
-    /// When it is told to stop: how long it waits for holders, and calls home what clients have; 0: not at all
-    #[arg(long, env = "RM_DRAIN_TIMEOUT", value_name = "SPAN", default_value = "5s", value_parser = parse_span)]
-    pub(crate) drain_timeout: Duration,
-    /// Listen beyond this machine, without encryption or authentication: whoever reaches it can take any lock
-    #[arg(long)]
-    pub(crate) insecure: bool,
-    /// What to log to standard error, such as info or rm_net=debug
-    #[arg(long, env = "RUST_LOG", value_name = "FILTER", default_value = "info")]
-    pub(crate) log: String,
-    /// Print JSON, one object a line; errors too, on standard error
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// How a server is a member of a cluster.
-#[cfg(feature = "etcd")]
-#[derive(Args, Debug)]
-pub(crate) struct ClusterArgs {
-    /// Who keeps the list of members: standalone, where this is the only server, or etcd=HOST:PORT,..
-    #[arg(
-        long,
-        env = "RM_COORDINATOR",
-        value_name = "WHICH",
-        default_value = "standalone",
-        conflicts_with = "creditor"
-    )]
-    pub(crate) coordinator: String,
-    /// The name of the cluster, the same for all members: its keys at etcd are under /rm/NAME/
-    #[arg(
-        long,
-        env = "RM_CLUSTER",
-        value_name = "NAME",
-        default_value = "default"
-    )]
-    pub(crate) cluster: String,
-    /// Where other members and clients reach this one [default: the address it listens on]
-    #[arg(long, env = "RM_ADVERTISE", value_name = "ADDR")]
-    pub(crate) advertise: Option<String>,
-    /// Its share of the locks, beside the others': 1 to 16
-    #[arg(long, env = "RM_WEIGHT", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
-    pub(crate) weight: u32,
-    /// Another prefix of the keys at etcd
-    #[arg(long, env = "RM_ETCD_PREFIX", value_name = "PREFIX")]
-    pub(crate) etcd_prefix: Option<String>,
-    /// Speak TLS to etcd: the file with the authorities that sign its certificates
-    #[arg(long, env = "RM_ETCD_CA", value_name = "FILE")]
-    pub(crate) etcd_ca: Option<PathBuf>,
-    /// The certificate by which etcd knows this server
-    #[arg(long, env = "RM_ETCD_CERT", value_name = "FILE", requires_all = ["etcd_ca", "etcd_key"])]
-    pub(crate) etcd_cert: Option<PathBuf>,
-    /// Its key
-    #[arg(long, env = "RM_ETCD_KEY", value_name = "FILE", requires = "etcd_cert")]
-    pub(crate) etcd_key: Option<PathBuf>,
-    /// The user that etcd knows
-    #[arg(
-        long,
-        env = "RM_ETCD_USER",
-        value_name = "NAME",
-        requires = "etcd_password_file"
-    )]
-    pub(crate) etcd_user: Option<String>,
-    /// The file with the password of that user, on its first line
-    #[arg(
-        long,
-        env = "RM_ETCD_PASSWORD_FILE",
-        value_name = "FILE",
-        requires = "etcd_user"
-    )]
-    pub(crate) etcd_password_file: Option<PathBuf>,
-}
-
-const RMD_HELP: &str = "\
-It prints a line when it is ready. SIGTERM and SIGINT stop it: it refuses new requests, calls all credit
-home and waits for holders, at most for --drain-timeout; a second signal ends that wait. It prints what was
-in the way. A restart need not wait for leases if all credit had come back.
-
-The log, on standard error, is text also with --json.
-
-Exit codes: 0 stopped as told; 64 usage; 71 the address cannot be listened on; 73 the data directory
-cannot be used; 78 a setting makes no sense.";
-
-/// The arguments of this process, or the code to end with after help, a version or a complaint.
-pub(crate) fn parse<P: Parser>() -> Result<P, Exit> {
-    P::try_parse().map_err(|error| {
-        if !error.use_stderr() {
-            // Help or version; if nobody reads it, so be it.
-            drop(error.print());
-            return Exit::OK;
-        }
-        let mut before_command = std::env::args_os().take_while(|arg| arg != "--");
-        if before_command.any(|arg| arg == "--json") {
-            let line = serde_json::json!({ "error": in_one_line(&error), "hint": "see --help" });
-            output::complain(&line.to_string());
-        } else {
-            drop(error.print());
-        }
-        Exit::USAGE
-    })
-}
-
-/// What is wrong, without the usage that follows it.
-fn in_one_line(error: &clap::Error) -> String {
-    let text = error.render().to_string();
-    let text = text.strip_prefix("error: ").unwrap_or(&text);
-    let lines = text.lines().map(str::trim);
-    lines
-        .take_while(|line| !line.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
-fn parse_name(name: OsString) -> Result<ResourceKey, BadName> {
-    ResourceKey::new(&name.into_vec())
-}
-
-/// A type, by name or number.
-fn parse_type(text: &str) -> Result<TypeId, &'static str> {
-    match text {
-        RwLockType::NAME => Ok(RwLockType::ID),
-        SemaphoreType::NAME => Ok(SemaphoreType::ID),
-        ByteRangeType::NAME => Ok(ByteRangeType::ID),
-        number => number
-            .parse()
-            .map(TypeId)
-            .map_err(|_| "write rw-lock, byte-range, semaphore, or the number of a type"),
-    }
-}
-
-fn parse_reason(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() {
-        return Err("say why: others will want to know".into());
-    }
-    if text.len() > REASON_BYTES_MAX {
-        return Err(format!(
-            "it has {} bytes: at most {REASON_BYTES_MAX}",
-            text.len()
-        ));
-    }
-    Ok(text.into())
-}
-
-/// A span: a number, with `ms`, `s`, `m` or `h` behind it; seconds without.
-fn parse_span(text: &str) -> Result<Duration, &'static str> {
-    const WRONG: &str = "not a span of time: write such as 10, 0.5, 250ms, 15s or 2m, up to a year";
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "" | "s" => 1.0,
-        "ms" => 0.001,
-        "m" => 60.0,
-        "h" => 3_600.0,
-        _ => return Err(WRONG),
-    };
-    let number: f64 = digits.parse().map_err(|_| WRONG)?;
-    let seconds = number * unit;
-    // Also refuses what is no number.
-    if !(0.0..=SPAN_SECS_MAX).contains(&seconds) {
-        return Err(WRONG);
-    }
-    Duration::try_from_secs_f64(seconds).map_err(|_| WRONG)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
     use super::*;
 
     fn lock(args: &[&str]) -> Result<LockArgs, clap::Error> {
@@ -475,7 +287,6 @@ mod tests {
     fn the_definitions_are_sound() {
         use clap::CommandFactory;
         Rmctl::command().debug_assert();
-        Rmd::command().debug_assert();
     }
 
     #[test]
@@ -485,19 +296,6 @@ mod tests {
         assert_eq!(args.wanted.wait, Some(Duration::from_millis(500)));
         assert_eq!(args.wanted.names.len(), 2);
         assert_eq!(args.command, ["cmd", "-s", "--", "x"]);
-    }
-
-    #[test]
-    fn a_complaint_for_programs_names_what_is_missing() {
-        let error = lock(&["a"]).unwrap_err();
-        assert_eq!(
-            in_one_line(&error),
-            "the following required arguments were not provided: <CMD>..."
-        );
-        let error = lock(&["-w", "x", "a", "--", "cmd"]).unwrap_err();
-        assert!(
-            in_one_line(&error).starts_with("invalid value 'x' for '--wait <SECS>': not a span")
-        );
     }
 
     #[test]
@@ -549,27 +347,6 @@ mod tests {
         assert!(release(&["--force", "--reason", &"r".repeat(257), "x"]).is_err());
         assert!(release(&["--force", "--type", "nonsense", "--reason", "r", "x"]).is_err());
         assert!(release(&["--force", "--now", "--reason", "r", "x"]).is_ok());
-    }
-
-    #[test]
-    fn spans_take_decimals_and_units_and_refuse_the_rest() {
-        assert_eq!(parse_span("15s"), Ok(Duration::from_secs(15)));
-        assert_eq!(parse_span("250ms"), Ok(Duration::from_millis(250)));
-        assert_eq!(parse_span("2m"), Ok(Duration::from_secs(120)));
-        assert_eq!(parse_span("0"), Ok(Duration::ZERO));
-        for bad in [
-            "",
-            "s",
-            "-1",
-            "nan",
-            "inf",
-            "1e300",
-            "5 minutes",
-            "1d",
-            "üms",
-        ] {
-            assert!(parse_span(bad).is_err(), "{bad}");
-        }
     }
 
     #[test]
