@@ -14,6 +14,7 @@ use tracing_subscriber::EnvFilter;
 use super::args::Rmd;
 use super::exit::{Exit, Failure};
 use super::output::{Output, hex, millis, readable, tame};
+use super::rules;
 use super::signals::Signals;
 use crate::Node;
 #[cfg(feature = "etcd")]
@@ -91,7 +92,10 @@ pub(crate) async fn run(args: &Rmd, types: Types, output: Output) -> Result<Exit
     let signals = Signals::listen(&[Signal::INT, Signal::TERM]);
     let mut signals =
         signals.map_err(|error| Failure::system("cannot listen for signals", &error))?;
+    let rules = args.rules.as_ref().map(|path| rules::read(path, &types));
+    let rules = rules.transpose()?.unwrap_or_default();
     let mut builder = Node::builder()
+        .rules(rules)
         .types(types)
         .listen(&args.listen)
         .lease(args.lease);

@@ -45,6 +45,9 @@ pub(crate) struct Rmd {
     /// Listen beyond this machine, without encryption or authentication: whoever reaches it can take any lock
     #[arg(long)]
     pub(crate) insecure: bool,
+    /// Who may do what: a file with [[allow]] and [[deny]] sections [default: everything is allowed to whoever can connect]
+    #[arg(long, env = "RM_RULES", value_name = "FILE")]
+    pub(crate) rules: Option<PathBuf>,
     /// What to log to standard error, such as info or rm_net=debug
     #[arg(long, env = "RUST_LOG", value_name = "FILTER", default_value = "info")]
     pub(crate) log: String,
