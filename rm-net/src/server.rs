@@ -366,11 +366,11 @@ impl Server {
                 SessionEffect::Silent => domain.on_debtor_silent(peer.id),
                 // Until it is heard over another connection, or its lease ends.
                 SessionEffect::Disconnected(why) | SessionEffect::Ended(why) => {
-                    tracing::debug!(peer = %peer.id, name = peer.name, %why, "connection over");
+                    tracing::debug!(peer = %peer.id, name = peer.name, why = why.to_string(), "connection over");
                     domain.on_debtor_silent(peer.id);
                 }
                 SessionEffect::Void(why) => {
-                    tracing::debug!(peer = %peer.id, name = peer.name, %why, "session over");
+                    tracing::debug!(peer = %peer.id, name = peer.name, why = why.to_string(), "session over");
                     domain.on_debtor_down(peer.id);
                     self.sessions().remove(peer.party, peer.id);
                     peer.over.cancel();

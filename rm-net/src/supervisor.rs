@@ -215,7 +215,7 @@ impl Supervisor {
         });
         // Once for each time that something else goes wrong: it is tried many times a minute.
         if !matches!(former, Phase::Connecting { last, .. } if last == text) {
-            tracing::info!(endpoints = ?self.endpoints, "no connection: {text}");
+            tracing::info!(endpoints = ?self.endpoints, why = text, "no connection");
         }
     }
 
@@ -476,7 +476,11 @@ impl Events {
                 self.on_extended(domain, deadline);
             }
             SessionEffect::Disconnected(why) => {
-                tracing::info!(endpoint = self.endpoint, %why, "connecting again");
+                tracing::info!(
+                    endpoint = self.endpoint,
+                    why = why.to_string(),
+                    "connecting again"
+                );
                 self.set(Phase::Connecting {
                     last: self.reason(&why),
                     refused: None,
@@ -487,7 +491,11 @@ impl Events {
                 self.on_connected();
             }
             SessionEffect::Ended(why) => {
-                tracing::info!(endpoint = self.endpoint, %why, "the session cannot go on");
+                tracing::info!(
+                    endpoint = self.endpoint,
+                    why = why.to_string(),
+                    "the session cannot go on"
+                );
                 self.say.withhold();
                 self.set(Phase::Connecting {
                     last: self.reason(&why),
@@ -513,7 +521,11 @@ impl Events {
                 };
                 self.say.withhold();
                 domain.on_creditor_down(self.peer.id, lost);
-                tracing::debug!(endpoint = self.endpoint, %why, "the session is over");
+                tracing::debug!(
+                    endpoint = self.endpoint,
+                    why = why.to_string(),
+                    "the session is over"
+                );
                 self.refused = self.refusal(&why);
                 self.set(Phase::Connecting {
                     last: self.reason(&why),

@@ -7,6 +7,7 @@ use rm_core::id::ResourceKey;
 use rm_core::message::{Message, Refusal};
 use rm_core::session::Ticket;
 use rm_core::session::packet::{Body, Hello, Item, RefuseCode};
+use rm_core::view;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_knows_the_number_of_a_run_cannot_end_or_take_its_session() {
@@ -92,14 +93,68 @@ async fn one_session_cannot_make_the_server_remember_all_names() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_name_that_would_write_to_a_terminal_is_shown_as_what_it_is() {
+async fn views_and_reports_are_not_believed_of_debtors() {
     undisturbed(async |cluster| {
-        let client = cluster.client("\u{1b}[2Jboo\n").await;
-        let lock = client.rw_lock(b"\x1b]0;owned\x07");
-        let request = lock.write().label("\u{1b}[31mred\r\nINFO forged");
-        let guard = request.await.expect("granted");
-        drop(guard);
-        client.close().await;
+        let member = view::Member {
+            name: b"mallory".to_vec(),
+            reg: 7,
+            address: "127.0.0.1:1".into(),
+            state: view::MemberState::Full,
+            weight: 1,
+        };
+        let epoch = cluster.server.status().epoch;
+        let forged = epoch + 1_000;
+        let forged_view = view::View::new(forged, LEASE, vec![member]).expect("a view");
+        let ack = Body::ReportAck {
+            epoch: forged,
+            reg: 7,
+            part: 0,
+            is_active: true,
+        };
+        for body in [Body::View(forged_view.into()), ack] {
+            let mut raw = cluster.session(b"raw").await;
+            raw.say(body).await;
+            let (code, text) = raw.refusal().await;
+            assert_eq!(code, RefuseCode::Protocol);
+            assert!(text.contains("says what only a creditor says"), "{text}");
+        }
+        assert_eq!(cluster.server.status().epoch, epoch);
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_withdraws_or_replaces_what_another_asks_for() {
+    let cluster = Cluster::new(LEASE).await;
+    let holder = cluster.client("holder").await;
+    let lock = holder.rw_lock("x");
+    let held = lock.write().await.expect("granted");
+    let mut victim = cluster.session(b"victim").await;
+    let wanted = want(1, credit(1, 0));
+    let Message::Want(own) = &wanted else {
+        unreachable!()
+    };
+    let order = own.order;
+    victim.items(1, vec![item(b"x", wanted.clone())]).await;
+    cluster
+        .until("it waits", |node| node.totals().waiting == 1)
+        .await;
+    let mut thief = cluster.session(b"thief").await;
+    thief
+        .items(
+            1,
+            vec![item(b"x", Message::Unwant { order }), item(b"x", wanted)],
+        )
+        .await;
+    let why = thief.hear_item("a refusal", |message| match message {
+        Message::Deny { why, .. } => Some(*why),
+        _ => None,
+    });
+    assert_eq!(why.await, Refusal::Refused);
+    drop(held);
+    holder.close().await;
+    let granted = victim.hear_item("a grant", |message| {
+        matches!(message, Message::Grant(_)).then_some(())
+    });
+    granted.await;
 }

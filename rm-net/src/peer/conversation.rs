@@ -180,7 +180,7 @@ impl Peer {
                 return Some(later);
             }
             Close::Offence(why) => {
-                tracing::warn!(peer = %self.id, name = self.name, "closing the connection: {why}");
+                tracing::warn!(peer = %self.id, name = self.name, why, "closing the connection");
                 let text = why.clone();
                 drop(f(Arrived::Offence { why: text.clone() }));
                 self.act(
