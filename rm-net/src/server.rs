@@ -45,7 +45,7 @@ pub(crate) use self::answers::totals_by_name;
 const HELLO_PATIENCE: Duration = Duration::from_secs(5);
 /// Connections at once, those without a session included. Later ones wait to be accepted.
 const CONNECTIONS_MAX: usize = 16_384;
-/// Sessions at once, those included that only wait for their lease.
+/// Sessions at once of one identity, those included that only wait for their lease. Of all there are twice as many.
 pub(crate) const SESSIONS_MAX: usize = 16_384;
 /// Wants of one session that wait at once; more are refused.
 const WANTS_MAX: u64 = 262_144;
@@ -127,7 +127,7 @@ impl Server {
                 (NodeRole::Relay, Notes::Needless, None, coordinator)
             }
         };
-        let sessions = CreditorSessions::new(config.reg, SESSIONS_MAX);
+        let sessions = CreditorSessions::new(config.reg, 2 * SESSIONS_MAX);
         Arc::new(Self {
             hub,
             config,
