@@ -43,10 +43,10 @@ pub enum AcquireError {
         holders: Vec<Holder>,
     },
     /// A rule of the server, or of one above it, forbids it. Asking again does not help before the rules change.
-    #[error("not allowed: {}", rule.as_ref().map_or("a rule of the server forbids it".into(), in_words))]
+    #[error("not allowed: {why}")]
     NotAllowed {
         /// Which rule, whom it took this node for, and what it forbids.
-        rule: Option<Holder>,
+        why: String,
     },
     /// The creditor refused: a limit is reached, or more was asked than there is.
     #[error("refused by the server: a limit is reached, or more was asked than there is")]
@@ -285,11 +285,16 @@ pub(super) fn explain<T: ResourceType>(
         Denied::WouldDeadlock { blockers } => AcquireError::WouldDeadlock {
             holders: named(blockers),
         },
-        Denied::NotAllowed { blockers } => AcquireError::NotAllowed {
-            rule: named(blockers)
-                .into_iter()
-                .find(|blocker| blocker.kind == BlockerKind::Rule),
-        },
+        Denied::NotAllowed { blockers } => {
+            let mut named = named(blockers).into_iter();
+            let rule = named.find(|blocker| blocker.kind == BlockerKind::Rule);
+            AcquireError::NotAllowed {
+                why: rule.map_or_else(
+                    || "a rule of the server forbids it".into(),
+                    |rule| rule.to_string(),
+                ),
+            }
+        }
         Denied::Refused => AcquireError::Refused,
         Denied::Lost(why) => AcquireError::SessionLost(why),
         Denied::ShuttingDown => AcquireError::ShuttingDown,

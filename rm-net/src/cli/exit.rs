@@ -180,7 +180,10 @@ mod tests {
         };
         assert_eq!(code(busy), Exit(42));
         assert_eq!(code(late), Exit(42));
-        assert_eq!(code(AcquireError::NotAllowed { rule: None }), Exit::DENIED);
+        assert_eq!(
+            code(AcquireError::NotAllowed { why: "w".into() }),
+            Exit::DENIED
+        );
         assert_eq!(code(AcquireError::Unavailable), Exit::UNAVAILABLE);
         assert_eq!(code(AcquireError::ShuttingDown), Exit::UNAVAILABLE);
         assert_eq!(code(AcquireError::BadName(BadName::Empty)), Exit::USAGE);
