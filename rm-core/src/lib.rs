@@ -31,5 +31,6 @@ pub mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod time;
+pub mod trace;
 pub mod value;
 pub mod view;

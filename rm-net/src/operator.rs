@@ -15,8 +15,6 @@ use rm_core::session::{
     DebtorConfig, DebtorSession, EndReason, Refusal, SessionEffect, SessionEffects, VoidReason,
     Window,
 };
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio_util::codec::{Decoder as _, Encoder as _};
 
 use crate::clock::BootClock;
@@ -24,6 +22,7 @@ use crate::error::{ConnectError, InspectError};
 use crate::frame::PacketCodec;
 use crate::hub::fresh_ticket;
 use crate::node::host_name;
+use crate::transport::{self, Stream, Transport};
 
 /// An answer comes within so long, or not at all.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -52,7 +51,7 @@ const WINDOW: Window = Window { items: 1, bytes: 1 };
 #[derive(Debug)]
 pub struct Operator {
     address: String,
-    stream: TcpStream,
+    stream: Stream,
     codec: PacketCodec,
     input: BytesMut,
     session: DebtorSession,
@@ -77,13 +76,27 @@ impl Operator {
     /// # Errors
     /// Where it does not answer in time, or refuses.
     pub async fn connect(address: &str, patience: Duration) -> Result<Self, ConnectError> {
+        Self::connect_over(&Transport::default(), address, patience).await
+    }
+
+    /// The same by TLS, or where plain text is allowed beyond this machine. Cancel safe.
+    ///
+    /// # Errors
+    /// Where it does not answer in time, or refuses, or what is known of it does not suffice.
+    pub async fn connect_over(
+        transport: &Transport,
+        address: &str,
+        patience: Duration,
+    ) -> Result<Self, ConnectError> {
         let unreachable = |last: String| ConnectError::Unreachable {
             endpoints: address.into(),
             last,
         };
         let connected = async {
-            let stream = TcpStream::connect(address).await;
-            let stream = stream.map_err(|error| unreachable(error.to_string()))?;
+            let stream = transport.dial(address).await.map_err(|error| {
+                let decided = error.decided(address);
+                decided.unwrap_or_else(|| unreachable(error.to_string()))
+            })?;
             let mut operator = Self::over(address, stream, patience);
             operator.until_welcome().await?;
             Ok(operator)
@@ -92,8 +105,7 @@ impl Operator {
         timed.unwrap_or_else(|_| Err(unreachable(format!("no answer within {patience:?}"))))
     }
 
-    fn over(address: &str, stream: TcpStream, patience: Duration) -> Self {
-        let _ = stream.set_nodelay(true);
+    fn over(address: &str, stream: Stream, patience: Duration) -> Self {
         let now = BootClock::new().now();
         let ticket = fresh_ticket();
         let config = DebtorConfig {
@@ -123,7 +135,13 @@ impl Operator {
         while self.welcome.is_none() {
             match self.step().await {
                 Ok(_) => {}
-                Err(error) => last = error.to_string(),
+                Err(error) => {
+                    if let Some(why) = transport::problem(&error) {
+                        let endpoint = self.address.clone();
+                        return Err(ConnectError::Tls { endpoint, why });
+                    }
+                    last = error.to_string();
+                }
             }
             if let Some(VoidReason::Ended(EndReason::Refused(Refusal { code, text }))) =
                 self.session.void_reason()
@@ -215,7 +233,8 @@ impl Operator {
         self.session.bye(now, "the operator is done", &mut fx);
         let _ = tokio::time::timeout(Duration::from_secs(1), async {
             self.write().await?;
-            self.stream.shutdown().await
+            self.stream.finish();
+            io::Result::Ok(())
         })
         .await;
     }

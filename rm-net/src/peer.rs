@@ -95,7 +95,7 @@ pub(crate) struct Peer {
     pub(crate) party: Party,
     /// What the other side calls itself.
     pub(crate) name: String,
-    /// Whom the transport proved it to be: for as long as the session lasts, over whatever connection.
+    /// Who the other side is, as far as that was proved. All connections of the session are those of one.
     pub(crate) identity: Identity,
     dialogue: Mutex<Dialogue>,
     connection: RwLock<Option<Arc<Connection>>>,
@@ -219,6 +219,14 @@ impl Peer {
         };
         loop {
             if output.bytes.is_empty() && !self.fill(hub, connection.number, &mut output) {
+                // What the stream took, and the socket did not.
+                match connection.stream.try_flush() {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        return Wrote::Blocked;
+                    }
+                    Err(_) => return Wrote::Closed,
+                }
                 let dialogue = self.dialogue();
                 let is_used = dialogue.connection == connection.number;
                 return if is_used && dialogue.session.is_connected() {
@@ -508,6 +516,10 @@ pub(crate) enum Arrived {
         command: rm_core::command::Command,
     },
     Effect(SessionEffect),
+    /// The connection broke, and not by an end in order.
+    Broken {
+        error: io::Error,
+    },
     /// The peer broke the rules: what follows is the end of the connection.
     Offence {
         why: String,

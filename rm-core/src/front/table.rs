@@ -393,7 +393,7 @@ impl<T: ResourceType> AnyTable for Table<T> {
             },
             None => return Ok(()),
         };
-        resource.on_message(from, item.message, may_have)
+        resource.on_message(from, item.message, (may_have, item.let_go))
     }
 
     fn on_creditor_up(&self, link: &Arc<Link>) {
@@ -543,6 +543,10 @@ impl<T: ResourceType> AnyTable for Table<T> {
 
     fn sweep(&self) {
         self.reclaim_all();
+    }
+
+    fn type_name(&self) -> &'static str {
+        T::NAME
     }
 
     fn totals(&self) -> Totals {

@@ -111,6 +111,13 @@ impl Daemon {
 
 fn run(args: Rmctl, output: Output) -> Result<Exit, Failure> {
     let endpoints = &args.endpoints;
+    // The demonstration brings its own server, which speaks plain text on this machine.
+    if !matches!(args.command, Command::Demo(_) | Command::DemoClient(_)) {
+        #[cfg(feature = "tls")]
+        connect::set_transport(args.tls.transport(None)?);
+        #[cfg(not(feature = "tls"))]
+        connect::set_transport(args.tls.transport()?);
+    }
     match args.command {
         Command::Bench(bench) => threads()?.block_on(bench::run(endpoints, &bench, output)),
         Command::Demo(demo) => one_thread()?.block_on(demo::run(&demo, output)),

@@ -110,12 +110,12 @@ impl Peer {
     fn install(&self, newcomer: Newcomer) -> Reading {
         let Newcomer {
             stream,
+            // The session's: no other is admitted to it.
+            identity: _,
             mut codec,
             input,
             hello,
             room,
-            // The session's: no other is admitted to it.
-            identity: _,
         } = newcomer;
         if hello.is_some() {
             codec.on_session();
@@ -264,7 +264,10 @@ impl Peer {
                         Ok(0) => return Close::Over,
                         Ok(_) => reads += 1,
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => reads = 0,
-                        Err(_) => return Close::Over,
+                        Err(error) => {
+                            drop(f(Arrived::Broken { error }));
+                            return Close::Over;
+                        }
                     }
                 }
                 // It ends when the connection does.
@@ -359,7 +362,7 @@ async fn hear_out(reading: &mut Reading) {
     let Reading {
         connection, input, ..
     } = reading;
-    let _ = rustix::net::shutdown(&connection.stream, rustix::net::Shutdown::Write);
+    connection.stream.finish();
     let heard = async {
         loop {
             input.clear();
