@@ -143,7 +143,8 @@ fn a_server_with_a_creditor_lends_what_it_borrows_and_returns_it_when_it_is_stop
     let mut holder = rack.hold(&["x"], "read line");
     let tried = root.run(&["lock", "-n", "x", "--", "true"]);
     assert_eq!(code(&tried), Some(1), "two write");
-    assert!(stdout(&root.run(&["show", "x"])).contains("rack holds it"));
+    let shown = stdout(&root.run(&["show", "x"]));
+    assert!(shown.contains("(by way of rack) holds it"), "{shown}");
     let status = &objects(&rack.run(&["--json", "status"]))[0];
     let coordinator = format!("borrows from {}", root.address);
     assert_eq!(status["coordinator"], coordinator.as_str());

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use super::acquire::AcquireError;
+use super::heat::Heat;
 use super::host::Host;
 use super::inspect::{AnyInspect, PeerNames};
 use super::lending::Lending;
@@ -24,7 +25,7 @@ use crate::cluster::History;
 use crate::effect::Effects;
 use crate::error::{LostReason, PeerMisbehaved};
 use crate::id::{Class, Order, PeerId, ResourceKey, Stamp, TypeId};
-use crate::inspect::{Answer, Query};
+use crate::inspect::{Answer, HotResource, Query};
 use crate::message::{Blockers, Message, Refusal, Unclaimed};
 use crate::owner::Settings;
 use crate::policy::Policy;
@@ -133,6 +134,8 @@ pub(super) struct Shared {
     unknown: AtomicU64,
     /// What its owners decided and lost.
     tally: Tally,
+    /// Of which resources credit moves most.
+    heat: Heat,
     /// Why resources were taken away from this node.
     pub(super) reasons: Reasons,
 }
@@ -181,9 +184,15 @@ impl Shared {
         true
     }
 
-    /// Counts what an owner decided, and what was lost.
-    pub(super) fn count<T: ResourceType>(&self, fx: &mut Effects<T>) {
-        self.tally.count(fx);
+    /// Counts what the owner of one resource decided, what was lost, and what moved.
+    pub(super) fn count<T: ResourceType>(&self, key: &ResourceKey, fx: &mut Effects<T>) {
+        let moved = self.tally.count(fx);
+        self.heat.count::<T>(key, moved);
+    }
+
+    /// The resources of which credit moved most.
+    pub(super) fn hottest(&self, prefix: &[u8], limit: usize) -> Vec<HotResource> {
+        self.heat.hottest(prefix, limit)
     }
 
     pub(super) fn is_shut(&self) -> bool {
@@ -341,6 +350,7 @@ impl Domain {
             wind_ups: WindUps::default(),
             unknown: AtomicU64::new(0),
             tally: Tally::default(),
+            heat: Heat::default(),
             reasons: Reasons::default(),
         };
         Self {
@@ -598,7 +608,7 @@ impl Domain {
     /// Answers a question from what this node knows. What is asked of the node as a whole is its own to answer.
     #[must_use]
     pub fn inspect(&self, query: &Query, names: &PeerNames<'_>) -> Answer {
-        super::inspect::answer(&self.types.tables, query, names)
+        super::inspect::answer(&self.types.tables, &self.shared, query, names)
     }
 
     /// The debtors that have a loan of a resource.

@@ -26,6 +26,7 @@ mod ask;
 mod convert;
 mod domain;
 mod gate;
+mod heat;
 mod host;
 mod inspect;
 mod lending;

@@ -1,5 +1,6 @@
 //! What a domain counts, for people and metrics.
 
+use super::heat::Moved;
 use crate::effect::{Effect, Effects};
 use crate::error::LostReason;
 use crate::message::{Message, Unclaimed};
@@ -84,8 +85,10 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Counts what the effects of one input tell. They stay, but for the tally of decisions.
-    pub(super) fn count<T: ResourceType>(&self, fx: &mut Effects<T>) {
+    /// Counts what the effects of one input tell, and says what of it moves credit. They stay, but for the tally of
+    /// decisions.
+    pub(super) fn count<T: ResourceType>(&self, fx: &mut Effects<T>) -> Moved {
+        let mut moved = Moved::default();
         for (decision, count) in fx.take_decisions() {
             add(&self.decided[decision as usize], count);
         }
@@ -93,6 +96,8 @@ impl Tally {
             match effect {
                 Effect::Lost { why, .. } => add(&self.lost[*why as usize], 1),
                 Effect::Send { message, .. } => match message {
+                    Message::Grant(_) => moved.grants += 1,
+                    Message::Recall { steps, .. } if !steps.is_empty() => moved.recalls += 1,
                     Message::Claimed(_) => add(&self.claims_confirmed, 1),
                     Message::Unclaimed {
                         why: Unclaimed::Refused,
@@ -106,6 +111,7 @@ impl Tally {
                 | Effect::Wanted { .. } => {}
             }
         }
+        moved
     }
 
     /// Those counts, and nothing else.

@@ -12,12 +12,7 @@ const CONNECT_LEAST: Duration = Duration::from_secs(1);
 /// And so long at most.
 const CONNECT_MOST: Duration = Duration::from_secs(5);
 
-/// Connects to the first of `endpoints` that answers.
-pub(crate) async fn connect(endpoints: &[String]) -> Result<Client, Failure> {
-    Ok(builder(endpoints)?.connect().await?)
-}
-
-/// The same, under a name of its own.
+/// Connects to the first of `endpoints` that answers, under a name of its own.
 pub(crate) async fn connect_as(endpoints: &[String], name: String) -> Result<Client, Failure> {
     Ok(builder(endpoints)?.name(name).connect().await?)
 }

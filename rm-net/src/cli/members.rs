@@ -230,6 +230,7 @@ mod tests {
                 ..CoordinatorView::default()
             },
             grace: Duration::ZERO,
+            creditor: String::new(),
         }
     }
 

@@ -7,6 +7,8 @@
 //! serve    rmd
 //! lock     rmctl lock: a command under a lock; hold takes one without a command
 //! inspect  rmctl ls, show; pages: what a server lists
+//! why      rmctl why: who waits for whom; tree, watch, wait: the commands of these names
+//! servers  all servers that a question about locks concerns
 //! contact  one server, for those who ask or order each by itself
 //! status, members, release, drain: the commands of these names
 //! doctor   rmctl doctor: what is wrong, and what to change
@@ -43,14 +45,20 @@ mod hold;
 mod increment;
 mod inspect;
 mod lock;
+mod lookout;
 mod members;
 mod output;
 mod pages;
 mod release;
 mod serve;
+mod servers;
 mod signals;
 mod status;
 mod stdin;
+mod tree;
+mod wait;
+mod watch;
+mod why;
 
 /// Runs `rmctl` with the arguments of the process.
 #[must_use]
@@ -127,6 +135,10 @@ fn run(args: Rmctl, output: Output) -> Result<Exit, Failure> {
             one_thread()?.block_on(release::run(endpoints, &release, output))
         }
         Command::Show(show) => one_thread()?.block_on(inspect::show(endpoints, &show, output)),
+        Command::Tree(tree) => one_thread()?.block_on(tree::run(endpoints, tree, output)),
+        Command::Wait(wait) => one_thread()?.block_on(wait::run(endpoints, &wait, output)),
+        Command::Watch(watch) => one_thread()?.block_on(watch::run(endpoints, &watch, output)),
+        Command::Why(why) => one_thread()?.block_on(why::run(endpoints, &why, output)),
         Command::Status => one_thread()?.block_on(status::run(endpoints, output)),
     }
 }

@@ -1,6 +1,6 @@
 //! The flags of `rmctl`. Flags win over the environment. What makes no sense ends with exit code 64.
 //!
-//! Those of `rmd` are in `rmd`; what makes a value acceptable is in `parse`.
+//! Those of commands that look on for longer, or deeper, are in `look`, those of `rmd` in `rmd`; what makes a value acceptable is in `parse`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -12,11 +12,13 @@ use rm_core::id::{ResourceKey, TypeId};
 use rm_core::resource::ResourceType as _;
 use rm_rwlock::RwLockType;
 
+pub(crate) use self::look::{TreeArgs, Until, WaitArgs, WatchArgs, WhyArgs};
 pub(crate) use self::parse::parse;
 use self::parse::{parse_name, parse_reason, parse_span, parse_type};
 pub(crate) use self::rmd::Rmd;
 use crate::client::DEFAULT_ENDPOINT;
 
+mod look;
 mod parse;
 mod rmd;
 
@@ -50,6 +52,14 @@ pub(crate) enum Command {
     Ls(LsArgs),
     /// Show who holds a lock, who has it cached, and who waits
     Show(ShowArgs),
+    /// Tell who waits for whom, over nodes and names, and what can be done
+    Why(WhyArgs),
+    /// Show which nodes have borrowed from which, and how much of it they use
+    Tree(TreeArgs),
+    /// Print a line whenever holders or waiting requests of a lock change, until interrupted
+    Watch(WatchArgs),
+    /// Wait until nobody holds a lock, without taking it
+    Wait(WaitArgs),
     /// Show how each server is
     Status,
     /// Show the members of the cluster, as the first server that answers sees them
