@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStringExt as _;
 
 use rm_core::id::{ResourceKey, TypeId};
 use rm_core::inspect::{Entry, EntryKind, ResourceView, Summary};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::args::{LsArgs, ShowArgs};
@@ -17,10 +18,13 @@ use super::pages::Pages;
 use super::servers::Servers;
 
 /// A line of `ls`.
-#[derive(Serialize)]
-struct SummaryLine {
+#[derive(JsonSchema, Serialize)]
+pub(super) struct SummaryLine {
+    /// The name, readable: bytes that are no text as `\xNN`.
     name: String,
+    /// The name exactly: its bytes in hexadecimal.
     name_hex: String,
+    /// The type, such as `rw-lock`; empty where nothing is called so.
     r#type: String,
     /// Holders at the server's own process.
     holds: u32,
@@ -31,9 +35,11 @@ struct SummaryLine {
 }
 
 /// What `show` prints.
-#[derive(Serialize)]
-struct ShowLine {
+#[derive(JsonSchema, Serialize)]
+pub(super) struct ShowLine {
+    /// The name, readable: bytes that are no text as `\xNN`.
     name: String,
+    /// The name exactly: its bytes in hexadecimal.
     name_hex: String,
     /// Empty where the server knows nothing of that name.
     r#type: String,
@@ -41,22 +47,28 @@ struct ShowLine {
     known: bool,
     /// The highest fencing token the server has seen.
     fence: u64,
+    /// Holders, caches and waiting requests.
     entries: Vec<EntryLine>,
     /// How many more entries there are.
     omitted: u32,
 }
 
 /// One party's part in a lock.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct EntryLine {
     /// `holds`, `caches`, `waits` or `silent`.
     kind: &'static str,
+    /// The node, by its name.
     node: String,
     /// The debtor through which it is known; empty: it has a session with the server itself.
     via: String,
+    /// The mode, such as `read` or `write`; of cached credit, how much it is; empty where it is not known.
     mode: String,
+    /// What the request called itself; empty if nothing.
     label: String,
+    /// How long it has held, or waited.
     age_ms: u64,
+    /// The fencing token of a holder; of a lock, the highest that the server has seen.
     fence: Option<u64>,
     /// How many guards share a holder's hold.
     guards: Option<u32>,

@@ -7,10 +7,11 @@
 //! serve    rmd
 //! lock     rmctl lock: a command under a lock; hold takes one without a command
 //! inspect  rmctl ls, show; pages: what a server lists
-//! why      rmctl why: who waits for whom; tree, watch, wait: the commands of these names
+//! why      rmctl why: who waits for whom; top, tree, watch, wait: the commands of these names
 //! servers  all servers that a question about locks concerns
 //! contact  one server, for those who ask or order each by itself
 //! status, members, release, drain: the commands of these names
+//! schema   what JSON looks like; manual: completions and manual pages
 //! doctor   rmctl doctor: what is wrong, and what to change
 //! bench    rmctl bench
 //! demo     rmctl demo: a server and clients as processes, real work under locks, a verdict
@@ -46,15 +47,18 @@ mod increment;
 mod inspect;
 mod lock;
 mod lookout;
+mod manual;
 mod members;
 mod output;
 mod pages;
 mod release;
+mod schema;
 mod serve;
 mod servers;
 mod signals;
 mod status;
 mod stdin;
+mod top;
 mod tree;
 mod wait;
 mod watch;
@@ -119,6 +123,8 @@ impl Daemon {
 fn run(args: Rmctl, output: Output) -> Result<Exit, Failure> {
     let endpoints = &args.endpoints;
     match args.command {
+        Command::Completions(completions) => manual::completions(&completions),
+        Command::Man(man) => manual::pages(&man),
         Command::Bench(bench) => threads()?.block_on(bench::run(endpoints, &bench, output)),
         Command::Demo(demo) => one_thread()?.block_on(demo::run(&demo, output)),
         Command::Doctor(doctor) => one_thread()?.block_on(doctor::run(endpoints, &doctor, output)),
@@ -134,7 +140,9 @@ fn run(args: Rmctl, output: Output) -> Result<Exit, Failure> {
         Command::Release(release) => {
             one_thread()?.block_on(release::run(endpoints, &release, output))
         }
+        Command::Schema(schema) => schema::run(&schema),
         Command::Show(show) => one_thread()?.block_on(inspect::show(endpoints, &show, output)),
+        Command::Top(top) => one_thread()?.block_on(top::run(endpoints, top, output)),
         Command::Tree(tree) => one_thread()?.block_on(tree::run(endpoints, tree, output)),
         Command::Wait(wait) => one_thread()?.block_on(wait::run(endpoints, &wait, output)),
         Command::Watch(watch) => one_thread()?.block_on(watch::run(endpoints, &watch, output)),

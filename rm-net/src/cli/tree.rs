@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStringExt as _;
 
 use rm_core::inspect::{Entry, EntryKind, ResourceView, Summary};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::args::TreeArgs;
@@ -18,8 +19,9 @@ use super::pages::Pages;
 use super::servers::Servers;
 
 /// What `tree` prints.
-#[derive(Serialize)]
-struct BranchLine<'a> {
+#[derive(JsonSchema, Serialize)]
+pub(super) struct BranchLine<'a> {
+    /// The node, by its name.
     node: &'a str,
     /// From the server down to the node above; empty: it is the server.
     above: &'a [String],
@@ -28,12 +30,13 @@ struct BranchLine<'a> {
 }
 
 /// What one node has, over all locks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize)]
 struct Sums {
     /// Locks of which it has credit, used or cached; of a server, those that it lends.
     lent: u64,
     /// Guards.
     held: u64,
+    /// Its requests that wait.
     waiting: u64,
     /// Locks for which it was asked and did not answer.
     silent: u64,

@@ -6,6 +6,7 @@
 
 use std::time::Instant;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::time::sleep;
 
@@ -16,12 +17,15 @@ use super::output::{Output, hex, millis, readable, span};
 use super::why::{graph::Graph, words};
 
 /// What `wait` prints.
-#[derive(Serialize)]
-struct FreeLine {
+#[derive(JsonSchema, Serialize)]
+pub(super) struct FreeLine {
+    /// The name, readable: bytes that are no text as `\xNN`.
     name: String,
+    /// The name exactly: its bytes in hexadecimal.
     name_hex: String,
     /// Always `free`.
     state: &'static str,
+    /// How long it has waited.
     waited_ms: u64,
 }
 

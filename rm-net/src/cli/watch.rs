@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::time::sleep;
 
@@ -17,24 +18,32 @@ use super::why::graph::{Graph, Has};
 use super::why::words;
 
 /// What `watch` prints.
-#[derive(Serialize)]
-struct WatchLine<'a> {
+#[derive(JsonSchema, Serialize)]
+pub(super) struct WatchLine<'a> {
+    /// The name, readable: bytes that are no text as `\xNN`.
     name: String,
+    /// The name exactly: its bytes in hexadecimal.
     name_hex: String,
+    /// The type, such as `rw-lock`; empty where nothing is called so.
     r#type: &'a str,
     /// Since the watch began.
     at_ms: u64,
     /// `free`, `held` or `wanted`: held, and somebody waits for it.
     state: &'static str,
+    /// Those that hold it, or are in the way.
     holders: &'a [Party],
+    /// The requests that wait.
     waits: &'a [Party],
 }
 
 /// Somebody who holds or waits. What changes by itself, such as how long, is left out: it is no news.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 struct Party {
+    /// The node, by its name.
     node: String,
+    /// The mode, such as `read` or `write`; of cached credit, how much it is; empty where it is not known.
     mode: String,
+    /// What the request called itself; empty if nothing.
     label: String,
     /// Of a holder.
     fence: Option<u64>,

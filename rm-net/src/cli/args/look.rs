@@ -1,6 +1,7 @@
-//! The flags of commands that look deeper than `show`, or for longer.
+//! The flags of commands that look deeper than `show`, or for longer, and of those about `rmctl` itself.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -92,3 +93,76 @@ It ends when nobody holds the lock and nobody waits for it, at the moment when i
 it a moment later: to do something while nobody else does, use 'rmctl lock'.
 
 Exit codes: 0 it is free; 1 (or -E) the time was over first; 64 usage; 75 no server.";
+
+#[derive(Args, Debug)]
+#[command(after_help = TOP_HELP)]
+pub(crate) struct TopArgs {
+    /// Print one snapshot, and end
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// How often is looked; rates are of this time
+    #[arg(long, value_name = "SPAN", default_value = "1s", value_parser = parse_interval)]
+    pub(crate) interval: Duration,
+    /// In which order the locks stand
+    #[arg(long, value_enum, default_value_t = Sort::Moves)]
+    pub(crate) sort: Sort,
+    /// Only names that start so
+    pub(crate) prefix: Option<OsString>,
+}
+
+const TOP_HELP: &str = "\
+Credit moves when it is granted to a node or recalled from it; what nodes serve out of their caches is seen by nobody
+but them. Each server counts the 256 locks of which most has moved.
+
+Keys: q ends; up and down select; Tab goes between locks and requests; Enter tells why; s sorts; / filters by
+prefix; p pauses. With --json, or --once, one snapshot is printed: no terminal is needed.";
+
+/// An order of locks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sort {
+    /// Those of which most credit moved first
+    Moves,
+    /// Those of which most was recalled first
+    Recalls,
+    /// By name
+    Name,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SchemaArgs {
+    /// How it is written
+    #[arg(long, value_enum, default_value_t = SchemaFormat::Json)]
+    pub(crate) format: SchemaFormat,
+    /// Only the objects of this command
+    #[arg(value_name = "COMMAND")]
+    pub(crate) of: Option<String>,
+}
+
+/// How shapes are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaFormat {
+    /// One object a line: command, when it is printed, and its JSON Schema
+    Json,
+    /// A page to read
+    Markdown,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = COMPLETIONS_HELP)]
+pub(crate) struct CompletionsArgs {
+    /// Which shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+const COMPLETIONS_HELP: &str = "\
+bash: rmctl completions bash > ~/.local/share/bash-completion/completions/rmctl
+zsh:  rmctl completions zsh > \"${fpath[1]}/_rmctl\"
+fish: rmctl completions fish > ~/.config/fish/completions/rmctl.fish";
+
+#[derive(Args, Debug)]
+pub(crate) struct ManArgs {
+    /// Where the pages of rmctl, of each of its commands and of rmd go, such as /usr/local/share/man/man1; without it
+    /// the page of rmctl is printed, for 'rmctl man | man -l -'
+    pub(crate) dir: Option<PathBuf>,
+}

@@ -12,7 +12,10 @@ use rm_core::id::{ResourceKey, TypeId};
 use rm_core::resource::ResourceType as _;
 use rm_rwlock::RwLockType;
 
-pub(crate) use self::look::{TreeArgs, Until, WaitArgs, WatchArgs, WhyArgs};
+pub(crate) use self::look::{
+    CompletionsArgs, ManArgs, SchemaArgs, SchemaFormat, Sort, TopArgs, TreeArgs, Until, WaitArgs,
+    WatchArgs, WhyArgs,
+};
 pub(crate) use self::parse::parse;
 use self::parse::{parse_name, parse_reason, parse_span, parse_type};
 pub(crate) use self::rmd::Rmd;
@@ -56,6 +59,8 @@ pub(crate) enum Command {
     Why(WhyArgs),
     /// Show which nodes have borrowed from which, and how much of it they use
     Tree(TreeArgs),
+    /// Show the hottest locks, the longest waits and the servers, live
+    Top(TopArgs),
     /// Print a line whenever holders or waiting requests of a lock change, until interrupted
     Watch(WatchArgs),
     /// Wait until nobody holds a lock, without taking it
@@ -74,6 +79,12 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// Start a server and clients on this machine, do real work under locks, and judge it
     Demo(DemoArgs),
+    /// Print what the objects of --json look like, as JSON Schema or as a page to read
+    Schema(SchemaArgs),
+    /// Print the script by which a shell completes what is typed
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write those of all commands and of rmd to a directory
+    Man(ManArgs),
     /// Become a command, tied to the life of the parent (internal)
     #[command(name = "__exec", hide = true)]
     Exec(ExecArgs),

@@ -38,7 +38,7 @@ mod ledger;
 mod process;
 pub(crate) mod server;
 mod tally;
-mod verdict;
+pub(super) mod verdict;
 mod volumes;
 
 use self::process::{Clients, Server};

@@ -6,6 +6,7 @@
 //! JSON shape, stable: a [`WhyLine`] for each type that has the name. Times are in milliseconds.
 
 use rm_core::id::ResourceKey;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::args::WhyArgs;
@@ -22,13 +23,17 @@ use self::follow::{Path, follow};
 use self::graph::{Graph, Has, Holder, Wait};
 
 /// What `why` prints.
-#[derive(Serialize)]
-struct WhyLine {
+#[derive(JsonSchema, Serialize)]
+pub(super) struct WhyLine {
+    /// The name, readable: bytes that are no text as `\xNN`.
     name: String,
+    /// The name exactly: its bytes in hexadecimal.
     name_hex: String,
+    /// The type, such as `rw-lock`; empty where nothing is called so.
     r#type: String,
     /// The highest fencing token the server has seen.
     fence: u64,
+    /// Those that hold it, or are in the way.
     holders: Vec<HolderLine>,
     /// Oldest first.
     waits: Vec<WaitLine>,
@@ -44,17 +49,23 @@ struct WhyLine {
     advice: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct HolderLine {
     /// `holds`, `caches` or `silent`.
     kind: &'static str,
+    /// The node, by its name.
     node: String,
     /// The debtor through which it is known; empty: it has a session with the server itself.
     via: String,
+    /// The mode, such as `read` or `write`; of cached credit, how much it is; empty where it is not known.
     mode: String,
+    /// What the request called itself; empty if nothing.
     label: String,
+    /// How long it has held.
     held_ms: u64,
+    /// The fencing token of a holder; of a lock, the highest that the server has seen.
     fence: Option<u64>,
+    /// How many guards share a holder's hold; null where that is not known.
     guards: Option<u32>,
     /// How long ago it was asked to give way; null: nobody wants it.
     asked_ms: Option<u64>,
@@ -64,12 +75,17 @@ struct HolderLine {
     wanted_by: Vec<usize>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct WaitLine {
+    /// The node, by its name.
     node: String,
+    /// The debtor through which it is known; several are separated by ` > `; empty: it has a session with the server itself.
     via: String,
+    /// The mode, such as `read` or `write`; of cached credit, how much it is; empty where it is not known.
     mode: String,
+    /// What the request called itself; empty if nothing.
     label: String,
+    /// How long it has waited.
     waited_ms: u64,
     /// Whether a holder asks to hold something else.
     converts: bool,
@@ -79,24 +95,31 @@ struct WaitLine {
     holders: Vec<usize>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct PathLine {
     /// The last of them waits for the first.
     deadlock: bool,
+    /// Each holder that itself waits, from the first to the last.
     links: Vec<LinkLine>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct LinkLine {
+    /// The node, by its name.
     node: String,
     /// What it holds, and the label of that hold.
     holds: String,
+    /// What the request called itself; empty if nothing.
     label: String,
     /// What it waits for, with node and label of that request.
     waits_for: String,
+    /// The node of that request.
     wait_node: String,
+    /// The label of that request.
     wait_label: String,
+    /// The mode, such as `read` or `write`; of cached credit, how much it is; empty where it is not known.
     mode: String,
+    /// How long it has waited.
     waited_ms: u64,
 }
 

@@ -46,6 +46,14 @@ pub(crate) fn in_words(graph: &Graph, from: Option<usize>, paths: &[Path]) -> St
     text
 }
 
+/// The same without styles.
+#[cfg(feature = "top")]
+pub(crate) fn in_plain_words(graph: &Graph, from: Option<usize>, paths: &[Path]) -> String {
+    in_words(graph, from, paths)
+        .replace(BAD, "")
+        .replace(PLAIN, "")
+}
+
 /// What is known of it, in a line.
 fn headline(graph: &Graph) -> String {
     let name = readable(graph.key.as_bytes());
