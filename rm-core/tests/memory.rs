@@ -64,6 +64,7 @@ fn order(seq: u64) -> Order {
 fn item(number: u64, message: Message<Opaque, Opaque>) -> Item {
     Item {
         type_id: RwLockType::ID,
+        let_go: None,
         key: key(number),
         message,
     }

@@ -380,6 +380,7 @@ fn a_middle_refuses_wants_of_types_that_it_does_not_know() {
     };
     let item = Item {
         type_id: TypeId(77_777),
+        let_go: None,
         key: key("x"),
         message: Message::Want(want),
     };

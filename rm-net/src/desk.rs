@@ -57,6 +57,13 @@ impl Desk {
         self.jeopardies.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// How often a lease of what is borrowed was in jeopardy.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn jeopardies(&self) -> u64 {
+        // Relaxed: a count for people.
+        self.jeopardies.load(Ordering::Relaxed)
+    }
+
     /// What was counted, by name.
     pub(crate) fn counters(&self) -> [(String, u64); 2] {
         // Relaxed: counts for people.

@@ -18,6 +18,8 @@ use crate::clock::{BootClock, stamp_now};
 use crate::desk::Desk;
 use crate::inquiry::Inquiries;
 use crate::peer::Peer;
+#[cfg(feature = "metrics")]
+use crate::telemetry::Telemetry;
 
 /// What people read where a debtor's name died with the former life of the server.
 pub(crate) const BEFORE_RESTART: &str = "(before the restart)";
@@ -56,6 +58,9 @@ pub(crate) struct Hub {
     pub(crate) desk: Arc<Desk>,
     /// Questions to peers.
     pub(crate) inquiries: Inquiries,
+    /// What is counted for metrics.
+    #[cfg(feature = "metrics")]
+    pub(crate) telemetry: Arc<Telemetry>,
 }
 
 impl Hub {
@@ -89,6 +94,8 @@ impl Hub {
             ended: CancellationToken::new(),
             desk,
             inquiries: Inquiries::default(),
+            #[cfg(feature = "metrics")]
+            telemetry: Arc::default(),
         })
     }
 
@@ -330,6 +337,11 @@ impl Host for Hub {
 
     fn party(&self, peer: PeerId) -> Option<Party> {
         self.peer(peer).map(|peer| peer.party)
+    }
+
+    #[cfg(feature = "metrics")]
+    fn observer(&self) -> Option<Arc<dyn rm_core::front::Observer>> {
+        Some(self.telemetry.observer())
     }
 
     fn rearm(&self) {

@@ -35,9 +35,12 @@ pub mod fenced_file;
 pub mod frame;
 pub mod node;
 pub mod operator;
+#[cfg(feature = "metrics")]
+pub mod telemetry;
 #[cfg(all(feature = "testing", unix))]
 #[doc(hidden)]
 pub mod testing;
+pub mod transport;
 pub mod wire;
 
 mod connection;
@@ -62,8 +65,16 @@ pub use self::client::{Client, ClientBuilder, DEFAULT_ENDPOINT};
 pub use self::error::{ConnectError, InspectError, StartError};
 pub use self::node::{Node, NodeBuilder, StopReport};
 pub use self::operator::Operator;
+pub use self::transport::{Address, AddressError, Transport};
+#[cfg(feature = "tls")]
+pub use self::transport::{TlsConfig, TlsError, TlsFiles};
 
 /// The examples of the README, which are compiled and run.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// Those of the page on observability.
+#[cfg(all(doctest, feature = "opentelemetry"))]
+#[doc = include_str!("../../docs/OBSERVABILITY.md")]
+struct Observability;

@@ -18,6 +18,7 @@ use crate::hub::Hub;
 use crate::member::Member;
 use crate::server::Server;
 use crate::supervisor::Phase;
+use crate::transport::Address;
 use crate::types::Types;
 
 mod builder;
@@ -53,6 +54,7 @@ pub struct Node {
     hub: Arc<Hub>,
     server: Option<Arc<Server>>,
     address: Option<SocketAddr>,
+    addresses: Vec<Address>,
     /// How it stands with its creditors, if it has any.
     phase: Option<watch::Receiver<Phase>>,
     /// What it is in its cluster, if it is a member of one. Then the domain is its borrower's.
@@ -105,6 +107,7 @@ impl Node {
             hub,
             server: None,
             address: None,
+            addresses: Vec::new(),
             phase: None,
             #[cfg(feature = "etcd")]
             member: None,
@@ -217,7 +220,26 @@ impl Node {
         self.domain.totals()
     }
 
-    /// The address it listens on, if it does.
+    /// All that it listens on.
+    #[must_use]
+    pub fn addresses(&self) -> &[Address] {
+        &self.addresses
+    }
+
+    /// Records what is counted anyway, and how things stand: as
+    /// [`Client::publish_metrics`](crate::Client::publish_metrics).
+    #[cfg(feature = "metrics")]
+    pub fn publish_metrics(&self) {
+        let own = (&*self.hub, &self.domain);
+        #[cfg(feature = "etcd")]
+        if let Some(life) = self.member.as_ref().and_then(|member| member.life()) {
+            let lender = (&*life.server.hub, &life.domain);
+            return crate::telemetry::publish(&[own, lender]);
+        }
+        crate::telemetry::publish(&[own]);
+    }
+
+    /// The first address at which it listens by TCP, if it does.
     #[must_use]
     pub const fn local_addr(&self) -> Option<SocketAddr> {
         self.address

@@ -28,6 +28,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, TryLockError};
 
 use bytes::{Buf, BytesMut};
+use rm_core::access::Identity;
 use rm_core::cluster::Report;
 use rm_core::front::{Host, Trust};
 use rm_core::id::{Party, PeerId};
@@ -94,6 +95,8 @@ pub(crate) struct Peer {
     pub(crate) party: Party,
     /// What the other side calls itself.
     pub(crate) name: String,
+    /// Who the other side is, as far as that was proved. All connections of the session are those of one.
+    pub(crate) identity: Identity,
     dialogue: Mutex<Dialogue>,
     connection: RwLock<Option<Arc<Connection>>>,
     door: Mutex<Door>,
@@ -121,11 +124,17 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) fn new(id: PeerId, party: Party, name: String, session: Session) -> Arc<Self> {
+    pub(crate) fn new(
+        id: PeerId,
+        party: Party,
+        (name, identity): (String, Identity),
+        session: Session,
+    ) -> Arc<Self> {
         Arc::new(Self {
             id,
             party,
             name,
+            identity,
             dialogue: Mutex::new(Dialogue {
                 session,
                 connection: 0,
@@ -207,6 +216,14 @@ impl Peer {
         };
         loop {
             if output.bytes.is_empty() && !self.fill(hub, connection.number, &mut output) {
+                // What the stream took, and the socket did not.
+                match connection.stream.try_flush() {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        return Wrote::Blocked;
+                    }
+                    Err(_) => return Wrote::Closed,
+                }
                 let dialogue = self.dialogue();
                 let is_used = dialogue.connection == connection.number;
                 return if is_used && dialogue.session.is_connected() {
@@ -496,6 +513,10 @@ pub(crate) enum Arrived {
         command: rm_core::command::Command,
     },
     Effect(SessionEffect),
+    /// The connection broke, and not by an end in order.
+    Broken {
+        error: io::Error,
+    },
     /// The peer broke the rules: what follows is the end of the connection.
     Offence {
         why: String,

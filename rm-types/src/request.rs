@@ -13,6 +13,7 @@ use core::time::Duration;
 
 use rm_core::front::{Acquire, AcquireError, Ask, Held, Patience, Resource};
 use rm_core::resource::ResourceType;
+use rm_core::trace::TraceContext;
 
 /// What the types of this crate have in common.
 pub trait Kind: ResourceType + sealed::Sealed {
@@ -68,6 +69,13 @@ impl<T: Kind, R: Deref<Target = Resource<T>>, O: Outcome<T, R>> Request<T, R, O>
     /// What the request is for, shown to people who ask who holds or waits. At most 128 bytes are kept.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.ask.options().label = Some(label.into());
+        self
+    }
+
+    /// Where the request belongs in a distributed trace; else it is where the process's
+    /// [source](rm_core::front::trace::set_source) says.
+    pub fn trace(mut self, trace: TraceContext) -> Self {
+        self.ask.options().trace = Some(trace);
         self
     }
 

@@ -12,6 +12,7 @@ use super::heat::Heat;
 use super::host::Host;
 use super::inspect::{AnyInspect, PeerNames};
 use super::lending::Lending;
+use super::observe::Observer;
 use super::reclaim::Budget;
 use super::release::{AnyRelease, Reasons};
 use super::resource::Resource;
@@ -110,6 +111,8 @@ pub enum Role {
 /// What all resources of a domain share.
 pub(super) struct Shared {
     pub(super) host: Arc<dyn Host>,
+    /// Who counts.
+    pub(super) observer: Option<Arc<dyn Observer>>,
     pub(super) name: String,
     pub(super) owner_settings: Arc<Settings>,
     pub(super) policies: BTreeMap<TypeId, Policy>,
@@ -184,6 +187,19 @@ impl Shared {
         true
     }
 
+    /// A time not long ago, or the present one where spans are measured from it.
+    pub(super) fn recent(&self) -> Time {
+        match self.observer {
+            None => self.host.recent(),
+            Some(_) => self.host.now(),
+        }
+    }
+
+    /// A recall has come.
+    pub(super) fn count_recall(&self) {
+        self.tally.count_recall();
+    }
+
     /// Counts what the owner of one resource decided, what was lost, and what moved.
     pub(super) fn count<T: ResourceType>(&self, key: &ResourceKey, fx: &mut Effects<T>) {
         let moved = self.tally.count(fx);
@@ -245,6 +261,7 @@ pub(super) trait AnyTable: AnyInspect + AnyRelease + Lending + Send + Sync {
     fn needs_epoch(&self) -> bool;
     fn sweep(&self);
     fn totals(&self) -> Totals;
+    fn type_name(&self) -> &'static str;
     fn shards(&self) -> usize;
     /// Winds up the resources of one shard. Returns how many had anything to say to anybody.
     fn wind_up(&self, shard: usize, order: Order, course: &Arc<Course>) -> usize;
@@ -326,6 +343,7 @@ impl Domain {
             host: Arc::clone(&host),
         };
         let shared = Shared {
+            observer: host.observer(),
             host,
             name: settings.name,
             owner_settings: Arc::new(settings.owner),
@@ -594,15 +612,34 @@ impl Domain {
         self.each(|table| table.sweep());
     }
 
+    /// What is counted over the whole domain, without a look at its resources: decisions, losses, claims, recalls.
+    #[must_use]
+    pub fn sums(&self) -> Totals {
+        Totals {
+            // Relaxed: a count for people.
+            unknown: self.shared.unknown.load(Ordering::Relaxed),
+            ..self.shared.tally.totals()
+        }
+    }
+
     /// Sums over all resources.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        let mut totals = Totals {
-            unknown: self.shared.unknown.load(Ordering::Relaxed),
-            ..self.shared.tally.totals()
-        };
+        let mut totals = self.sums();
         self.each(|table| totals.add(&table.totals()));
         totals
+    }
+
+    /// What there is of each type, by the type's name: what is counted by resource. Sums over the whole domain, such as
+    /// losses, are in [`totals`](Self::totals) only.
+    ///
+    /// Looks at each resource, as that does: for people and metrics, now and then.
+    #[must_use]
+    pub fn totals_by_type(&self) -> Vec<(&'static str, Totals)> {
+        let tables = self.types.tables.values();
+        tables
+            .map(|table| (table.type_name(), table.totals()))
+            .collect()
     }
 
     /// Answers a question from what this node knows. What is asked of the node as a whole is its own to answer.

@@ -1,5 +1,8 @@
 //! What a domain needs of the node it lives in.
 
+use std::sync::Arc;
+
+use super::observe::Observer;
 use crate::id::{Party, PeerId};
 use crate::session::packet::Item;
 use crate::time::Time;
@@ -36,6 +39,11 @@ pub trait Host: Send + Sync + 'static {
     /// What people call a peer. Called under the lock of a resource.
     fn peer_name(&self, peer: PeerId) -> String {
         peer.to_string()
+    }
+
+    /// Who counts what becomes of requests and holds. Asked once, when the domain is made.
+    fn observer(&self) -> Option<Arc<dyn Observer>> {
+        None
     }
 
     /// Nobody uses the domain any more: its sessions have nothing left to do.

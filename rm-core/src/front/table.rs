@@ -292,7 +292,7 @@ impl<T: ResourceType> AnyTable for Table<T> {
             },
             None => return Ok(()),
         };
-        resource.on_message(from, item.message)
+        resource.on_message(from, item.message, item.let_go)
     }
 
     fn on_creditor_up(&self, link: &Arc<Link>) {
@@ -432,6 +432,10 @@ impl<T: ResourceType> AnyTable for Table<T> {
 
     fn sweep(&self) {
         self.reclaim_all();
+    }
+
+    fn type_name(&self) -> &'static str {
+        T::NAME
     }
 
     fn totals(&self) -> Totals {

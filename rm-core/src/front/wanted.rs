@@ -16,6 +16,7 @@ use super::resource::Resource;
 use super::slots::Watch;
 use crate::error::LostReason;
 use crate::resource::ResourceType;
+use crate::trace::TraceContext;
 
 /// Somebody who waits for what a holder has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub struct Waiter {
     pub mode: String,
     /// How long it has waited, as well as this node can tell.
     pub waited: Duration,
+    /// Where its request belongs in a distributed trace, if it said so.
+    pub trace: Option<TraceContext>,
 }
 
 impl fmt::Display for Waiter {

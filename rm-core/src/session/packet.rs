@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::cluster::Report;
 use crate::command::{Command, Outcome};
 use crate::credit::Opaque;
-use crate::id::{Boot, ResourceKey, Stamp, TypeId};
+use crate::id::{Boot, Note, ResourceKey, Stamp, TypeId};
 use crate::inspect::{Answer, Query};
 use crate::message::Message;
 use crate::view::View;
@@ -193,4 +193,6 @@ pub struct Item {
     pub key: ResourceKey,
     /// What is said.
     pub message: Message<Opaque>,
+    /// Who let go last of what moves, where that is in a distributed trace: for people, never for decisions.
+    pub let_go: Option<Arc<Note>>,
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rm_core::command::{Action, Command, Outcome};
 use rm_core::inspect::{Answer, MembersView, Query};
 
+use super::connect::transport;
 use super::exit::{Exit, Failure};
 use super::output::tame;
 use crate::Operator;
@@ -17,7 +18,7 @@ const HOPS_MAX: usize = 4;
 
 /// Connects to one server.
 pub(crate) async fn open(address: &str) -> Result<Operator, Failure> {
-    Ok(Operator::connect(address, PATIENCE).await?)
+    Ok(Operator::connect_over(transport(), address, PATIENCE).await?)
 }
 
 /// Connects to the first that answers.

@@ -106,7 +106,8 @@ impl Failure {
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         let exit = match &error {
-            ConnectError::BadName(_) => Exit::USAGE,
+            ConnectError::BadName(_) | ConnectError::BadEndpoint(_) => Exit::USAGE,
+            ConnectError::Insecure { .. } | ConnectError::Tls { .. } => Exit::DENIED,
             ConnectError::Refused { code, .. } => match code {
                 RefuseCode::Denied => Exit::DENIED,
                 RefuseCode::Protocol | RefuseCode::Version => Exit::PROTOCOL,
@@ -134,10 +135,12 @@ impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         let exit = match &error {
             StartError::BadName(_)
-            | StartError::BadCreditor { .. }
+            | StartError::BadAddress(_)
             | StartError::BadLease { .. }
+            | StartError::Insecure { .. }
             | StartError::Member(_)
-            | StartError::NoDataDir => Exit::CONFIG,
+            | StartError::NoDataDir
+            | StartError::TooManyListeners { .. } => Exit::CONFIG,
             #[cfg(feature = "etcd")]
             StartError::Coordinator(_) => Exit::CONFIG,
             StartError::DataDir { .. }

@@ -122,6 +122,13 @@ impl Daemon {
 
 fn run(args: Rmctl, output: Output) -> Result<Exit, Failure> {
     let endpoints = &args.endpoints;
+    // The demonstration brings its own server, which speaks plain text on this machine.
+    if !matches!(args.command, Command::Demo(_) | Command::DemoClient(_)) {
+        #[cfg(feature = "tls")]
+        connect::set_transport(args.tls.transport(None)?);
+        #[cfg(not(feature = "tls"))]
+        connect::set_transport(args.tls.transport()?);
+    }
     match args.command {
         Command::Completions(completions) => manual::completions(&completions),
         Command::Man(man) => manual::pages(&man),

@@ -2,7 +2,8 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::net::{IpAddr, ToSocketAddrs as _};
+#[cfg(feature = "etcd")]
+use std::net::ToSocketAddrs as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -72,7 +73,10 @@ enum Event {
 
 pub(crate) async fn run(args: &Rmd, types: Types, output: Output) -> Result<Exit, Failure> {
     log_to_stderr(&args.log)?;
-    refuse_strangers(&args.listen, args.insecure)?;
+    #[cfg(feature = "tls")]
+    let transport = args.tls.transport(args.tls_client_ca.as_ref())?;
+    #[cfg(not(feature = "tls"))]
+    let transport = args.tls.transport()?;
     let variable = |name: &str| env::var_os(name);
     let coordinator = Coordinator::of(args)?;
     let data_dir = match (&coordinator, &*args.creditor) {
@@ -93,8 +97,12 @@ pub(crate) async fn run(args: &Rmd, types: Types, output: Output) -> Result<Exit
         signals.map_err(|error| Failure::system("cannot listen for signals", &error))?;
     let mut builder = Node::builder()
         .types(types)
-        .listen(&args.listen)
+        .transport(transport)
+        .socket_mode(args.socket_mode)
         .lease(args.lease);
+    for address in &args.listen {
+        builder = builder.listen(address);
+    }
     if let Some(data_dir) = &data_dir {
         builder = builder.data_dir(data_dir);
     }
@@ -119,8 +127,8 @@ pub(crate) async fn run(args: &Rmd, types: Types, output: Output) -> Result<Exit
     }
     let node = builder.start().await?;
     let status = node.status();
-    let address = node.local_addr();
-    let address = address.map_or_else(String::new, |address| address.to_string());
+    let addresses = node.addresses().iter().map(ToString::to_string);
+    let address = addresses.collect::<Vec<_>>().join(",");
     let listening = match data_dir {
         #[cfg(feature = "etcd")]
         _ if is_member => Event::Joining {
@@ -230,10 +238,14 @@ impl Coordinator {
                 "give --coordinator standalone, or etcd=HOST:PORT with commas between several",
             ));
         };
-        let listens = args.listen.to_socket_addrs().ok();
+        // Those that are no host and port are not where others look first.
+        let listens = args
+            .listen
+            .iter()
+            .find_map(|one| one.to_socket_addrs().ok());
         let is_anywhere = listens.is_some_and(|mut all| all.any(|one| one.ip().is_unspecified()));
         if is_anywhere && cluster.advertise.is_none() {
-            let error = format_args!("others cannot reach a member at {}", args.listen);
+            let error = format_args!("others cannot reach a member at {}", args.listen.join(","));
             return Err(Failure::new(Exit::CONFIG, error).hint(
                 "say where they can with --advertise or RM_ADVERTISE, such as 10.0.0.1:7600",
             ));
@@ -339,30 +351,6 @@ fn log_to_stderr(filter: &str) -> Result<(), Failure> {
         .map_err(|error| Failure::new(Exit::SYSTEM, format_args!("cannot log: {error}")))
 }
 
-/// Without encryption and authentication a server serves its own machine only, unless told otherwise.
-fn refuse_strangers(listen: &str, insecure: bool) -> Result<(), Failure> {
-    if insecure {
-        return Ok(());
-    }
-    let addresses = listen.to_socket_addrs().map_err(|error| {
-        Failure::new(
-            Exit::CONFIG,
-            format_args!("'{listen}' is no address to listen on: {error}"),
-        )
-        .hint("give --listen or RM_LISTEN such as 127.0.0.1:7600")
-    })?;
-    let is_local = |ip: IpAddr| ip.to_canonical().is_loopback();
-    if addresses.into_iter().all(|address| is_local(address.ip())) {
-        return Ok(());
-    }
-    let error = format_args!(
-        "{listen} can be reached from other machines, and the connection is neither encrypted nor authenticated"
-    );
-    Err(Failure::new(Exit::CONFIG, error).hint(
-        "listen on 127.0.0.1 or [::1], or add --insecure where the network itself is trusted",
-    ))
-}
-
 /// Where the epoch is kept: as told, else where the system's service manager or the user keeps state.
 fn data_dir(
     given: Option<PathBuf>,
@@ -414,16 +402,5 @@ mod tests {
         assert_eq!(dir(&[home]), Some("/home/u/.local/state/rmd".into()));
         assert_eq!(dir(&[("XDG_STATE_HOME", "relative")]), None);
         assert_eq!(dir(&[]), None);
-    }
-
-    #[test]
-    fn without_insecure_only_this_machine_is_served() {
-        let code = |listen, insecure| refuse_strangers(listen, insecure).map_err(|f| f.exit);
-        assert_eq!(code("127.0.0.1:0", false), Ok(()));
-        assert_eq!(code("[::1]:7600", false), Ok(()));
-        assert_eq!(code("0.0.0.0:7600", false), Err(Exit::CONFIG));
-        assert_eq!(code("[::]:7600", false), Err(Exit::CONFIG));
-        assert_eq!(code("0.0.0.0:7600", true), Ok(()));
-        assert_eq!(code("nonsense", false), Err(Exit::CONFIG));
     }
 }

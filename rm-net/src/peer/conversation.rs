@@ -110,6 +110,7 @@ impl Peer {
     fn install(&self, newcomer: Newcomer) -> Reading {
         let Newcomer {
             stream,
+            identity: _,
             mut codec,
             input,
             hello,
@@ -262,7 +263,10 @@ impl Peer {
                         Ok(0) => return Close::Over,
                         Ok(_) => reads += 1,
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => reads = 0,
-                        Err(_) => return Close::Over,
+                        Err(error) => {
+                            drop(f(Arrived::Broken { error }));
+                            return Close::Over;
+                        }
                     }
                 }
                 // It ends when the connection does.
@@ -357,7 +361,7 @@ async fn hear_out(reading: &mut Reading) {
     let Reading {
         connection, input, ..
     } = reading;
-    let _ = rustix::net::shutdown(&connection.stream, rustix::net::Shutdown::Write);
+    connection.stream.finish();
     let heard = async {
         loop {
             input.clear();

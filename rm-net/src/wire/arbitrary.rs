@@ -18,6 +18,7 @@ use rm_core::message::{
     Unclaimed, Want,
 };
 use rm_core::session::packet::{Body, Hello, Item, Packet, RefuseCode, Welcome};
+use rm_core::trace::TraceContext;
 use rm_core::value::{Value, ValueState};
 use rm_core::view::{Member, MemberState, RootId, View, WEIGHT_MAX};
 
@@ -182,8 +183,9 @@ fn refuse_code() -> impl Strategy<Value = RefuseCode> {
 }
 
 pub(crate) fn item() -> impl Strategy<Value = Item> {
-    (any::<u32>(), key(), message()).prop_map(|(type_id, key, message)| Item {
+    (any::<u32>(), key(), message(), note()).prop_map(|(type_id, key, message, let_go)| Item {
         type_id: TypeId(type_id),
+        let_go,
         key,
         message,
     })
@@ -504,8 +506,11 @@ fn loan() -> impl Strategy<Value = LoanId> {
 }
 
 fn note() -> impl Strategy<Value = Option<Arc<Note>>> {
+    let trace = (any::<u128>(), any::<u64>(), any::<u8>());
+    let trace = trace.prop_map(|(trace, span, flags)| TraceContext::new(trace, span, flags));
     option::of(
-        (text(), text(), text()).prop_map(|(mode, label, node)| Note::new(&mode, &label, &node)),
+        (text(), text(), text(), trace)
+            .prop_map(|(mode, label, node, trace)| Note::with_trace(&mode, &label, &node, trace)),
     )
 }
 

@@ -311,6 +311,9 @@ pub struct Item {
     /// The name of the resource.
     #[prost(bytes = "bytes", tag = "2")]
     pub key: ::prost::bytes::Bytes,
+    /// Who let go last of what a `Grant` or a `Return` moves, where that one is in a distributed trace. Mostly absent.
+    #[prost(message, optional, tag = "16")]
+    pub let_go: ::core::option::Option<Note>,
     #[prost(oneof = "item::Message", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15")]
     pub message: ::core::option::Option<item::Message>,
 }
@@ -387,6 +390,10 @@ pub struct Note {
     /// The name of the node where the request was made.
     #[prost(string, tag = "3")]
     pub node: ::prost::alloc::string::String,
+    /// Where it belongs in a distributed trace, by W3C Trace Context: 16 bytes trace-id, 8 bytes parent-id, 1 byte
+    /// trace-flags. Absent, of another length or with an id of zeros: nowhere.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub trace: ::prost::bytes::Bytes,
 }
 /// Debtor to creditor: raise my loan to cover a level. Replaces the want of that order.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

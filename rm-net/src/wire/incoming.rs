@@ -15,6 +15,7 @@ use rm_core::message::{
     Step, Steps, Unclaimed, Want,
 };
 use rm_core::session::packet::{Body, Hello, Item, Packet, RefuseCode, Welcome};
+use rm_core::trace::TraceContext;
 use rm_core::value::{Value, ValueState};
 
 use super::WireError;
@@ -142,6 +143,8 @@ fn refuse_code(value: i32) -> Result<RefuseCode, WireError> {
 fn item(item: pb::Item) -> Result<Item, WireError> {
     Ok(Item {
         type_id: TypeId(item.type_id),
+        // For people: one that breaks the rules is left out.
+        let_go: note(item.let_go).unwrap_or_default(),
         key: key("Item.key", &item.key)?,
         message: message(required("Item.message", item.message)?)?,
     })
@@ -347,7 +350,13 @@ fn note(note: Option<pb::Note>) -> Result<Option<Arc<Note>>, WireError> {
     limits::length("Note.label", note.label.len(), 0, NOTE_BYTES_MAX)?;
     limits::length("Note.mode", note.mode.len(), 0, NOTE_BYTES_MAX)?;
     limits::length("Note.node", note.node.len(), 0, NOTE_BYTES_MAX)?;
-    Ok(Some(Note::new(&note.mode, &note.label, &note.node)))
+    let trace = TraceContext::from_bytes(&note.trace);
+    Ok(Some(Note::with_trace(
+        &note.mode,
+        &note.label,
+        &note.node,
+        trace,
+    )))
 }
 
 pub(super) fn credit(field: &'static str, bytes: &Bytes) -> Result<Opaque, WireError> {

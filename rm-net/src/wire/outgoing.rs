@@ -122,6 +122,7 @@ fn item(item: &Item) -> Result<pb::Item, WireError> {
         type_id: item.type_id.0,
         key: bytes(item.key.as_bytes()),
         message: Some(message(&item.message)?),
+        let_go: note(item.let_go.as_ref())?,
     })
 }
 
@@ -314,6 +315,9 @@ fn note(note: Option<&Arc<Note>>) -> Result<Option<pb::Note>, WireError> {
         node: note.node.clone(),
         label: note.label.clone(),
         mode: note.mode.clone(),
+        trace: note
+            .trace()
+            .map_or_else(Bytes::new, |trace| bytes(&trace.to_bytes())),
     }))
 }
 

@@ -19,6 +19,8 @@ use super::limits::{
 };
 use super::*;
 
+mod trace;
+
 proptest! {
     #[test]
     fn every_packet_comes_out_as_it_went_in(packet in arbitrary::packet()) {
@@ -515,6 +517,7 @@ fn data(items: Vec<Item>) -> Packet {
 fn item(key: &[u8], message: Message<Opaque>) -> Item {
     Item {
         type_id: TypeId(1),
+        let_go: None,
         key: ResourceKey::new(key).unwrap(),
         message,
     }

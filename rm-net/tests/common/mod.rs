@@ -410,6 +410,7 @@ pub(crate) fn welcome(lease: Duration) -> Body {
 pub(crate) fn item(key: &[u8], message: Message<Opaque>) -> Item {
     Item {
         type_id: RW,
+        let_go: None,
         key: ResourceKey::new(key).expect("a name"),
         message,
     }

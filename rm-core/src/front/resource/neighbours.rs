@@ -1,9 +1,14 @@
 //! What a resource hears of its neighbours: their messages, and how their sessions are.
 
-use super::Resource;
+use std::sync::Arc;
+
+use tracing::Level;
+
+use super::{Clock, Resource};
 use crate::credit::Opaque;
 use crate::error::PeerMisbehaved;
-use crate::id::PeerId;
+use crate::front::trace;
+use crate::id::{Note, PeerId};
 use crate::message::Message;
 use crate::owner::Origin;
 use crate::resource::ResourceType;
@@ -13,6 +18,7 @@ impl<T: ResourceType> Resource<T> {
         &self,
         from: PeerId,
         message: Message<Opaque>,
+        let_go: Option<Arc<Note>>,
     ) -> Result<(), PeerMisbehaved> {
         let decoded = message
             .try_map(
@@ -20,7 +26,16 @@ impl<T: ResourceType> Resource<T> {
                 |level| level.read_level::<T::Credit, T::Level>(),
             )
             .map_err(|_| PeerMisbehaved::MalformedCredit)?;
-        let mut result = Ok(());
+        if let Message::Recall { steps, .. } = &decoded
+            && let Some(first) = steps.first()
+        {
+            self.shared.count_recall();
+            if trace::may_listen(Level::DEBUG) {
+                let peer = self.shared.host.peer_name(from);
+                let asks = (steps.len(), first.note.as_deref());
+                trace::on_recall(T::NAME, &self.key, &peer, asks);
+            }
+        }
         let origin = Origin {
             peer: from,
             party: self.shared.host.party(from).unwrap_or_default(),
@@ -30,9 +45,11 @@ impl<T: ResourceType> Resource<T> {
                 _ => u32::MAX,
             },
         };
-        self.input(|inner, now| {
-            result = inner.owner.on_message(now, origin, decoded, &mut inner.fx);
-        });
+        let mut turn = self.enter(Clock::Exact);
+        turn.let_go = let_go;
+        let (inner, now) = (&mut *turn.inner, turn.now);
+        let result = inner.owner.on_message(now, origin, decoded, &mut inner.fx);
+        self.leave(turn);
         result
     }
 

@@ -48,6 +48,7 @@ impl<T: ResourceType> Resource<T> {
         let note = by.note.as_deref().cloned().unwrap_or_default();
         let since = Time::from_nanos(by.order.stamp.0);
         Waiter {
+            trace: note.trace(),
             node: note.node,
             label: note.label,
             mode: note.mode,

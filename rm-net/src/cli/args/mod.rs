@@ -19,11 +19,13 @@ pub(crate) use self::look::{
 pub(crate) use self::parse::parse;
 use self::parse::{parse_name, parse_reason, parse_span, parse_type};
 pub(crate) use self::rmd::Rmd;
+pub(crate) use self::tls::TlsArgs;
 use crate::client::DEFAULT_ENDPOINT;
 
 mod look;
 mod parse;
 mod rmd;
+mod tls;
 
 /// Locks for shells, and a look into a lock server.
 #[derive(Debug, Parser)]
@@ -34,13 +36,16 @@ mod rmd;
     disable_help_subcommand = true
 )]
 pub(crate) struct Rmctl {
-    /// Addresses of the one server, or of a cluster's members, separated by commas; they are tried in turn
+    /// Addresses of the one server, or of a cluster's members, separated by commas; they are tried in turn. Host and port,
+    /// or unix:PATH
     #[arg(long, global = true, env = "RM_ENDPOINTS", value_name = "ADDR,..", value_delimiter = ',',
           default_value = DEFAULT_ENDPOINT)]
     pub(crate) endpoints: Vec<String>,
     /// Print JSON, one object a line; errors too, on standard error
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
     #[command(subcommand)]
     pub(crate) command: Command,
 }

@@ -81,6 +81,13 @@ pub(super) fn parse_reason(text: &str) -> Result<String, String> {
     Ok(text.into())
 }
 
+/// The mode of a file, in octal: permissions alone.
+pub(super) fn parse_mode(text: &str) -> Result<u32, &'static str> {
+    let mode = u32::from_str_radix(text, 8).ok();
+    mode.filter(|mode| *mode <= 0o777)
+        .ok_or("write permissions in octal, such as 600, 660 or 666")
+}
+
 /// A span: a number, with `ms`, `s`, `m` or `h` behind it; seconds without.
 pub(super) fn parse_span(text: &str) -> Result<Duration, &'static str> {
     const WRONG: &str = "not a span of time: write such as 10, 0.5, 250ms, 15s or 2m, up to a year";

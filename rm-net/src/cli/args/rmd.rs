@@ -7,7 +7,8 @@ use std::time::Duration;
 use clap::Args;
 use clap::Parser;
 
-use super::parse::parse_span;
+use super::TlsArgs;
+use super::parse::{parse_mode, parse_span};
 use crate::client::DEFAULT_ENDPOINT;
 
 /// A lock server that stands alone: it lends locks to clients and keeps its epoch on disk. With --coordinator etcd=.. it is
@@ -19,9 +20,13 @@ pub(crate) struct Rmd {
     /// The name by which people know the server [default: the name of the host]
     #[arg(long, env = "RM_NAME")]
     pub(crate) name: Option<String>,
-    /// The address to listen on; port 0 lets the system choose
-    #[arg(long, env = "RM_LISTEN", value_name = "ADDR", default_value = DEFAULT_ENDPOINT)]
-    pub(crate) listen: String,
+    /// The addresses to listen on: host and port, where port 0 lets the system choose, or unix:PATH
+    #[arg(long, env = "RM_LISTEN", value_name = "ADDR,..", value_delimiter = ',',
+          default_value = DEFAULT_ENDPOINT)]
+    pub(crate) listen: Vec<String>,
+    /// Who may connect to the Unix sockets, as the mode of their files
+    #[arg(long, env = "RM_SOCKET_MODE", value_name = "MODE", default_value = "600", value_parser = parse_mode)]
+    pub(crate) socket_mode: u32,
     /// Borrow all that is lent from the server at these addresses, which are tried in turn; no data directory is used
     #[arg(
         long,
@@ -42,9 +47,18 @@ pub(crate) struct Rmd {
     /// When it is told to stop: how long it waits for holders, and calls home what clients have; 0: not at all
     #[arg(long, env = "RM_DRAIN_TIMEOUT", value_name = "SPAN", default_value = "5s", value_parser = parse_span)]
     pub(crate) drain_timeout: Duration,
-    /// Listen beyond this machine, without encryption or authentication: whoever reaches it can take any lock
-    #[arg(long)]
-    pub(crate) insecure: bool,
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
+    /// Let those in whose certificates these authorities sign, and nobody else over TCP
+    #[cfg(feature = "tls")]
+    #[arg(
+        long,
+        env = "RM_TLS_CLIENT_CA",
+        value_name = "FILE",
+        requires = "tls_cert",
+        help_heading = "Security"
+    )]
+    pub(crate) tls_client_ca: Option<PathBuf>,
     /// What to log to standard error, such as info or rm_net=debug
     #[arg(long, env = "RUST_LOG", value_name = "FILTER", default_value = "info")]
     pub(crate) log: String,
