@@ -1,5 +1,6 @@
 //! Trace contexts on the wire: they go with the notes, and one that is none disturbs nobody.
 
+use rm_core::id::NOTE_BYTES_MAX;
 use rm_core::trace::TraceContext;
 
 use super::*;
