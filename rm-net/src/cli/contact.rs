@@ -73,7 +73,8 @@ pub(crate) async fn order(
             Outcome::Refused { text } => {
                 return Err(Failure::new(Exit::UNAVAILABLE, tame(&text)));
             }
-            Outcome::Unknown => return Err(not_understood()),
+            // The second is said as an error.
+            Outcome::Unknown | Outcome::NotAllowed { .. } => return Err(not_understood()),
             outcome @ (Outcome::Draining | Outcome::Released { .. }) => {
                 return Ok((outcome, address));
             }
@@ -85,7 +86,11 @@ pub(crate) async fn order(
 
 /// The failure where an answer is none to what was asked.
 pub(crate) fn not_understood() -> Failure {
-    super::inspect::not_understood()
+    Failure::new(
+        Exit::PROTOCOL,
+        "the server does not understand the question",
+    )
+    .hint("'rmctl --version' and 'rmctl status' tell the versions: the server's may be older")
 }
 
 /// Who gives the orders: user and host.

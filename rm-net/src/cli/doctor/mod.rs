@@ -22,7 +22,7 @@ use super::output::Output;
 
 mod certificates;
 mod checks;
-mod finding;
+pub(super) mod finding;
 mod probe;
 
 use self::finding::Level;
