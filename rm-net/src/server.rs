@@ -80,7 +80,10 @@ pub(crate) struct Server {
     /// The lender has something to do.
     stirred: Notify,
     hello_patience: Duration,
+    /// Whom no handshake was made with.
     refusals: Refusals,
+    /// Whom the rules do not admit: apart, so that those who are nobody cannot hide them.
+    unadmitted: Refusals,
     /// What it is to the others.
     role: NodeRole,
     /// What coordinates the cluster, for people.
@@ -141,6 +144,7 @@ impl Server {
             stirred: Notify::new(),
             hello_patience: hello_patience.unwrap_or(HELLO_PATIENCE),
             refusals: Refusals::default(),
+            unadmitted: Refusals::default(),
             role,
             coordinator,
             creditor,

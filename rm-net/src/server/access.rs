@@ -7,6 +7,7 @@
 
 use rm_core::access::{Action, Forbidden, Identity, Target};
 use rm_core::command;
+use rm_core::front::Host as _;
 use rm_core::id::{Boot, NodeId, ResourceKey, TypeId};
 use rm_core::inspect::Query;
 use rm_core::session::Refusal;
@@ -45,7 +46,9 @@ impl Server {
             checked = rules.check(identity, Action::Member, Target::Node);
         }
         checked.map_err(|why| {
-            tracing::warn!(target: "rm::audit", %identity, "no session: {why}");
+            if let Some(unsaid) = self.unadmitted.note(self.hub.now()) {
+                tracing::warn!(target: "rm::audit", %identity, unsaid, "no session: {why}");
+            }
             Refusal {
                 code: RefuseCode::Denied,
                 text: format!("not allowed: {why}"),
