@@ -9,6 +9,8 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use thiserror::Error;
 
+use crate::trace::TraceContext;
+
 /// The longest name of a resource or of a node, in bytes.
 pub const NAME_BYTES_MAX: usize = 255;
 
@@ -218,17 +220,52 @@ pub struct Note {
     pub mode: String,
     /// The name of the node where it was made.
     pub node: String,
+    /// Where it belongs in a distributed trace. Behind a pointer, as few have one.
+    trace: Option<Box<TraceContext>>,
 }
 
 impl Note {
     /// A note; texts over [`NOTE_BYTES_MAX`] bytes are cut at a character boundary.
     #[must_use]
     pub fn new(mode: &str, label: &str, node: &str) -> Arc<Self> {
+        Self::with_trace(mode, label, node, None)
+    }
+
+    /// A note of a request in a distributed trace; as [`new`](Self::new).
+    #[must_use]
+    pub fn with_trace(
+        mode: &str,
+        label: &str,
+        node: &str,
+        trace: Option<TraceContext>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             label: cut(label).into(),
             mode: cut(mode).into(),
             node: cut(node).into(),
+            trace: trace.map(Box::new),
         })
+    }
+
+    /// The same of texts that are no longer needed elsewhere, with where it belongs in a trace.
+    #[must_use]
+    pub fn of(mode: String, label: String, node: String, trace: Option<TraceContext>) -> Arc<Self> {
+        let shortened = |mut text: String| {
+            text.truncate(cut(&text).len());
+            text
+        };
+        Arc::new(Self {
+            label: shortened(label),
+            mode: shortened(mode),
+            node: shortened(node),
+            trace: trace.map(Box::new),
+        })
+    }
+
+    /// Where the request belongs in a distributed trace.
+    #[must_use]
+    pub fn trace(&self) -> Option<TraceContext> {
+        self.trace.as_deref().copied()
     }
 }
 

@@ -5,6 +5,7 @@
 //! books that nodes keep, the one function that decides, all as pure state machines without clock,
 //! randomness or I/O.
 
+pub mod access;
 pub mod book;
 pub mod cluster;
 pub mod command;
@@ -30,5 +31,6 @@ pub mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod time;
+pub mod trace;
 pub mod value;
 pub mod view;

@@ -103,6 +103,7 @@ fn now_or_never<T: ResourceType<Credit = RwCredit, Level = RwCredit>>(
 fn want(name: &str, level: RwCredit) -> Item {
     Item {
         type_id: RwLockType::ID,
+        let_go: None,
         key: key(name),
         message: Message::Want(Want {
             order: order(),
@@ -118,6 +119,7 @@ fn want(name: &str, level: RwCredit) -> Item {
 fn grant(name: &str, credit: RwCredit) -> Item {
     Item {
         type_id: RwLockType::ID,
+        let_go: None,
         key: key(name),
         message: Message::Grant(Grant {
             loan: LoanId {
@@ -465,6 +467,7 @@ fn lent_of(name: &str, change: impl FnOnce(&mut DomainSettings)) -> (RwCredit, u
     };
     let item = Item {
         type_id: Pool::ID,
+        let_go: None,
         key: key(name),
         message: Message::Want(want),
     };

@@ -18,6 +18,9 @@ use crate::hub::Hub;
 use crate::node::host_name;
 use crate::roster::Roster;
 use crate::supervisor::Phase;
+#[cfg(feature = "tls")]
+use crate::transport::TlsConfig;
+use crate::transport::{Address, Transport};
 use crate::types::Types;
 
 /// Connecting gives up after so long, unless configured.
@@ -52,6 +55,7 @@ pub struct Client {
 pub struct ClientBuilder {
     name: Option<String>,
     endpoints: Vec<String>,
+    transport: Transport,
     connect_timeout: Duration,
     types: Types,
     value_bytes_max: Option<usize>,
@@ -74,6 +78,7 @@ impl Client {
         ClientBuilder {
             name: None,
             endpoints: Vec::new(),
+            transport: Transport::default(),
             connect_timeout: CONNECT_TIMEOUT,
             types: Types::default(),
             value_bytes_max: None,
@@ -192,6 +197,16 @@ impl Client {
         self.domain.totals()
     }
 
+    /// Records what is counted anyway (requests that the cache served, recalls, losses) and how things stand (the oldest
+    /// holder): see [`telemetry`](crate::telemetry). To be called before metrics are read, such as at each scrape.
+    ///
+    /// It looks at each resource. A process that has several clients has the sums of their counters, and the gauges of the
+    /// one that published last.
+    #[cfg(feature = "metrics")]
+    pub fn publish_metrics(&self) {
+        crate::telemetry::publish(&[(&self.hub, &self.domain)]);
+    }
+
     /// Asks the server something. Read-only. Cancel safe.
     ///
     /// # Errors
@@ -275,14 +290,36 @@ impl ClientBuilder {
         self
     }
 
-    /// One more address of the server, such as `127.0.0.1:7600`; they are tried in turn. Without any:
-    /// [`DEFAULT_ENDPOINT`].
+    /// One more address of the server, such as `127.0.0.1:7600` or `unix:/run/rm/agent.sock`; they are tried in turn.
+    /// Without any: [`DEFAULT_ENDPOINT`]. See [`Address`].
     ///
     /// All must lead to one server, or to members of one cluster: from any of them the client learns of the others. Two
     /// servers that stand alone know nothing of each other: each would lend the same lock.
     #[must_use]
     pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
         self.endpoints.push(endpoint.into());
+        self
+    }
+
+    /// Speaks TLS with servers over TCP, and shows them a certificate if there is one.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, config: TlsConfig) -> Self {
+        self.transport = self.transport.tls(config);
+        self
+    }
+
+    /// Speaks plain text also with servers on other machines. See [`Transport::insecure`].
+    #[must_use]
+    pub fn insecure(mut self) -> Self {
+        self.transport = self.transport.insecure();
+        self
+    }
+
+    /// How connections are made, in one: for programs that make several kinds of them.
+    #[must_use]
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.transport = transport;
         self
     }
 
@@ -315,7 +352,7 @@ impl ClientBuilder {
     /// Connects. Cancel safe: a connection that is not used ends.
     ///
     /// # Errors
-    /// Where no server answers in time, or it refuses.
+    /// Where no server answers in time, or it refuses, or an endpoint is no address.
     pub async fn connect(mut self) -> Result<Client, ConnectError> {
         let default_name = || format!("{}/{}", host_name(), std::process::id());
         let name = self.name.unwrap_or_else(default_name);
@@ -323,7 +360,11 @@ impl ClientBuilder {
         if self.endpoints.is_empty() {
             self.endpoints.push(DEFAULT_ENDPOINT.into());
         }
+        for endpoint in &self.endpoints {
+            endpoint.parse::<Address>()?;
+        }
         let hub = Hub::new(&name);
+        self.transport.keep_fresh(&hub.ended);
         let mut owner = Settings::default().with_party(hub.party, &name);
         owner.value_bytes_max = self.value_bytes_max.unwrap_or(owner.value_bytes_max);
         let host: Arc<Hub> = Arc::clone(&hub);
@@ -331,7 +372,8 @@ impl ClientBuilder {
         let domain = self.types.equip(Domain::new(settings, Role::Debtor, host));
         hub.serve(&domain);
         let endpoints = self.endpoints.join(",");
-        let (roster, mut phase) = Roster::new(Arc::clone(&hub), self.endpoints, None);
+        let (roster, mut phase) =
+            Roster::new(Arc::clone(&hub), self.transport, self.endpoints, None);
         tokio::spawn(Arc::clone(&roster).run());
         tokio::spawn(house::keep(Arc::clone(&hub), || {}));
         let client = Client {

@@ -1,4 +1,4 @@
-//! One TCP connection of a session. A session has one after the other; it has them one at a time.
+//! One connection of a session. A session has one after the other; it has them one at a time.
 //!
 //! A connection has a number, and the session knows that of the present one. What an earlier one still wants to write
 //! finds that it has nothing to say any more: so no packet is taken out of the session for a stream that nobody reads.
@@ -7,20 +7,23 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use rm_core::access::Identity;
 use rm_core::session::packet::{Hello, Packet};
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::codec::Encoder as _;
 
 use crate::frame::PacketCodec;
+use crate::transport::Stream;
 
 /// Whoever is turned away is given so long to hear why.
 const FAREWELL: Duration = Duration::from_millis(300);
 
 /// A connection that no session uses yet, and what was read from it.
 pub(crate) struct Newcomer {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
+    /// Who is at the other end, as far as that was proved. Of a server: nobody in particular, though its certificate
+    /// was checked.
+    pub(crate) identity: Identity,
     pub(crate) codec: PacketCodec,
     /// Read, and not decoded.
     pub(crate) input: BytesMut,
@@ -32,13 +35,13 @@ pub(crate) struct Newcomer {
 
 impl Newcomer {
     /// A connection that this side made.
-    pub(crate) fn dialled(stream: TcpStream) -> Self {
-        let _ = stream.set_nodelay(true);
+    pub(crate) fn dialled(stream: Stream) -> Self {
         let mut codec = PacketCodec::new();
         // A view, which may be the first that is heard, is longer than what strangers may say.
         codec.on_session();
         Self {
             stream,
+            identity: Identity::anonymous(),
             codec,
             input: BytesMut::new(),
             hello: None,
@@ -55,13 +58,16 @@ impl Newcomer {
 
 /// A last packet. Then whatever comes is read and thrown away for a moment: a connection that is closed with
 /// something unread is reset, and the other side might not get to see why.
-pub(crate) async fn say_and_close(mut stream: TcpStream, packet: Packet) {
+pub(crate) async fn say_and_close(stream: Stream, packet: Packet) {
     let mut bytes = BytesMut::new();
     if PacketCodec::new().encode(&packet, &mut bytes).is_ok() {
         let said = async {
             stream.write_all(&bytes).await?;
-            stream.shutdown().await?;
-            tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+            stream.finish();
+            while stream.read_buf(&mut bytes).await? > 0 {
+                bytes.clear();
+            }
+            std::io::Result::Ok(())
         };
         let _ = tokio::time::timeout(FAREWELL, said).await;
     }
@@ -79,7 +85,7 @@ pub(crate) struct Output {
 pub(crate) struct Connection {
     /// Which of the session's, from 1.
     pub(crate) number: u64,
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
     pub(crate) output: Mutex<Output>,
     /// There is something to write.
     pub(crate) work: Notify,
@@ -88,7 +94,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(number: u64, stream: TcpStream, room: Option<OwnedSemaphorePermit>) -> Self {
+    pub(crate) fn new(number: u64, stream: Stream, room: Option<OwnedSemaphorePermit>) -> Self {
         let mut codec = PacketCodec::new();
         codec.on_session();
         Self {
@@ -106,6 +112,6 @@ impl Connection {
 
     /// Nothing more is read or written.
     pub(crate) fn close(&self) {
-        let _ = rustix::net::shutdown(&self.stream, rustix::net::Shutdown::Both);
+        self.stream.close();
     }
 }

@@ -8,6 +8,8 @@ use rm_core::id::BadName;
 use rm_core::session::packet::RefuseCode;
 use thiserror::Error;
 
+use crate::transport::AddressError;
+
 /// Why a node did not start.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -25,11 +27,22 @@ pub enum StartError {
         /// The longest.
         most: Duration,
     },
-    /// The address of the creditor cannot be one.
-    #[error("the creditor '{address}' is no address: write host and port, such as 10.0.0.1:7600")]
-    BadCreditor {
-        /// What was given.
+    /// What was given as an address cannot be one.
+    #[error(transparent)]
+    BadAddress(#[from] AddressError),
+    /// Others could reach it, and nobody would have to prove who it is.
+    #[error(
+        "{address} can be reached from other machines, and whoever reaches it could take any lock: listen on 127.0.0.1, [::1] or a Unix socket; or configure TLS with a certificate and the authorities of clients (--tls-cert, --tls-key, --tls-client-ca); or add --insecure where the network itself is trusted"
+    )]
+    Insecure {
+        /// Which.
         address: String,
+    },
+    /// Too many to listen on.
+    #[error("a server listens on at most {most} addresses: give fewer")]
+    TooManyListeners {
+        /// How many it may be.
+        most: usize,
     },
     /// The address cannot be listened on.
     #[error(
@@ -93,6 +106,25 @@ pub enum ConnectError {
     /// The client's name cannot be one.
     #[error("the client's name cannot be used: {0}")]
     BadName(#[from] BadName),
+    /// An endpoint is no address.
+    #[error(transparent)]
+    BadEndpoint(#[from] AddressError),
+    /// The server is on another machine, and there is no TLS.
+    #[error(
+        "{endpoint} is on another machine, and plain text is neither encrypted nor authenticated: configure TLS (--tls-ca), or say that the network itself is trusted (--insecure)"
+    )]
+    Insecure {
+        /// Which server.
+        endpoint: String,
+    },
+    /// One side does not accept the other's certificate, or does not speak TLS.
+    #[error("no secure connection to {endpoint}: {why}")]
+    Tls {
+        /// Which server.
+        endpoint: String,
+        /// What is wrong, and what to do.
+        why: String,
+    },
     /// No endpoint could be reached in time.
     #[error("no server answers at {endpoints}: {last}; is it running, and is the address right?")]
     Unreachable {
@@ -120,6 +152,12 @@ pub enum ConnectError {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum InspectError {
+    /// A rule of the server forbids it.
+    #[error("not allowed: {text}")]
+    NotAllowed {
+        /// Which rule, and whom it took this side for.
+        text: String,
+    },
     /// There is no connection to the server at the moment.
     #[error("no connection to the server: is it running, and is the address right?")]
     Unavailable,

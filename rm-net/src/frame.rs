@@ -14,7 +14,6 @@
 use std::io;
 
 use bytes::{Buf as _, BufMut as _, BytesMut};
-use prost::Message as _;
 use rm_core::session::packet::Packet;
 use thiserror::Error;
 use tokio_util::codec::{Decoder, Encoder};
@@ -27,6 +26,9 @@ pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
 /// The most bytes of a packet from a peer with which no session stands yet.
 pub const FIRST_FRAME_BYTES_MAX: usize = 4096;
 
+/// So much room for a packet is kept.
+const SCRATCH_BYTES: usize = 16 << 10;
+
 /// The bytes of a frame before its packet.
 pub const HEAD_BYTES: usize = 4;
 
@@ -37,6 +39,12 @@ pub enum FrameError {
     /// A frame without a packet.
     #[error("a frame has no bytes")]
     Empty,
+    /// The other side is no peer at all.
+    #[error("it speaks {what}: this is the port of another program")]
+    Foreign {
+        /// What it speaks, as far as its first bytes tell.
+        what: &'static str,
+    },
     /// The connection failed.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -71,6 +79,9 @@ pub struct PacketCodec {
     bytes_max: usize,
     /// Packets of unknown kinds so far.
     skipped: u64,
+    /// Where a packet is written before it is appended: a number is written byte by byte, which takes a plain vector
+    /// less.
+    scratch: Vec<u8>,
 }
 
 impl PacketCodec {
@@ -80,6 +91,7 @@ impl PacketCodec {
         Self {
             bytes_max: FIRST_FRAME_BYTES_MAX,
             skipped: 0,
+            scratch: Vec::new(),
         }
     }
 
@@ -111,9 +123,12 @@ impl Decoder for PacketCodec {
                 return Err(FrameError::Empty);
             }
             if bytes > self.bytes_max {
-                return Err(FrameError::TooLarge {
-                    bytes,
-                    max: self.bytes_max,
+                return Err(match foreign(buffer) {
+                    Some(what) => FrameError::Foreign { what },
+                    None => FrameError::TooLarge {
+                        bytes,
+                        max: self.bytes_max,
+                    },
                 });
             }
             if buffer.len() < HEAD_BYTES + bytes {
@@ -140,6 +155,18 @@ impl Decoder for PacketCodec {
     }
 }
 
+/// What the other side speaks, where its first bytes are those of something else: as a length they are too large.
+fn foreign(buffer: &BytesMut) -> Option<&'static str> {
+    let words: [(&[u8], &str); 4] = [
+        (b"HTTP", "HTTP"),
+        (b"SSH-", "SSH"),
+        (b"\x15\x03", "TLS"),
+        (b"-ERR", "the protocol of Redis"),
+    ];
+    let found = words.iter().find(|(begin, _)| buffer.starts_with(begin));
+    found.map(|(_, what)| *what)
+}
+
 /// The length in the head of the frame at the front of `buffer`, if the head is whole.
 fn announced(buffer: &BytesMut) -> Option<usize> {
     // On a machine whose sizes are smaller than 32 bits, too long is too long.
@@ -158,7 +185,9 @@ impl Encoder<&Packet> for PacketCodec {
     fn encode(&mut self, packet: &Packet, buffer: &mut BytesMut) -> Result<(), FrameError> {
         let before = buffer.len();
         for part in wire::parts(packet, FRAME_BYTES_MAX)? {
-            let bytes = part.encoded_len();
+            self.scratch.clear();
+            wire::append(&part, &mut self.scratch);
+            let bytes = self.scratch.len();
             if bytes > FRAME_BYTES_MAX {
                 buffer.truncate(before);
                 return Err(FrameError::TooLarge {
@@ -166,10 +195,11 @@ impl Encoder<&Packet> for PacketCodec {
                     max: FRAME_BYTES_MAX,
                 });
             }
-            buffer.reserve(HEAD_BYTES + bytes);
             buffer.put_u32(bytes as u32);
-            wire::append(&part, buffer);
+            buffer.extend_from_slice(&self.scratch);
         }
+        // What a large packet took is not kept for the small ones.
+        self.scratch.shrink_to(SCRATCH_BYTES);
         Ok(())
     }
 }

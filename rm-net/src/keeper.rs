@@ -11,10 +11,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rm_core::access::Identity;
 use rm_core::front::Host as _;
 use rm_core::id::Party;
 use rm_core::session::{DebtorConfig, DebtorSession, SessionEffect};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -22,6 +22,7 @@ use crate::connection::Newcomer;
 use crate::hub::Hub;
 use crate::peer::{Arrived, Peer, WINDOW};
 use crate::session::Session;
+use crate::transport::{Stream, Transport};
 
 /// One attempt at a connection, and the wait for a welcome.
 pub(crate) const ATTEMPT: Duration = Duration::from_secs(3);
@@ -39,6 +40,8 @@ pub(crate) struct Opening {
     pub(crate) reg: u64,
     /// Which of this run's sessions with it, from 1.
     pub(crate) session: u64,
+    /// How connections are made.
+    pub(crate) transport: Transport,
 }
 
 /// How a session stands.
@@ -67,6 +70,7 @@ impl Standing {
 pub(crate) struct Keeper {
     hub: Arc<Hub>,
     endpoint: String,
+    transport: Transport,
     peer: Arc<Peer>,
     standing: watch::Sender<Standing>,
 }
@@ -78,10 +82,12 @@ impl Keeper {
             endpoint,
             reg,
             session,
+            transport,
         } = opening;
         let config = DebtorConfig {
             name: hub.name.clone().into_bytes(),
             boot: hub.party.boot,
+            ticket: hub.ticket,
             session,
             reg,
             window: WINDOW,
@@ -89,10 +95,12 @@ impl Keeper {
         };
         let session = Session::Debtor(DebtorSession::connect(hub.now(), config));
         let id = hub.fresh_peer();
-        let peer = Peer::new(id, Party::default(), endpoint.clone(), session);
+        let known = (endpoint.clone(), Identity::anonymous());
+        let peer = Peer::new(id, Party::default(), known, session);
         Self {
             hub: Arc::clone(hub),
             endpoint,
+            transport,
             peer,
             standing: watch::Sender::new(Standing::Connected),
         }
@@ -105,7 +113,7 @@ impl Keeper {
     /// Opens the session over `stream`, and keeps it until it is void. `f` gets what arrives.
     pub(crate) async fn run(
         &self,
-        stream: TcpStream,
+        stream: Stream,
         mut f: impl FnMut(Arrived) -> Result<(), String>,
     ) {
         self.hub.add(&self.peer);
@@ -175,7 +183,7 @@ impl Keeper {
                 .await;
             tokio::time::sleep(jittered(pause)).await;
             pause = (pause * 2).min(REDIAL_MAX);
-            let attempt = tokio::time::timeout(ATTEMPT, TcpStream::connect(&self.endpoint));
+            let attempt = tokio::time::timeout(ATTEMPT, self.transport.dial(&self.endpoint));
             let stream = match attempt.await {
                 Ok(Ok(stream)) => stream,
                 Ok(Err(error)) => {

@@ -27,22 +27,32 @@
 #[doc(hidden)]
 pub mod cli;
 pub mod client;
+#[doc(hidden)]
 pub mod clock;
 #[cfg(feature = "etcd")]
 pub mod coordinator;
 pub mod error;
 pub mod fenced_file;
+#[doc(hidden)]
 pub mod frame;
 pub mod node;
 pub mod operator;
+#[cfg(feature = "metrics")]
+pub mod telemetry;
 #[cfg(all(feature = "testing", unix))]
 #[doc(hidden)]
 pub mod testing;
+#[cfg(feature = "tower")]
+pub mod tower;
+pub mod transport;
+#[doc(hidden)]
 pub mod wire;
 
 mod connection;
 mod desk;
 mod house;
+#[cfg(all(feature = "http", unix))]
+mod http;
 mod hub;
 mod inquiry;
 mod keeper;
@@ -62,8 +72,16 @@ pub use self::client::{Client, ClientBuilder, DEFAULT_ENDPOINT};
 pub use self::error::{ConnectError, InspectError, StartError};
 pub use self::node::{Node, NodeBuilder, StopReport};
 pub use self::operator::Operator;
+pub use self::transport::{Address, AddressError, Transport};
+#[cfg(feature = "tls")]
+pub use self::transport::{TlsConfig, TlsError, TlsFiles};
 
 /// The examples of the README, which are compiled and run.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// Those of the page on observability.
+#[cfg(all(doctest, feature = "opentelemetry"))]
+#[doc = include_str!("../../docs/OBSERVABILITY.md")]
+struct Observability;

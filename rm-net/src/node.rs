@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use rm_core::access::Rules;
 use rm_core::front::{Domain, DomainSettings, Role, Scope, Totals, WindUpReport};
 use rm_core::owner::Settings;
 use rm_rwlock::{RwLock, all};
@@ -18,6 +19,7 @@ use crate::hub::Hub;
 use crate::member::Member;
 use crate::server::Server;
 use crate::supervisor::Phase;
+use crate::transport::Address;
 use crate::types::Types;
 
 mod builder;
@@ -53,6 +55,7 @@ pub struct Node {
     hub: Arc<Hub>,
     server: Option<Arc<Server>>,
     address: Option<SocketAddr>,
+    addresses: Vec<Address>,
     /// How it stands with its creditors, if it has any.
     phase: Option<watch::Receiver<Phase>>,
     /// What it is in its cluster, if it is a member of one. Then the domain is its borrower's.
@@ -105,6 +108,7 @@ impl Node {
             hub,
             server: None,
             address: None,
+            addresses: Vec::new(),
             phase: None,
             #[cfg(feature = "etcd")]
             member: None,
@@ -217,7 +221,26 @@ impl Node {
         self.domain.totals()
     }
 
-    /// The address it listens on, if it does.
+    /// All that it listens on.
+    #[must_use]
+    pub fn addresses(&self) -> &[Address] {
+        &self.addresses
+    }
+
+    /// Records what is counted anyway, and how things stand: as
+    /// [`Client::publish_metrics`](crate::Client::publish_metrics).
+    #[cfg(feature = "metrics")]
+    pub fn publish_metrics(&self) {
+        let own = (&*self.hub, &self.domain);
+        #[cfg(feature = "etcd")]
+        if let Some(life) = self.member.as_ref().and_then(|member| member.life()) {
+            let lender = (&*life.server.hub, &life.domain);
+            return crate::telemetry::publish(&[own, lender]);
+        }
+        crate::telemetry::publish(&[own]);
+    }
+
+    /// The first address at which it listens by TCP, if it does.
     #[must_use]
     pub const fn local_addr(&self) -> Option<SocketAddr> {
         self.address
@@ -279,6 +302,25 @@ impl Node {
         StopReport {
             is_clean: noted.unwrap_or(false),
             loans,
+        }
+    }
+
+    /// Other rules from now on, without a restart.
+    ///
+    /// What is asked from here on goes by them. What was asked before and still waits is denied if they forbid it, and credit
+    /// that was lent is taken back if its debtor may not have it any more: cached credit silently, holds are
+    /// [lost](rm_core::error::LostReason::Revoked). Exclusion holds all the while. The session of an identity that may not do
+    /// anything any more ends.
+    ///
+    /// It looks at every resource before it returns.
+    pub fn set_rules(&self, rules: Rules) {
+        self.hub.desk.set_rules(Arc::new(rules));
+        #[cfg(feature = "etcd")]
+        if let Some(life) = self.member.as_ref().and_then(|member| member.life()) {
+            life.server.enforce();
+        }
+        if let Some(server) = &self.server {
+            server.enforce();
         }
     }
 

@@ -9,21 +9,20 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use rm_core::command::{Command, Outcome};
-use rm_core::id::Boot;
 use rm_core::inspect::{Answer, Query};
 use rm_core::session::packet::{Body, Packet, Welcome};
 use rm_core::session::{
     DebtorConfig, DebtorSession, EndReason, Refusal, SessionEffect, SessionEffects, VoidReason,
     Window,
 };
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio_util::codec::{Decoder as _, Encoder as _};
 
-use crate::clock::{BootClock, stamp_now};
+use crate::clock::BootClock;
 use crate::error::{ConnectError, InspectError};
 use crate::frame::PacketCodec;
+use crate::hub::fresh_ticket;
 use crate::node::host_name;
+use crate::transport::{self, Stream, Transport};
 
 /// An answer comes within so long, or not at all.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -52,7 +51,7 @@ const WINDOW: Window = Window { items: 1, bytes: 1 };
 #[derive(Debug)]
 pub struct Operator {
     address: String,
-    stream: TcpStream,
+    stream: Stream,
     codec: PacketCodec,
     input: BytesMut,
     session: DebtorSession,
@@ -77,13 +76,27 @@ impl Operator {
     /// # Errors
     /// Where it does not answer in time, or refuses.
     pub async fn connect(address: &str, patience: Duration) -> Result<Self, ConnectError> {
+        Self::connect_over(&Transport::default(), address, patience).await
+    }
+
+    /// The same by TLS, or where plain text is allowed beyond this machine. Cancel safe.
+    ///
+    /// # Errors
+    /// Where it does not answer in time, or refuses, or what is known of it does not suffice.
+    pub async fn connect_over(
+        transport: &Transport,
+        address: &str,
+        patience: Duration,
+    ) -> Result<Self, ConnectError> {
         let unreachable = |last: String| ConnectError::Unreachable {
             endpoints: address.into(),
             last,
         };
         let connected = async {
-            let stream = TcpStream::connect(address).await;
-            let stream = stream.map_err(|error| unreachable(error.to_string()))?;
+            let stream = transport.dial(address).await.map_err(|error| {
+                let decided = error.decided(address);
+                decided.unwrap_or_else(|| unreachable(error.to_string()))
+            })?;
             let mut operator = Self::over(address, stream, patience);
             operator.until_welcome().await?;
             Ok(operator)
@@ -92,12 +105,13 @@ impl Operator {
         timed.unwrap_or_else(|_| Err(unreachable(format!("no answer within {patience:?}"))))
     }
 
-    fn over(address: &str, stream: TcpStream, patience: Duration) -> Self {
-        let _ = stream.set_nodelay(true);
+    fn over(address: &str, stream: Stream, patience: Duration) -> Self {
         let now = BootClock::new().now();
+        let ticket = fresh_ticket();
         let config = DebtorConfig {
             name: format!("operator@{}/{}", host_name(), std::process::id()).into_bytes(),
-            boot: Boot(getrandom::u64().unwrap_or_else(|_| stamp_now().as_nanos())),
+            boot: ticket.boot(),
+            ticket,
             session: 1,
             reg: 0,
             window: WINDOW,
@@ -117,11 +131,11 @@ impl Operator {
     }
 
     async fn until_welcome(&mut self) -> Result<(), ConnectError> {
-        let mut last = "the connection ended".to_owned();
         while self.welcome.is_none() {
-            match self.step().await {
-                Ok(_) => {}
-                Err(error) => last = error.to_string(),
+            let failed = self.step().await.err();
+            if let Some(why) = failed.as_ref().and_then(transport::problem) {
+                let endpoint = self.address.clone();
+                return Err(ConnectError::Tls { endpoint, why });
             }
             if let Some(VoidReason::Ended(EndReason::Refused(Refusal { code, text }))) =
                 self.session.void_reason()
@@ -132,10 +146,11 @@ impl Operator {
                     text: text.clone(),
                 });
             }
-            if self.welcome.is_none() && !self.session.is_open() {
+            // No error here passes by trying again: what cannot be read stays in front of all that follows.
+            if let Some(error) = failed {
                 return Err(ConnectError::Unreachable {
                     endpoints: self.address.clone(),
-                    last,
+                    last: error.to_string(),
                 });
             }
         }
@@ -162,13 +177,16 @@ impl Operator {
     /// Asks the server something. Read-only. Cancel safe: an answer that comes later is dropped.
     ///
     /// # Errors
-    /// Where the connection ended, or no answer came within 5 s.
+    /// Where a rule forbids it, the connection ended, or no answer came within 5 s.
     pub async fn ask(&mut self, query: Query) -> Result<Answer, InspectError> {
         let id = self.fresh_id();
         self.aside.push_back(Body::Inspect { id, query });
         let answered = async {
             loop {
                 match self.step().await {
+                    Ok(Heard::Answer(of, Answer::NotAllowed { text })) if of == id => {
+                        return Err(InspectError::NotAllowed { text });
+                    }
                     Ok(Heard::Answer(of, answer)) if of == id => return Ok(answer),
                     Ok(_) => {}
                     Err(_) => return Err(InspectError::Unavailable),
@@ -183,13 +201,16 @@ impl Operator {
     /// the order back.
     ///
     /// # Errors
-    /// Where the connection ended, or no answer came within 5 s: then it may have been carried out or not.
+    /// Where a rule forbids it; or the connection ended, or no answer came within 5 s: then it may have been carried out or not.
     pub async fn order(&mut self, command: Command) -> Result<Outcome, InspectError> {
         let id = self.fresh_id();
         self.aside.push_back(Body::Command { id, command });
         let answered = async {
             loop {
                 match self.step().await {
+                    Ok(Heard::Outcome(of, Outcome::NotAllowed { text })) if of == id => {
+                        return Err(InspectError::NotAllowed { text });
+                    }
                     Ok(Heard::Outcome(of, outcome)) if of == id => return Ok(outcome),
                     Ok(_) => {}
                     Err(_) => return Err(InspectError::Unavailable),
@@ -207,7 +228,8 @@ impl Operator {
         self.session.bye(now, "the operator is done", &mut fx);
         let _ = tokio::time::timeout(Duration::from_secs(1), async {
             self.write().await?;
-            self.stream.shutdown().await
+            self.stream.finish();
+            io::Result::Ok(())
         })
         .await;
     }

@@ -18,8 +18,6 @@ use bytes::BytesMut;
 use rm_core::id::PeerId;
 use rm_core::session::packet::{Body, Hello, Packet, WIRE_VERSION};
 use rm_core::view::{RootId, View};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -31,6 +29,7 @@ use crate::hub::Hub;
 use crate::keeper::ATTEMPT;
 use crate::server::Server;
 use crate::supervisor::{Phase, Supervisor};
+use crate::transport::Transport;
 
 /// Without any session for so long, the addresses are asked again: all members may be others by now.
 const LOST_AFTER: Duration = Duration::from_secs(2);
@@ -39,6 +38,8 @@ const LOST_AFTER: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Roster {
     hub: Arc<Hub>,
+    /// How connections are made.
+    transport: Transport,
     /// Where to ask for a view.
     endpoints: Vec<String>,
     /// The newest view that was heard of.
@@ -59,6 +60,7 @@ impl Roster {
     /// The roster of a client, or of a node in the middle, that asks these addresses; or with none, of a member.
     pub(crate) fn new(
         hub: Arc<Hub>,
+        transport: Transport,
         endpoints: Vec<String>,
         below: Option<Arc<Server>>,
     ) -> (Arc<Self>, watch::Receiver<Phase>) {
@@ -67,6 +69,7 @@ impl Roster {
         let (phase, receiver) = watch::channel(Phase::Connecting { last, refused });
         let roster = Self {
             hub,
+            transport,
             endpoints,
             newest: watch::Sender::new(None),
             phase,
@@ -185,7 +188,8 @@ impl Roster {
     async fn ask_all(&self) {
         for endpoint in &self.endpoints {
             if let Ok(Ok(Some(view))) =
-                tokio::time::timeout(ATTEMPT, ask_for_view(&self.hub, endpoint)).await
+                tokio::time::timeout(ATTEMPT, ask_for_view(&self.hub, &self.transport, endpoint))
+                    .await
             {
                 return self.on_view(view);
             }
@@ -272,6 +276,11 @@ impl Roster {
         self.newest.subscribe()
     }
 
+    /// How connections are made.
+    pub(crate) const fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
     pub(crate) const fn hub(&self) -> &Arc<Hub> {
         &self.hub
     }
@@ -289,12 +298,18 @@ fn overall(sessions: &BTreeMap<RootId, Phase>) -> Option<Phase> {
 }
 
 /// Asks an address for the newest view it knows, if it knows one.
-async fn ask_for_view(hub: &Hub, endpoint: &str) -> std::io::Result<Option<Arc<View>>> {
-    let mut stream = TcpStream::connect(endpoint).await?;
+async fn ask_for_view(
+    hub: &Hub,
+    transport: &Transport,
+    endpoint: &str,
+) -> std::io::Result<Option<Arc<View>>> {
+    let dialled = transport.dial(endpoint).await;
+    let stream = dialled.map_err(std::io::Error::other)?;
     let hello = Hello {
         version: WIRE_VERSION,
         name: hub.name.clone().into_bytes(),
         boot: hub.party.boot,
+        ticket: hub.ticket,
         session: 0,
         reg: 0,
         next_expected: 1,

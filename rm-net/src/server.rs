@@ -1,36 +1,39 @@
 //! The creditor's end of connections: who may have a session, and what its packets do to the domain.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use rm_core::access::Identity;
 use rm_core::cluster::Lender;
-use rm_core::front::Host as _;
+use rm_core::front::{Domain, Host as _};
 use rm_core::id::PeerId;
 use rm_core::inspect::NodeRole;
-use rm_core::session::packet::{Body, Hello, Packet, RefuseCode};
+use rm_core::message::Message;
+use rm_core::session::packet::{Body, Hello, Item, Packet, RefuseCode};
 use rm_core::session::{
     Admission, CreditorConfig, CreditorSession, CreditorSessions, Refusal, SessionEffect,
-    check_stamp,
+    check_stamp, check_ticket,
 };
 use rm_core::stamp::STAMP_AHEAD_MAX;
 use rm_core::time::Time;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::codec::Decoder as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::stamp_now;
-use crate::connection::Newcomer;
+use crate::connection::{Newcomer, say_and_close};
 use crate::frame::PacketCodec;
 use crate::hub::Hub;
 use crate::peer::{Arrived, Peer};
 use crate::session::Session;
 use crate::store::{Notes, Store};
+use crate::transport::{Caller, Listeners, Unopened};
 
+mod access;
 mod answers;
 pub(crate) mod commands;
 mod lending;
@@ -42,10 +45,14 @@ pub(crate) use self::answers::totals_by_name;
 const HELLO_PATIENCE: Duration = Duration::from_secs(5);
 /// Connections at once, those without a session included. Later ones wait to be accepted.
 const CONNECTIONS_MAX: usize = 16_384;
-/// Sessions at once, those included that only wait for their lease.
+/// Sessions at once of one identity, those included that only wait for their lease. Of all there are twice as many.
 pub(crate) const SESSIONS_MAX: usize = 16_384;
+/// Wants of one session that wait at once; more are refused.
+const WANTS_MAX: u64 = 262_144;
 /// Goodbyes are given so long to leave.
 const GOODBYE: Duration = Duration::from_millis(300);
+/// What a TLS connection starts with, and no hello.
+const TLS_HANDSHAKE: &[u8] = &[22, 3];
 /// Where a process has no more descriptors, it tries again after so long.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
@@ -122,7 +129,7 @@ impl Server {
                 (NodeRole::Relay, Notes::Needless, None, coordinator)
             }
         };
-        let sessions = CreditorSessions::new(config.reg, SESSIONS_MAX);
+        let sessions = CreditorSessions::new(config.reg, 2 * SESSIONS_MAX);
         Arc::new(Self {
             hub,
             config,
@@ -150,9 +157,9 @@ impl Server {
     }
 
     /// Accepts connections until told to stop; then says goodbye to all, and ends.
-    pub(crate) async fn listen(self: Arc<Self>, listener: TcpListener) {
+    pub(crate) async fn listen(self: Arc<Self>, listeners: Listeners) {
         let present = || Some(Arc::clone(&self));
-        accept(listener, &self.hub.stopping, present).await;
+        accept(listeners, &self.hub.stopping, present).await;
         if self.role == NodeRole::Relay {
             // Whoever keeps the session with the creditor ends it after these, and then all tasks.
             return;
@@ -176,23 +183,33 @@ impl Server {
 
     /// One connection, from its first byte: to the end of the session that it opens, or until the session that it
     /// goes on with has taken it.
-    async fn serve(
-        self: Arc<Self>,
-        stream: TcpStream,
-        from: SocketAddr,
-        room: Option<OwnedSemaphorePermit>,
-    ) {
-        let _ = stream.set_nodelay(true);
+    async fn serve(self: Arc<Self>, caller: Caller, room: Option<OwnedSemaphorePermit>) {
+        let from = caller.from();
+        let until = Instant::now() + self.hello_patience;
+        let (stream, identity) = match timeout_at(until, caller.open()).await {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(Unopened { why, stream })) => {
+                tracing::info!(%from, why, "no connection");
+                if let Some(stream) = stream {
+                    say_and_close(stream, self.packet(protocol(why))).await;
+                }
+                return;
+            }
+            Err(_) => {
+                tracing::debug!(%from, "no handshake in time");
+                return;
+            }
+        };
         let mut newcomer = Newcomer {
             stream,
+            identity,
             codec: PacketCodec::new(),
             input: BytesMut::new(),
             hello: None,
             room,
         };
-        let hello = first_packet(&mut newcomer);
-        let answer = match tokio::time::timeout(self.hello_patience, hello).await {
-            Ok(Ok(packet)) => match self.admit(packet).await {
+        let answer = match timeout_at(until, first_packet(&mut newcomer)).await {
+            Ok(Ok(packet)) => match self.admit(packet, &newcomer.identity).await {
                 Ok(Admitted::New(hello, id)) => return self.run(newcomer, hello, id).await,
                 Ok(Admitted::Resumes(hello, peer)) => {
                     newcomer.hello = Some(hello);
@@ -204,16 +221,24 @@ impl Server {
             Err(_) => protocol("no hello came: close connections that are not used".into()),
         };
         tracing::debug!(%from, ?answer, "no session");
-        let packet = Packet {
+        newcomer.turn_away(self.packet(answer)).await;
+    }
+
+    /// What is said where there is no session.
+    fn packet(&self, body: Body) -> Packet {
+        Packet {
             epoch: self.hub.epoch(),
             stamp: self.hub.highest_stamp(),
-            body: answer,
-        };
-        newcomer.turn_away(packet).await;
+            body,
+        }
     }
 
     /// Decides about the first packet of a connection.
-    async fn admit(self: &Arc<Self>, packet: Packet) -> Result<Admitted, Body> {
+    async fn admit(
+        self: &Arc<Self>,
+        packet: Packet,
+        identity: &Identity,
+    ) -> Result<Admitted, Body> {
         let Packet { epoch, stamp, body } = packet;
         let Body::Hello(hello) = body else {
             return Err(protocol(
@@ -237,6 +262,8 @@ impl Server {
             let text = text.into();
             return Err(Body::Refuse { code, text });
         }
+        check_ticket(&hello).map_err(refuse)?;
+        self.check_access(&hello, identity).map_err(refuse)?;
         let is_another = hello.reg != 0 && hello.reg != self.config.reg;
         if hello.session == 0 || (is_another && self.lender.is_some()) {
             // It asks who the members are, or has to know.
@@ -260,17 +287,18 @@ impl Server {
         poison.map_err(refuse)?;
         domain.observe_stamp(stamp);
         // Of a session that there is, something is on disk already.
-        if let Some(peer) = self.sessions().resumes(&hello) {
+        if let Some(peer) = self.sessions().resumes(&hello, identity) {
             let peer = self.hub.peer(peer).ok_or_else(gone)?;
             return Ok(Admitted::Resumes(hello, peer));
         }
         let id = self.hub.fresh_peer();
         let server = Arc::clone(self);
+        let caller = identity.clone();
         let (hello, admission) = tokio::task::spawn_blocking(move || {
             let mut notes = server.notes();
             // On disk before anybody may trust anything.
             let noted = notes.set_lent();
-            let admission = noted.map(|()| server.sessions().admit(&hello, id));
+            let admission = noted.map(|()| server.sessions().admit(&hello, &caller, id));
             drop(notes);
             (hello, admission)
         })
@@ -286,7 +314,13 @@ impl Server {
                 })
             }
             Ok(Admission::Gone { reason }) => Err(Body::Gone { reason }),
-            Ok(Admission::Refused(refusal)) => Err(refuse(refusal)),
+            Ok(Admission::Refused(refusal)) => {
+                if refusal.code == RefuseCode::Denied {
+                    let why = &*refusal.text;
+                    tracing::warn!(target: "rm::audit", caller = %identity, why, "no session");
+                }
+                Err(refuse(refusal))
+            }
             Ok(Admission::New) => Ok(Admitted::New(hello, id)),
             Ok(Admission::Resumes { peer }) => {
                 let peer = self.hub.peer(peer).ok_or_else(gone)?;
@@ -309,7 +343,8 @@ impl Server {
         let party = session.party();
         let name = String::from_utf8_lossy(&hello.name).into_owned();
         newcomer.hello = Some(hello);
-        let peer = Peer::new(id, party, name, Session::Creditor(session));
+        let known = (name, newcomer.identity.clone());
+        let peer = Peer::new(id, party, known, Session::Creditor(session));
         self.hub.add(&peer);
         if !self.sessions().is_newest(party, id) {
             peer.superseded.cancel();
@@ -332,6 +367,9 @@ impl Server {
         match arrived {
             // It was told, and it is in the log.
             Arrived::Offence { .. } => {}
+            Arrived::Broken { error } => {
+                tracing::debug!(peer = %peer.id, name = peer.name, %error, "connection broke");
+            }
             Arrived::Head { stamp, .. } => self.hub.on_head(&domain, stamp),
             Arrived::Command { id, command } => self.on_command(peer, id, command),
             Arrived::Question { id, query } => self.on_question(peer, id, query),
@@ -340,6 +378,9 @@ impl Server {
                 return Err("says what only a creditor says".into());
             }
             Arrived::Effect(effect) => match effect {
+                SessionEffect::Deliver(item) if !self.has_room_for(peer, &domain, &item) => {
+                    domain.refuse(peer.id, item);
+                }
                 SessionEffect::Deliver(item) => {
                     return domain
                         .deliver(peer.id, item)
@@ -349,11 +390,11 @@ impl Server {
                 SessionEffect::Silent => domain.on_debtor_silent(peer.id),
                 // Until it is heard over another connection, or its lease ends.
                 SessionEffect::Disconnected(why) | SessionEffect::Ended(why) => {
-                    tracing::debug!(peer = %peer.id, name = peer.name, %why, "connection over");
+                    tracing::debug!(peer = %peer.id, name = peer.name, why = why.to_string(), "connection over");
                     domain.on_debtor_silent(peer.id);
                 }
                 SessionEffect::Void(why) => {
-                    tracing::debug!(peer = %peer.id, name = peer.name, %why, "session over");
+                    tracing::debug!(peer = %peer.id, name = peer.name, why = why.to_string(), "session over");
                     domain.on_debtor_down(peer.id);
                     self.sessions().remove(peer.party, peer.id);
                     peer.over.cancel();
@@ -366,6 +407,20 @@ impl Server {
             },
         }
         Ok(())
+    }
+
+    /// Whether a debtor may want one more thing at once.
+    fn has_room_for(&self, peer: &Peer, domain: &Domain, item: &Item) -> bool {
+        if !matches!(item.message, Message::Want(_)) {
+            return true;
+        }
+        let lock = || peer.wants.lock().unwrap_or_else(PoisonError::into_inner);
+        // Counting anew takes locks of resources, under which grants are counted here: so not under this one. What is
+        // granted meanwhile is counted too high.
+        let mut wants = *lock();
+        let has_room = wants.take(self.hub.now(), WANTS_MAX, || domain.wants_of(peer.id));
+        *lock() = wants;
+        has_room
     }
 
     /// What a server does now and then: a new epoch where numbers run out, and a note on disk when nobody trusts
@@ -423,7 +478,7 @@ impl Server {
 
 /// Accepts connections until told to stop. Each is the business of whoever is the server at that moment.
 pub(crate) async fn accept(
-    listener: TcpListener,
+    listeners: Listeners,
     stopping: &CancellationToken,
     present: impl Fn() -> Option<Arc<Server>>,
 ) {
@@ -435,11 +490,11 @@ pub(crate) async fn accept(
             () = stopping.cancelled() => return,
         };
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = listeners.accept() => accepted,
             () = stopping.cancelled() => return,
         };
         match accepted {
-            Ok((stream, from)) => {
+            Ok(caller) => {
                 is_failing = false;
                 // Without a server whoever called finds the connection closed, and calls again.
                 let Some(server) = present() else {
@@ -448,7 +503,7 @@ pub(crate) async fn accept(
                 tokio::spawn(async move {
                     let ended = server.hub.ended.clone();
                     tokio::select! {
-                        () = server.serve(stream, from, permit.ok()) => {}
+                        () = server.serve(caller, permit.ok()) => {}
                         () = ended.cancelled() => {}
                     }
                 });
@@ -481,14 +536,16 @@ async fn first_packet(newcomer: &mut Newcomer) -> Result<Packet, String> {
         ..
     } = newcomer;
     loop {
-        if let Some(packet) = codec.decode(input).map_err(|error| error.to_string())? {
-            return Ok(packet);
+        let is_tls = input.starts_with(TLS_HANDSHAKE);
+        match codec.decode(input) {
+            Ok(Some(packet)) => return Ok(packet),
+            Ok(None) => {}
+            Err(_) if is_tls => return Err("this port does not speak TLS: connect without, or give the server a certificate with --tls-cert and --tls-key".into()),
+            Err(error) => return Err(error.to_string()),
         }
-        stream.readable().await.map_err(|error| error.to_string())?;
-        match stream.try_read_buf(input) {
+        match stream.read_buf(input).await {
             Ok(0) => return Err("the connection ended before a hello".into()),
             Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error.to_string()),
         }
     }

@@ -11,7 +11,6 @@
 //! next one opened, until none of these debtors trusts anything: either would free what they still use. A connection
 //! that breaks is nothing to them.
 
-use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,17 +20,16 @@ use rm_core::session::packet::{Body, Welcome};
 use rm_core::session::{EndReason, Refusal, SessionEffect, VoidReason};
 use rm_core::time::Time;
 use rm_core::view::{RootId, View};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::client::DEFAULT_ENDPOINT;
 use crate::error::ConnectError;
 use crate::hub::{Departure, Hub, Say};
 use crate::keeper::{ATTEMPT, Keeper, Opening};
 use crate::peer::{Arrived, Extended, Peer};
 use crate::roster::Roster;
 use crate::server::{Server, commands};
+use crate::transport::{self, Stream};
 
 /// The first pause between attempts; each further one is twice as long.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
@@ -157,7 +155,7 @@ impl Supervisor {
         while !stopping.is_cancelled() && !self.has_left() {
             let endpoint = self.endpoints[turn % self.endpoints.len()].clone();
             turn += 1;
-            let attempt = tokio::time::timeout(ATTEMPT, TcpStream::connect(&endpoint));
+            let attempt = tokio::time::timeout(ATTEMPT, self.roster.transport().dial(&endpoint));
             let connected = tokio::select! {
                 connected = attempt => connected,
                 () = stopping.cancelled() => break,
@@ -171,12 +169,10 @@ impl Supervisor {
                         Outcome::Stillborn => refused = refused.or(refusal),
                     }
                 }
-                Ok(Err(error)) if error.kind() == ErrorKind::InvalidInput => {
-                    self.note(format!(
-                        "{error}: write host and port, such as {DEFAULT_ENDPOINT}"
-                    ));
+                Ok(Err(error)) => {
+                    self.note(error.to_string());
+                    refused = refused.or_else(|| error.decided(&endpoint));
                 }
-                Ok(Err(error)) => self.note(error.to_string()),
                 Err(_) => self.note(format!("no answer within {ATTEMPT:?}")),
             }
             // Not before all were asked: where one refuses, another may be willing.
@@ -215,21 +211,18 @@ impl Supervisor {
         });
         // Once for each time that something else goes wrong: it is tried many times a minute.
         if !matches!(former, Phase::Connecting { last, .. } if last == text) {
-            tracing::info!(endpoints = ?self.endpoints, "no connection: {text}");
+            tracing::info!(endpoints = ?self.endpoints, why = text, "no connection");
         }
     }
 
     /// One session, until it is void: what became of it, and why the server refused, if it did.
-    async fn session(
-        &mut self,
-        stream: TcpStream,
-        endpoint: &str,
-    ) -> (Outcome, Option<ConnectError>) {
+    async fn session(&mut self, stream: Stream, endpoint: &str) -> (Outcome, Option<ConnectError>) {
         self.sessions += 1;
         let opening = Opening {
             endpoint: endpoint.to_owned(),
             reg: self.member.as_ref().map_or(0, |member| member.root.reg),
             session: self.sessions,
+            transport: self.roster.transport().clone(),
         };
         let keeper = Keeper::new(&self.hub, opening);
         let mut events = Events {
@@ -242,6 +235,7 @@ impl Supervisor {
             outcome: Outcome::Stillborn,
             refused: None,
             offence: None,
+            broke: None,
             creditor: self.creditor.take(),
             server: self.server.clone(),
             roster: Arc::clone(&self.roster),
@@ -372,6 +366,8 @@ struct Events {
     refused: Option<ConnectError>,
     /// How the server broke the rules, if it did: then that is the reason for all that follows.
     offence: Option<String>,
+    /// How the connection broke, if it did.
+    broke: Option<String>,
     /// The creditor of the last session that had one, and its run.
     creditor: Option<(Vec<u8>, Boot)>,
     server: Option<Arc<Server>>,
@@ -388,6 +384,7 @@ impl Events {
             return Ok(());
         };
         match arrived {
+            Arrived::Broken { error } => self.on_broken(&error),
             Arrived::Offence { why } => {
                 self.offence = Some(format!("what answers there breaks the protocol: {why}"));
             }
@@ -425,7 +422,8 @@ impl Events {
                 Some(server) => server.on_question(&self.peer, id, query),
                 None => {
                     let node = NodeId::of_name(self.endpoint.as_bytes());
-                    let answer = domain.inspect(&query, &|_| (self.endpoint.clone(), node));
+                    let answer =
+                        domain.inspect(&query, &|_| (self.endpoint.clone(), node), &|_, _| true);
                     self.peer.say(Body::Inspected { id, answer }, &self.hub);
                 }
             },
@@ -435,6 +433,15 @@ impl Events {
             Arrived::Effect(effect) => return self.on_effect(&domain, effect),
         }
         Ok(())
+    }
+
+    fn on_broken(&mut self, error: &std::io::Error) {
+        self.broke = Some(error.to_string());
+        // A client learns after the handshake what the server has against its certificate.
+        if let Some(why) = transport::problem(error) {
+            let endpoint = self.endpoint.clone();
+            self.refused = Some(ConnectError::Tls { endpoint, why });
+        }
     }
 
     fn on_extended(&mut self, domain: &rm_core::front::Domain, deadline: Time) {
@@ -475,18 +482,24 @@ impl Events {
                 self.on_extended(domain, deadline);
             }
             SessionEffect::Disconnected(why) => {
-                tracing::info!(endpoint = self.endpoint, %why, "connecting again");
+                let why = self.reason(&why);
+                tracing::info!(endpoint = self.endpoint, why, "connecting again");
                 self.set(Phase::Connecting {
                     last: self.reason(&why),
                     refused: None,
                 });
             }
             SessionEffect::Resumed => {
+                self.broke = None;
                 tracing::info!(endpoint = self.endpoint, "the session goes on");
                 self.on_connected();
             }
             SessionEffect::Ended(why) => {
-                tracing::info!(endpoint = self.endpoint, %why, "the session cannot go on");
+                tracing::info!(
+                    endpoint = self.endpoint,
+                    why = why.to_string(),
+                    "the session cannot go on"
+                );
                 self.say.withhold();
                 self.set(Phase::Connecting {
                     last: self.reason(&why),
@@ -496,8 +509,9 @@ impl Events {
             SessionEffect::JeopardyStarted { .. } => {
                 self.hub.desk.count_jeopardy();
                 tracing::warn!(
+                    target: "rm::lock",
                     endpoint = self.endpoint,
-                    "the lease is in jeopardy: no answer"
+                    "jeopardy: no answer, and the lease is about to run out"
                 );
             }
             SessionEffect::JeopardyCleared => {
@@ -512,8 +526,12 @@ impl Events {
                 };
                 self.say.withhold();
                 domain.on_creditor_down(self.peer.id, lost);
-                tracing::debug!(endpoint = self.endpoint, %why, "the session is over");
-                self.refused = self.refusal(&why);
+                tracing::debug!(
+                    endpoint = self.endpoint,
+                    why = why.to_string(),
+                    "the session is over"
+                );
+                self.refused = self.refusal(&why).or(self.refused.take());
                 self.set(Phase::Connecting {
                     last: self.reason(&why),
                     refused: None,
@@ -544,7 +562,8 @@ impl Events {
     }
 
     fn reason(&self, why: &impl ToString) -> String {
-        self.offence.clone().unwrap_or_else(|| why.to_string())
+        let known = self.offence.as_ref().or(self.broke.as_ref());
+        known.cloned().unwrap_or_else(|| why.to_string())
     }
 
     fn refusal(&self, why: &VoidReason) -> Option<ConnectError> {

@@ -236,6 +236,7 @@ mod in_session {
             let mut raw = cluster.session(b"raw").await;
             let strange = Item {
                 type_id: UNKNOWN,
+                let_go: None,
                 ..item(b"x", want(1, all()))
             };
             raw.items(1, vec![strange]).await;
@@ -263,6 +264,7 @@ mod in_session {
             let unwant = Message::Unwant { order: order(1) };
             let strange = |message| Item {
                 type_id: UNKNOWN,
+                let_go: None,
                 ..item(b"x", message)
             };
             let items = vec![

@@ -18,10 +18,10 @@ use std::time::Instant;
 use std::vec;
 
 use rm_core::error::LostReason;
-use rm_core::front::{AcquireError, Domain, Handle};
+use rm_core::front::{AcquireError, Domain, Handle, block_on};
+use rm_core::trace::TraceContext;
 use thiserror::Error;
 
-use crate::blocking::block_on;
 use crate::credit::RwLockType;
 use crate::guard::{OwnedReadGuard, OwnedUpgradableGuard, OwnedWriteGuard};
 use crate::lock::RwLock;
@@ -130,6 +130,7 @@ pub struct LockAll {
     names: Vec<Named>,
     wait: Wait,
     label: Option<String>,
+    trace: Option<TraceContext>,
     site: Site,
 }
 
@@ -144,6 +145,7 @@ impl LockAll {
             names,
             wait,
             label: None,
+            trace: None,
             site: Site::here(),
         }
     }
@@ -168,6 +170,12 @@ impl LockAll {
         self
     }
 
+    /// Where the requests belong in a distributed trace: as [`Request::trace`].
+    pub const fn trace(mut self, trace: TraceContext) -> Self {
+        self.trace = Some(trace);
+        self
+    }
+
     /// Takes the locks, and parks this thread until that is decided: as [`Request::blocking`].
     ///
     /// # Errors
@@ -187,12 +195,14 @@ impl IntoFuture for LockAll {
             names,
             wait,
             label,
+            trace,
             site,
         } = self;
         LockingAll {
             domain,
             wait,
             label,
+            trace,
             site,
             taken: Vec::new(),
             asking: None,
@@ -209,6 +219,7 @@ pub struct LockingAll {
     domain: Domain,
     wait: Wait,
     label: Option<String>,
+    trace: Option<TraceContext>,
     site: Site,
     taken: Vec<(Vec<u8>, AnyGuard)>,
     asking: Option<(Vec<u8>, AnyAcquiring)>,
@@ -253,12 +264,14 @@ impl LockingAll {
     }
 
     fn ask_as<M: Mode>(&self, lock: &RwLock) -> Acquiring<M, Handle<RwLockType>> {
-        let request = Request::at(lock.owned(), self.wait, self.site);
-        match &self.label {
-            Some(label) => request.label(label),
-            None => request,
+        let mut request = Request::at(lock.owned(), self.wait, self.site);
+        if let Some(label) = &self.label {
+            request = request.label(label);
         }
-        .into_future()
+        if let Some(trace) = self.trace {
+            request = request.trace(trace);
+        }
+        request.into_future()
     }
 }
 

@@ -13,14 +13,15 @@ use thiserror::Error;
 
 use super::ask::Ask;
 use super::gate::Door;
-use super::resource::{Claim, Resource, Started};
-use super::slots::Watch;
-use super::wanted::Wanted;
+use super::resource::{Claim, Decided, Resource, Started};
+use super::trace::Watched;
+use super::wanted::{Lost, Wanted};
 use crate::error::{Denied, LostReason};
-use crate::id::{BadName, Token};
+use crate::id::{BadName, Note, Token};
 use crate::message::{Blocker, BlockerKind, Blockers};
 use crate::resource::ResourceType;
 use crate::time::Time;
+use crate::trace::TraceContext;
 use crate::value::{Value, WriteError};
 
 /// Why a request failed.
@@ -41,6 +42,12 @@ pub enum AcquireError {
     Busy {
         /// Who is in the way, as far as that is known.
         holders: Vec<Holder>,
+    },
+    /// A rule of the server, or of one above it, forbids it. Asking again does not help before the rules change.
+    #[error("not allowed: {why}")]
+    NotAllowed {
+        /// Which rule, whom it took this node for, and what it forbids.
+        why: String,
     },
     /// The creditor refused: a limit is reached, or more was asked than there is.
     #[error("refused by the server: a limit is reached, or more was asked than there is")]
@@ -79,6 +86,25 @@ pub enum AcquireError {
     },
 }
 
+impl AcquireError {
+    /// Who is in the way, as far as that is known and has anything to do with it.
+    #[must_use]
+    pub fn holders(&self) -> &[Holder] {
+        match self {
+            Self::Busy { holders }
+            | Self::Timeout { holders, .. }
+            | Self::WouldDeadlock { holders } => holders,
+            Self::BadName(_)
+            | Self::BadRequest { .. }
+            | Self::NotAllowed { .. }
+            | Self::Refused
+            | Self::SessionLost(_)
+            | Self::ShuttingDown
+            | Self::Unavailable => &[],
+        }
+    }
+}
+
 /// Somebody in the way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -89,14 +115,17 @@ pub struct Holder {
     pub label: String,
     /// Its mode, such as `read`; empty where it is not known.
     pub mode: String,
-    /// Whether it holds, waits, or has not answered.
+    /// Whether it holds, waits, has not answered, or is a rule.
     pub kind: BlockerKind,
+    /// Where its request belongs in a distributed trace, if it said so.
+    pub trace: Option<TraceContext>,
 }
 
 impl From<Blocker> for Holder {
     fn from(blocker: Blocker) -> Self {
         let note = blocker.note.as_deref().cloned().unwrap_or_default();
         Self {
+            trace: note.trace(),
             node: note.node,
             label: note.label,
             mode: note.mode,
@@ -111,6 +140,7 @@ impl fmt::Display for Holder {
             BlockerKind::Holder => "held",
             BlockerKind::Older => "asked for earlier",
             BlockerKind::Silent => "perhaps held",
+            BlockerKind::Rule => return f.write_str(&in_words(self)),
         };
         let node = if self.node.is_empty() {
             "a node"
@@ -125,6 +155,18 @@ impl fmt::Display for Holder {
             write!(f, " \"{}\"", self.label)?;
         }
         Ok(())
+    }
+}
+
+/// A rule that forbids something.
+fn in_words(rule: &Holder) -> String {
+    let Holder {
+        node, label, mode, ..
+    } = rule;
+    if label.starts_with("no ") {
+        format!("{label} of the server lets {node} {mode} it")
+    } else {
+        format!("{label} of the server forbids {node} to {mode} it")
     }
 }
 
@@ -155,13 +197,16 @@ fn list(holders: &[Holder]) -> String {
 pub struct Acquire<T: ResourceType, R: Deref<Target = Resource<T>>> {
     resource: Option<R>,
     ask: Ask<T::Level>,
-    state: Progress,
+    /// Apart, so that the future of a request that is served at once is small.
+    waiting: Option<Box<Waiting>>,
 }
 
-#[derive(Clone, Copy)]
-enum Progress {
-    New,
-    Waiting(Token, Time),
+/// A request that has been made and not been decided.
+struct Waiting {
+    token: Token,
+    since: Time,
+    /// Who listens or counts, where anybody does.
+    watched: Option<Watched>,
 }
 
 impl<T: ResourceType, R: Deref<Target = Resource<T>>> Acquire<T, R> {
@@ -170,7 +215,7 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Acquire<T, R> {
         Self {
             resource: Some(resource),
             ask,
-            state: Progress::New,
+            waiting: None,
         }
     }
 
@@ -194,7 +239,7 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Future for Acquire<T, R> {
             .resource
             .as_ref()
             .expect("a finished future is not polled again");
-        if let Progress::New = this.state
+        if this.waiting.is_none()
             && let Some(door) = this.ask.door
             && this.ask.options.is_none()
             && let Some((pass, fence)) = resource.pass(door)
@@ -211,35 +256,114 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Acquire<T, R> {
     fn poll_at_lock(&mut self, cx: &Context<'_>) -> Poll<Result<Held<T, R>, AcquireError>> {
         let resource = self
             .resource
-            .as_ref()
+            .as_deref()
             .expect("a finished future is not polled again");
-        let (outcome, since) = match self.state {
-            Progress::New => match resource.start(&self.ask, cx.waker()) {
-                Started::Granted(claim, fence) => (Ok((claim, fence)), None),
-                Started::Denied(why) => (Err(why), None),
-                Started::Waiting(token) => {
-                    self.state = Progress::Waiting(token, resource.shared().host.now());
-                    return Poll::Pending;
-                }
+        let decided = match &self.waiting {
+            None => match resource.take_at_once(&self.ask) {
+                Some((claim, fence)) => return Poll::Ready(Ok(self.hold(claim, fence))),
+                None => self.start(cx),
             },
-            Progress::Waiting(token, since) => match resource.poll(token, cx.waker()) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(outcome) => {
-                    let held = outcome.map(|fence| (Claim::Slot(token), fence));
-                    (held, Some(since))
-                }
+            Some(waiting) => match resource.poll(waiting.token, cx.waker()) {
+                Poll::Pending => None,
+                Poll::Ready(Decided { outcome, let_go }) => Some(Answer {
+                    outcome: outcome.map(|fence| (Claim::Slot(waiting.token), fence)),
+                    waited: resource.shared().host.now().since(waiting.since),
+                    let_go,
+                    watched: self.waiting.take().and_then(|waiting| waiting.watched),
+                }),
             },
         };
-        let resource = self.resource.take().expect("it was there above");
-        Poll::Ready(match outcome {
-            Ok((claim, fence)) => Ok(Held::new(resource, claim, fence)),
-            Err(why) => {
-                let now = resource.shared().host.now();
-                let waited = since.map_or(Duration::ZERO, |since| now.since(since));
-                Err(explain(&resource, why, waited))
+        let Some(answer) = decided else {
+            return Poll::Pending;
+        };
+        Poll::Ready(self.end(answer))
+    }
+
+    /// Asks the owner. `None`: it waits.
+    fn start(&mut self, cx: &Context<'_>) -> Option<Answer> {
+        let resource = self.resource.as_deref().expect("it is asked for");
+        let (mut watched, trace) = Watched::acquire(resource, &self.ask);
+        let outcome = match resource.start(&self.ask, trace, cx.waker()) {
+            Started::Cached(claim, fence) => {
+                if let Some(watched) = watched.take() {
+                    watched.on_cached(fence);
+                }
+                Ok((claim, fence))
             }
+            Started::Granted(claim, fence) => Ok((claim, fence)),
+            Started::Denied(why) => Err(why),
+            Started::Waiting(token, ahead) => {
+                if let Some(watched) = &watched {
+                    watched.on_waiting(ahead);
+                }
+                let since = resource.shared().host.now();
+                self.waiting = Some(Box::new(Waiting {
+                    token,
+                    since,
+                    watched,
+                }));
+                return None;
+            }
+        };
+        Some(Answer {
+            outcome,
+            waited: Duration::ZERO,
+            let_go: None,
+            watched,
         })
     }
+
+    fn end(&mut self, answer: Answer) -> Result<Held<T, R>, AcquireError> {
+        let Answer {
+            outcome,
+            waited,
+            let_go,
+            watched,
+        } = answer;
+        match outcome {
+            Ok((claim, fence)) => {
+                let held = self.hold(claim, fence);
+                if let Some(watched) = watched {
+                    watched.on_granted(&held.resource, waited, fence, let_go.as_deref());
+                }
+                Ok(held)
+            }
+            Err(why) => {
+                let resource = self.resource.take().expect("a request ends once");
+                let error = explain(&resource, why, waited);
+                if let Some(watched) = watched {
+                    watched.on_failed(&resource, waited, &error);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Nobody looks for the outcome any more.
+    #[cold]
+    fn abandon(&mut self) {
+        if let (Some(resource), Some(waiting)) = (&self.resource, self.waiting.take()) {
+            resource.abandon(waiting.token);
+            if let Some(watched) = waiting.watched {
+                let waited = resource.shared().host.now().since(waiting.since);
+                watched.on_cancelled(resource, waited);
+            }
+        }
+    }
+
+    fn hold(&mut self, claim: Claim, fence: u64) -> Held<T, R> {
+        let resource = self.resource.take().expect("a request ends once");
+        Held::new(resource, claim, fence)
+    }
+}
+
+/// What became of a request.
+struct Answer {
+    outcome: Result<(Claim, u64), Denied>,
+    waited: Duration,
+    /// Who let go last, where that is in a distributed trace.
+    let_go: Option<Arc<Note>>,
+    watched: Option<Watched>,
 }
 
 pub(super) fn explain<T: ResourceType>(
@@ -266,6 +390,16 @@ pub(super) fn explain<T: ResourceType>(
         Denied::WouldDeadlock { blockers } => AcquireError::WouldDeadlock {
             holders: named(blockers),
         },
+        Denied::NotAllowed { blockers } => {
+            let mut named = named(blockers).into_iter();
+            let rule = named.find(|blocker| blocker.kind == BlockerKind::Rule);
+            AcquireError::NotAllowed {
+                why: rule.map_or_else(
+                    || "a rule of the server forbids it".into(),
+                    |rule| rule.to_string(),
+                ),
+            }
+        }
         Denied::Refused => AcquireError::Refused,
         Denied::Lost(why) => AcquireError::SessionLost(why),
         Denied::ShuttingDown => AcquireError::ShuttingDown,
@@ -273,9 +407,10 @@ pub(super) fn explain<T: ResourceType>(
 }
 
 impl<T: ResourceType, R: Deref<Target = Resource<T>>> Drop for Acquire<T, R> {
+    #[inline]
     fn drop(&mut self) {
-        if let (Some(resource), Progress::Waiting(token, _)) = (&self.resource, self.state) {
-            resource.abandon(token);
+        if self.waiting.is_some() {
+            self.abandon();
         }
     }
 }
@@ -442,10 +577,7 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
     ///
     /// **Cancel safety.** Dropping the future changes nothing; it can be asked for again.
     pub const fn lost(&self) -> Lost<'_, T, R> {
-        Lost {
-            held: self,
-            watch: None,
-        }
+        Lost::new(self)
     }
 }
 
@@ -468,38 +600,5 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> fmt::Debug for Held<T, R> 
             .field("resource", &*self.resource)
             .field("fence", &self.fence)
             .finish()
-    }
-}
-
-/// The future of a loss: [`Held::lost`].
-#[must_use = "futures do nothing unless polled"]
-pub struct Lost<'a, T: ResourceType, R: Deref<Target = Resource<T>>> {
-    held: &'a Held<T, R>,
-    watch: Option<Watch>,
-}
-
-// Nothing in it is pinned.
-impl<T: ResourceType, R: Deref<Target = Resource<T>>> Unpin for Lost<'_, T, R> {}
-
-impl<T: ResourceType, R: Deref<Target = Resource<T>>> Drop for Lost<'_, T, R> {
-    fn drop(&mut self) {
-        if let Some(watch) = self.watch {
-            self.held.resource.unwatch(self.held.claim, watch);
-        }
-    }
-}
-
-impl<T: ResourceType, R: Deref<Target = Resource<T>>> Future for Lost<'_, T, R> {
-    type Output = LostReason;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<LostReason> {
-        let Self { held, watch } = &mut *self;
-        held.resource.poll_lost(held.claim, watch, cx.waker())
-    }
-}
-
-impl<T: ResourceType, R: Deref<Target = Resource<T>>> fmt::Debug for Lost<'_, T, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Lost").field(self.held).finish()
     }
 }

@@ -5,6 +5,7 @@ use core::time::Duration;
 use super::gate::Door;
 use crate::id::GroupId;
 use crate::time::Time;
+use crate::trace::TraceContext;
 
 /// What is asked for, and how long to wait for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub struct Options {
     pub group: Option<GroupId>,
     /// It gives up what it holds within this time after somebody waits for it; if it does not, the hold is lost.
     pub gives_way: Option<Duration>,
+    /// Where it belongs in a distributed trace; `None`: what the process's [source](super::trace::set_source) says.
+    pub trace: Option<TraceContext>,
 }
 
 impl<L> Ask<L> {
@@ -82,6 +85,10 @@ impl<L> Ask<L> {
         label.unwrap_or_default()
     }
 
+    pub(super) fn trace(&self) -> Option<TraceContext> {
+        self.options.as_ref().and_then(|options| options.trace)
+    }
+
     pub(super) fn priority(&self) -> Duration {
         let options = self.options.as_ref();
         options.map_or(Duration::ZERO, |options| options.priority)
@@ -90,7 +97,10 @@ impl<L> Ask<L> {
     /// Whether the request has nothing that its hold must remember.
     pub(super) fn is_plain(&self) -> bool {
         let is_plain = |options: &Options| {
-            options.label.is_none() && options.group.is_none() && options.gives_way.is_none()
+            options.label.is_none()
+                && options.group.is_none()
+                && options.gives_way.is_none()
+                && options.trace.is_none()
         };
         self.options.as_deref().is_none_or(is_plain)
     }

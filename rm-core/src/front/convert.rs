@@ -18,6 +18,7 @@ use core::time::Duration;
 use super::acquire::{AcquireError, Held, explain};
 use super::ask::Patience;
 use super::resource::{Claim, Resource};
+use super::trace::Watched;
 use crate::credit::Credit;
 use crate::error::LostReason;
 use crate::id::Token;
@@ -163,6 +164,8 @@ where
     to: T::Level,
     patience: Patience,
     state: Progress<T::Credit>,
+    /// Who listens or counts, where anybody does.
+    watched: Option<Box<Watched>>,
     refers: PhantomData<fn() -> R>,
 }
 
@@ -178,6 +181,7 @@ where
             to,
             patience: Patience::Forever,
             state: Progress::New,
+            watched: None,
             refers: PhantomData,
         }
     }
@@ -195,12 +199,16 @@ where
     }
 
     fn withdraw(&mut self) {
-        if let Progress::Waiting(token, from, _) = &self.state
+        if let Progress::Waiting(token, from, since) = &self.state
             && let Some(held) = &mut self.held
         {
             let held = held.borrow_mut();
             if let Some(fence) = held.resource.withdraw(*token, from) {
                 held.fence = fence;
+            }
+            if let Some(watched) = self.watched.take() {
+                let now = held.resource.shared().host.now();
+                watched.on_cancelled(&held.resource, now.since(*since));
             }
         }
         self.state = Progress::Done;
@@ -251,6 +259,7 @@ where
                 };
                 let resource = &*held.resource;
                 let from = resource.credit_of(held.claim);
+                this.watched = Watched::convert(resource, &this.to).map(Box::new);
                 let poll = resource.convert(token, &this.to, this.patience, cx.waker());
                 this.state = Progress::Waiting(token, from, resource.shared().host.now());
                 (poll, Duration::ZERO)
@@ -265,8 +274,23 @@ where
             return Poll::Pending;
         };
         this.state = Progress::Done;
-        let outcome = outcome.map_err(|why| explain(&held.resource, why, waited));
-        Poll::Ready(outcome.map(|fence| held.fence = fence))
+        let watched = this.watched.take();
+        Poll::Ready(match outcome {
+            Ok(fence) => {
+                held.fence = fence;
+                if let Some(watched) = watched {
+                    watched.on_granted(&held.resource, waited, fence, None);
+                }
+                Ok(())
+            }
+            Err(why) => {
+                let error = explain(&held.resource, why, waited);
+                if let Some(watched) = watched {
+                    watched.on_failed(&held.resource, waited, &error);
+                }
+                Err(error)
+            }
+        })
     }
 }
 

@@ -7,10 +7,14 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
+use smallvec::smallvec;
+
 use super::acquire::AcquireError;
+use super::heat::Heat;
 use super::host::Host;
-use super::inspect::{AnyInspect, PeerNames};
+use super::inspect::{AnyInspect, PeerNames, Visible};
 use super::lending::Lending;
+use super::observe::Observer;
 use super::reclaim::Budget;
 use super::release::{AnyRelease, Reasons};
 use super::resource::Resource;
@@ -20,11 +24,12 @@ use super::timers::Timers;
 use super::totals::{Tally, Totals};
 use super::trust::{Ended, Trust};
 use super::windup::{Course, WindUpReport, WindUps};
+use crate::access::Forbidden;
 use crate::cluster::History;
 use crate::effect::Effects;
 use crate::error::{LostReason, PeerMisbehaved};
 use crate::id::{Class, Order, PeerId, ResourceKey, Stamp, TypeId};
-use crate::inspect::{Answer, Query};
+use crate::inspect::{Answer, HotResource, Query};
 use crate::message::{Blockers, Message, Refusal, Unclaimed};
 use crate::owner::Settings;
 use crate::policy::Policy;
@@ -54,6 +59,9 @@ pub struct DomainSettings {
     pub policies: BTreeMap<TypeId, Policy>,
     /// The most resources of one type with any state here; more are refused. 4,194,304 by default.
     pub resources_max: usize,
+    /// The most resources of one type that exist here because one debtor asked for them; more are refused. 1,048,576 by
+    /// default: four times what a debtor caches, and a quarter of `resources_max`, so that none keeps all others out.
+    pub debtor_resources_max: usize,
     /// A debtor sends credit home that has not been used for this long; `None`: never. 10 minutes by default: long
     /// enough for work that comes back, short enough that a server need not remember for ever who once read what.
     pub idle_time: Option<Duration>,
@@ -75,6 +83,7 @@ impl DomainSettings {
             priority_max: Duration::from_secs(1),
             policies: BTreeMap::new(),
             resources_max: 1 << 22,
+            debtor_resources_max: 1 << 20,
             idle_time: Some(Duration::from_secs(600)),
             cached_max: 1 << 18,
             cached_bytes_max: 1 << 28,
@@ -109,12 +118,15 @@ pub enum Role {
 /// What all resources of a domain share.
 pub(super) struct Shared {
     pub(super) host: Arc<dyn Host>,
+    /// Who counts.
+    pub(super) observer: Option<Arc<dyn Observer>>,
     pub(super) name: String,
     pub(super) owner_settings: Arc<Settings>,
     pub(super) policies: BTreeMap<TypeId, Policy>,
     pub(super) timers: Timers,
     pub(super) priority_max: Duration,
     pub(super) resources_max: usize,
+    pub(super) debtor_resources_max: usize,
     pub(super) budget: Budget,
     role: Mutex<Role>,
     routes: Mutex<Routes>,
@@ -133,6 +145,8 @@ pub(super) struct Shared {
     unknown: AtomicU64,
     /// What its owners decided and lost.
     tally: Tally,
+    /// Of which resources credit moves most.
+    heat: Heat,
     /// Why resources were taken away from this node.
     pub(super) reasons: Reasons,
 }
@@ -181,9 +195,48 @@ impl Shared {
         true
     }
 
-    /// Counts what an owner decided, and what was lost.
-    pub(super) fn count<T: ResourceType>(&self, fx: &mut Effects<T>) {
-        self.tally.count(fx);
+    /// Answers a want or a claim of what its debtor may not have.
+    pub(super) fn forbid(&self, from: PeerId, item: Item, why: &Forbidden) {
+        let message = match item.message {
+            Message::Want(want) => Message::Deny {
+                order: want.order,
+                version: want.version,
+                why: Refusal::NotAllowed,
+                blockers: smallvec![why.blocker()],
+            },
+            Message::Claim(claim) => Message::Unclaimed {
+                epoch: claim.epoch,
+                old: claim.loan,
+                why: Unclaimed::Refused,
+            },
+            _ => return,
+        };
+        self.host.queue(from, Item { message, ..item });
+        self.host.flush(from);
+    }
+
+    /// A time not long ago, or the present one where spans are measured from it.
+    pub(super) fn recent(&self) -> Time {
+        match self.observer {
+            None => self.host.recent(),
+            Some(_) => self.host.now(),
+        }
+    }
+
+    /// A recall has come.
+    pub(super) fn count_recall(&self) {
+        self.tally.count_recall();
+    }
+
+    /// Counts what the owner of one resource decided, what was lost, and what moved.
+    pub(super) fn count<T: ResourceType>(&self, key: &ResourceKey, fx: &mut Effects<T>) {
+        let moved = self.tally.count(fx);
+        self.heat.count::<T>(key, moved);
+    }
+
+    /// The resources of which credit moved most.
+    pub(super) fn hottest(&self, prefix: &[u8], limit: usize) -> Vec<HotResource> {
+        self.heat.hottest(prefix, limit)
     }
 
     pub(super) fn is_shut(&self) -> bool {
@@ -229,6 +282,7 @@ pub(super) trait AnyTable: AnyInspect + AnyRelease + Lending + Send + Sync {
     fn on_debtor_down(&self, peer: PeerId);
     fn on_debtor_heard(&self, peer: PeerId);
     fn on_debtor_silent(&self, peer: PeerId);
+    fn wants_of(&self, debtor: PeerId) -> u64;
     fn on_epoch(&self, epoch: u32);
     fn doubt_values(&self);
     fn return_values(&self);
@@ -236,6 +290,7 @@ pub(super) trait AnyTable: AnyInspect + AnyRelease + Lending + Send + Sync {
     fn needs_epoch(&self) -> bool;
     fn sweep(&self);
     fn totals(&self) -> Totals;
+    fn type_name(&self) -> &'static str;
     fn shards(&self) -> usize;
     /// Winds up the resources of one shard. Returns how many had anything to say to anybody.
     fn wind_up(&self, shard: usize, order: Order, course: &Arc<Course>) -> usize;
@@ -317,6 +372,7 @@ impl Domain {
             host: Arc::clone(&host),
         };
         let shared = Shared {
+            observer: host.observer(),
             host,
             name: settings.name,
             owner_settings: Arc::new(settings.owner),
@@ -324,6 +380,7 @@ impl Domain {
             timers: Timers::default(),
             priority_max: settings.priority_max,
             resources_max: settings.resources_max,
+            debtor_resources_max: settings.debtor_resources_max,
             budget: Budget {
                 idle_time: settings.idle_time,
                 resources: settings.cached_max as u64,
@@ -341,6 +398,7 @@ impl Domain {
             wind_ups: WindUps::default(),
             unknown: AtomicU64::new(0),
             tally: Tally::default(),
+            heat: Heat::default(),
             reasons: Reasons::default(),
         };
         Self {
@@ -414,6 +472,19 @@ impl Domain {
                 Ok(())
             }
         }
+    }
+
+    /// Refuses what a debtor wants or claims without another look at it: it is over a limit.
+    pub fn refuse(&self, debtor: PeerId, item: Item) {
+        self.shared.turn_away(debtor, item);
+    }
+
+    /// How many wants of a debtor wait here. It looks at every resource.
+    #[must_use]
+    pub fn wants_of(&self, debtor: PeerId) -> u64 {
+        let mut wants = 0;
+        self.each(|table| wants += table.wants_of(debtor));
+        wants
     }
 
     /// There is a session with the creditor, and its lease has been acknowledged.
@@ -496,6 +567,12 @@ impl Domain {
     /// is a root it makes no difference, because the names of its loans rise from run to run.
     pub fn on_creditor_replaced(&self) {
         self.each(|table| table.on_creditor_replaced());
+    }
+
+    /// The rules have changed ([`Host::allowance`]): what debtors wait for and may not have any more is denied, and what
+    /// they have beyond it is taken back politely, as by [`release`](Self::release). It looks at every resource.
+    pub fn enforce(&self) {
+        self.each(|table| table.enforce());
     }
 
     /// The session with a debtor is over, and its lease with it: its loans are taken back.
@@ -584,21 +661,46 @@ impl Domain {
         self.each(|table| table.sweep());
     }
 
+    /// What is counted over the whole domain, without a look at its resources: decisions, losses, claims, recalls.
+    #[must_use]
+    pub fn sums(&self) -> Totals {
+        Totals {
+            // Relaxed: a count for people.
+            unknown: self.shared.unknown.load(Ordering::Relaxed),
+            ..self.shared.tally.totals()
+        }
+    }
+
     /// Sums over all resources.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        let mut totals = Totals {
-            unknown: self.shared.unknown.load(Ordering::Relaxed),
-            ..self.shared.tally.totals()
-        };
+        let mut totals = self.sums();
         self.each(|table| totals.add(&table.totals()));
         totals
     }
 
-    /// Answers a question from what this node knows. What is asked of the node as a whole is its own to answer.
+    /// What there is of each type, by the type's name: what is counted by resource. Sums over the whole domain, such as
+    /// losses, are in [`totals`](Self::totals) only.
+    ///
+    /// Looks at each resource, as that does: for people and metrics, now and then.
     #[must_use]
-    pub fn inspect(&self, query: &Query, names: &PeerNames<'_>) -> Answer {
-        super::inspect::answer(&self.types.tables, query, names)
+    pub fn totals_by_type(&self) -> Vec<(&'static str, Totals)> {
+        let tables = self.types.tables.values();
+        tables
+            .map(|table| (table.type_name(), table.totals()))
+            .collect()
+    }
+
+    /// Answers a question from what this node knows, about resources that whoever asks may know of. What is asked of the
+    /// node as a whole is its own to answer.
+    #[must_use]
+    pub fn inspect(
+        &self,
+        query: &Query,
+        names: &PeerNames<'_>,
+        is_visible: &Visible<'_>,
+    ) -> Answer {
+        super::inspect::answer(&self.types.tables, &self.shared, query, names, is_visible)
     }
 
     /// The debtors that have a loan of a resource.

@@ -1,6 +1,10 @@
 //! What a domain needs of the node it lives in.
 
-use crate::id::{Party, PeerId};
+use std::sync::Arc;
+
+use super::observe::Observer;
+use crate::access::Allowance;
+use crate::id::{Party, PeerId, ResourceKey, TypeId};
 use crate::session::packet::Item;
 use crate::time::Time;
 
@@ -33,9 +37,20 @@ pub trait Host: Send + Sync + 'static {
         None
     }
 
+    /// How much of a resource the rules let a debtor have. Asked before anything is remembered of what it wants or claims.
+    fn allowance(&self, debtor: PeerId, type_id: TypeId, key: &ResourceKey) -> Allowance {
+        let _ = (debtor, type_id, key);
+        Allowance::Everything
+    }
+
     /// What people call a peer. Called under the lock of a resource.
     fn peer_name(&self, peer: PeerId) -> String {
         peer.to_string()
+    }
+
+    /// Who counts what becomes of requests and holds. Asked once, when the domain is made.
+    fn observer(&self) -> Option<Arc<dyn Observer>> {
+        None
     }
 
     /// Nobody uses the domain any more: its sessions have nothing left to do.

@@ -8,10 +8,11 @@ mod notices;
 mod passing;
 mod release;
 mod roots;
+mod sleep;
+mod turn;
 mod value;
 mod visit;
 
-use core::convert::Infallible;
 use core::fmt;
 use core::task::{Poll, Waker};
 use core::time::Duration;
@@ -21,25 +22,28 @@ use smallvec::SmallVec;
 
 pub(super) use self::passing::Claim;
 use self::passing::Passing;
+use self::sleep::{Awake, Book};
+use self::turn::Clock;
 use super::ask::{Ask, Patience};
 use super::domain::Shared;
 use super::gate::{Door, Gate};
+use super::observe::Subject;
 use super::reclaim::Age;
 use super::routes::Link;
 use super::slots::{Slots, State, Watch};
 use super::timers::{Due, Entry};
 use super::totals::Totals;
+use super::trace;
 use super::windup::Course;
-use crate::credit::Opaque;
+use crate::credit::Level as _;
 use crate::effect::{Effect, Effects};
 use crate::error::{Denied, LostReason};
-use crate::id::{Class, Note, Order, PeerId, ResourceKey, Token};
-use crate::message::Message;
+use crate::id::{Class, Note, Order, ResourceKey, Token};
 use crate::owner::{Owner, Request};
 use crate::resource::ResourceType;
-use crate::session::packet::Item;
-use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
+use crate::sync::{AtomicBool, Mutex, Ordering};
 use crate::time::Time;
+use crate::trace::TraceContext;
 
 /// One resource at this node.
 pub struct Resource<T: ResourceType> {
@@ -48,7 +52,7 @@ pub struct Resource<T: ResourceType> {
     shared: Arc<Shared>,
     /// What is let pass without the lock.
     gate: Gate,
-    inner: Mutex<Inner<T>>,
+    inner: Mutex<Book<T>>,
     /// Used since the last look of the reclaimer.
     used: AtomicBool,
     own: Weak<Self>,
@@ -82,52 +86,16 @@ pub(super) struct Inner<T: ResourceType> {
     asked_acquires: u64,
 }
 
-/// A resource that is locked for one input.
-struct Turn<'a, T: ResourceType> {
-    inner: MutexGuard<'a, Inner<T>>,
-    now: Time,
-    after: Afterwards,
-}
-
-/// What is done after the lock was released.
-#[derive(Default)]
-struct Afterwards {
-    wake: SmallVec<[Waker; 4]>,
-    /// Dropped, not woken: dropping one can run anything, too.
-    spent: SmallVec<[Waker; 1]>,
-    flush: SmallVec<[PeerId; 4]>,
-    rearm: bool,
-    /// Wind-ups that waited for this resource.
-    wound_up: Vec<Arc<Course>>,
-    /// A hold was lost: said in the log, since its holder may look late.
-    lost: Option<LostReason>,
-}
-
 impl<T: ResourceType> Resource<T> {
     pub(super) fn new(key: ResourceKey, shared: Arc<Shared>, owner: Owner<T>) -> Arc<Self> {
         let capital = owner.capital().clone();
-        let inner = Inner {
-            owner,
-            slots: Slots::default(),
-            passing: Passing::default(),
-            link: None,
-            next_link: None,
-            seen: 0,
-            armed: None,
-            fx: Effects::new(),
-            age: Age::default(),
-            courses: Vec::new(),
-            kept: SmallVec::new(),
-            cached_acquires: 0,
-            visited_at: 0,
-            asked_acquires: 0,
-        };
+        let inner = Inner::new(owner);
         Arc::new_cyclic(|own| Self {
             key,
             capital,
             shared,
             gate: Gate::new(),
-            inner: Mutex::new(inner),
+            inner: Mutex::new(Book::Awake(Box::new(inner))),
             used: AtomicBool::new(true),
             own: own.clone(),
         })
@@ -151,25 +119,31 @@ impl<T: ResourceType> Resource<T> {
         door: Option<Door>,
         label: Option<&str>,
     ) -> Option<(Claim, u64)> {
-        let door = door.filter(|_| label.is_none());
+        let sees_cached = trace::sees_cached();
+        let door = door.filter(|_| label.is_none() && !sees_cached);
         if let Some((pass, fence)) = door.and_then(|door| self.pass(door)) {
             return Some((Claim::Gate(pass), fence));
         }
         let mut turn = self.enter(Clock::Recent);
-        let note = label.map(|label| self.note(ask, label));
+        let note = label.map(|label| self.note(ask, label, None));
         let now = turn.now;
         let taken = turn.inner.take(self, now, ask, door, note);
         self.leave(turn);
+        if let Some((_, fence)) = taken
+            && sees_cached
+        {
+            trace::on_cached(self, ask, fence);
+        }
         taken
     }
 
-    /// Starts a request: from the cache if that will do, else through the owner.
-    pub(super) fn start(&self, ask: &Ask<T::Level>, waker: &Waker) -> Started {
-        if ask.is_plain()
-            && let Some((claim, fence)) = self.take_at_once(&ask.level, ask.door)
-        {
-            return Started::Granted(claim, fence);
-        }
+    /// Starts a request at the owner.
+    pub(super) fn start(
+        &self,
+        ask: &Ask<T::Level>,
+        trace: Option<TraceContext>,
+        waker: &Waker,
+    ) -> Started {
         let mut turn = self.enter(Clock::Exact);
         let now = turn.now;
         let inner = &mut *turn.inner;
@@ -178,7 +152,7 @@ impl<T: ResourceType> Resource<T> {
         let request = Request {
             try_only: ask.patience == Patience::Try,
             deadline: ask.patience.deadline(now),
-            note: Some(self.note(&ask.level, ask.label())),
+            note: Some(self.note(&ask.level, ask.label(), trace)),
             group: ask.options.as_ref().and_then(|options| options.group),
             gives_way: ask.options.as_ref().and_then(|options| options.gives_way),
             ..Request::new(
@@ -192,31 +166,46 @@ impl<T: ResourceType> Resource<T> {
         inner.cached_acquires += u64::from(is_cached);
         inner.asked_acquires += u64::from(!is_cached);
         self.apply(&mut turn);
-        let started = turn
-            .inner
-            .outcome(token)
-            .map_or(Started::Waiting(token), |outcome| match outcome {
+        let ahead = turn.inner.owner.waiting().len().saturating_sub(1);
+        let outcome = turn.inner.outcome(token);
+        let started = outcome.map_or(Started::Waiting(token, ahead), |decided| {
+            match decided.outcome {
+                Ok(fence) if is_cached => Started::Cached(Claim::Slot(token), fence),
                 Ok(fence) => Started::Granted(Claim::Slot(token), fence),
                 Err(denied) => Started::Denied(denied),
-            });
+            }
+        });
         self.leave(turn);
         started
     }
 
-    /// Takes `ask` where that has no effect on anybody else: the way of cached requests, kept short.
-    fn take_at_once(&self, ask: &T::Level, door: Option<Door>) -> Option<(Claim, u64)> {
-        let (mut inner, now) = self.lock_in_good_time();
-        inner.take(self, now?, ask, door, None)
+    /// Takes what a request asks for where that has no effect on anybody else: the way of cached requests, kept short.
+    pub(super) fn take_at_once(&self, ask: &Ask<T::Level>) -> Option<(Claim, u64)> {
+        if !ask.is_plain() {
+            return None;
+        }
+        let sees_cached = trace::sees_cached();
+        let door = ask.door.filter(|_| !sees_cached);
+        let taken = {
+            let (mut inner, now) = self.lock_in_good_time();
+            inner.take(self, now?, &ask.level, door, None)
+        };
+        if let Some((_, fence)) = taken
+            && sees_cached
+        {
+            trace::on_cached(self, &ask.level, fence);
+        }
+        taken
     }
 
     /// Locks it, for something that has no effect on anybody else; `None` where a lease has run out, which has.
     ///
     /// The gate stays closed: the next who comes by a door opens it.
-    fn lock_in_good_time(&self) -> (MutexGuard<'_, Inner<T>>, Option<Time>) {
+    fn lock_in_good_time(&self) -> (Awake<'_, T>, Option<Time>) {
         let mut inner = self.lock();
         inner.leave_closed();
         let now = match &inner.link {
-            None => Some(self.shared.host.recent()),
+            None => Some(self.shared.recent()),
             Some(link) => Some(self.shared.host.now()).filter(|&now| link.trust.is_good(now)),
         };
         // Relaxed: a hint for the reclaimer.
@@ -228,8 +217,9 @@ impl<T: ResourceType> Resource<T> {
     ///
     /// It asks no clock: credit whose lease ran out may lie in the cache, since nobody takes it from there
     /// without asking.
-    fn put_back_at_once(&self, token: Token) -> bool {
+    fn put_back_at_once(&self, token: Token, parting: &mut Option<Parting>) -> bool {
         let mut inner = self.lock();
+        *parting = inner.parting(self, token);
         let Inner { owner, slots, .. } = &mut *inner;
         let is_shared = slots.unshare(token);
         let is_back = !is_shared && slots.is_unwatched(token) && owner.put_back(token);
@@ -241,10 +231,10 @@ impl<T: ResourceType> Resource<T> {
     }
 
     /// Whether a request has its outcome; if not, `waker` is woken when it has.
-    pub(super) fn poll(&self, token: Token, waker: &Waker) -> Poll<Result<u64, Denied>> {
+    pub(super) fn poll(&self, token: Token, waker: &Waker) -> Poll<Decided> {
         let mut turn = self.enter(Clock::Exact);
         let poll = match turn.inner.outcome(token) {
-            Some(outcome) => Poll::Ready(outcome),
+            Some(decided) => Poll::Ready(decided),
             None => {
                 turn.inner.slots.wait(token, waker);
                 Poll::Pending
@@ -268,14 +258,27 @@ impl<T: ResourceType> Resource<T> {
     }
 
     /// A holder is done.
+    #[inline(never)]
     pub(super) fn release(&self, token: Token) {
-        if self.put_back_at_once(token) {
-            return;
+        let mut parting = None;
+        if !self.put_back_at_once(token, &mut parting) {
+            let mut turn = self.enter(Clock::Exact);
+            let (inner, now) = (&mut *turn.inner, turn.now);
+            parting = inner.parting(self, token);
+            let hold = inner.owner.hold(token).filter(|hold| hold.is_wanted());
+            let note = hold.and_then(|hold| hold.note.as_ref());
+            turn.let_go = note.filter(|note| note.trace().is_some()).cloned();
+            inner.end(now, token);
+            self.leave(turn);
         }
-        let mut turn = self.enter(Clock::Exact);
-        let (inner, now) = (&mut *turn.inner, turn.now);
-        inner.end(now, token);
-        self.leave(turn);
+        if let (Some(observer), Some((mode, since))) = (&self.shared.observer, parting) {
+            let subject = Subject {
+                type_name: T::NAME,
+                mode,
+                key: &self.key,
+            };
+            observer.on_release(subject, self.shared.host.now().since(since));
+        }
     }
 
     /// Why a hold is no longer valid, if it is not. Asks the clock.
@@ -362,16 +365,11 @@ impl<T: ResourceType> Resource<T> {
     }
 
     pub(super) fn totals(&self) -> Totals {
+        if let Some(totals) = self.totals_asleep() {
+            return totals;
+        }
         let inner = self.lock();
-        let totals = Totals {
-            resources: 1,
-            holds: inner.holders(&self.gate),
-            waiting: inner.owner.waiting().len() as u64,
-            loans: inner.owner.loans().count() as u64,
-            cached_acquires: inner.cached_acquires,
-            asked_acquires: inner.asked_acquires,
-            ..Totals::default()
-        };
+        let totals = inner.totals(self);
         self.unlock(inner);
         totals
     }
@@ -380,127 +378,52 @@ impl<T: ResourceType> Resource<T> {
         &self.shared
     }
 
-    /// One input to the owner, from lock to wake.
-    fn input(&self, f: impl FnOnce(&mut Inner<T>, Time)) {
-        let mut turn = self.enter(Clock::Exact);
-        f(&mut turn.inner, turn.now);
-        self.leave(turn);
-    }
-
-    /// Locks it, and does what is due by now: a lease that ran out takes every hold with it first.
-    ///
-    /// Where no lease bounds what is held here, nothing is due for time, and a recent time will do for inputs
-    /// that only note when they were.
-    fn enter(&self, clock: Clock) -> Turn<'_, T> {
-        let inner = self.lock();
-        // Relaxed: a hint for the reclaimer.
-        self.used.store(true, Ordering::Relaxed);
-        let now = match clock {
-            Clock::Recent if inner.link.is_none() => self.shared.host.recent(),
-            Clock::Exact | Clock::Recent => self.shared.host.now(),
-        };
-        let mut turn = Turn {
-            inner,
-            now,
-            after: Afterwards::default(),
-        };
-        let inner = &mut *turn.inner;
-        if let Some(link) = &inner.link
-            && !link.trust.is_good(turn.now)
-        {
-            let why = link.trust.why_over().unwrap_or(LostReason::LeaseExpired);
-            inner.lose_trust(turn.now, why);
-            // At once: the input that follows looks at the slots, and must see who has lost what.
-            self.apply(&mut turn);
-        }
-        turn.inner.look_whether_it_may_lend(&self.shared, turn.now);
-        turn
-    }
-
-    /// Unlocks it, and does what is to be done without the lock.
-    fn leave(&self, mut turn: Turn<'_, T>) {
-        self.apply(&mut turn);
-        turn.after.spent = turn.inner.slots.take_spent();
-        if !turn.inner.courses.is_empty() && turn.inner.owner.is_wound_up() {
-            turn.after.wound_up = core::mem::take(&mut turn.inner.courses);
-        }
-        let Turn { inner, after, .. } = turn;
-        self.unlock(inner);
-        if let Some(why) = after.lost {
-            tracing::warn!(kind = T::NAME, resource = %self.key, %why, "a hold was lost");
-        }
-        after.run(&self.shared);
-    }
-
-    /// Does what the owner wants done under the lock, and notes what is left for afterwards.
-    fn apply(&self, turn: &mut Turn<'_, T>) {
-        let Turn { inner, after, .. } = turn;
-        let inner = &mut **inner;
-        inner.settle_link();
-        self.shared.count(&mut inner.fx);
-        if inner.fx.is_empty() && inner.owner.next_deadline().is_none() {
-            return;
-        }
-        let Inner {
-            slots, fx, kept, ..
-        } = inner;
-        // Not kept for its memory: that would be more than all the rest of a resource.
-        for effect in core::mem::take(fx).drain() {
-            let wake = match effect {
-                Effect::Deny { token, why } => slots.deny(token, why),
-                Effect::Grant { token, fence } => slots.set(token, State::Held(fence)),
-                Effect::Leaving => slots.depart(),
-                Effect::Lost { token, why } => {
-                    after.lost = Some(why);
-                    let wake = slots.set(token, State::Lost(why));
-                    if let Some(index) = kept.iter().position(|&one| one == token) {
-                        // Nobody else will let go of it.
-                        kept.swap_remove(index);
-                        slots.remove(token);
-                    }
-                    wake
-                }
-                Effect::Send { to, message } => {
-                    if matches!(message, Message::Grant(_)) {
-                        // What is lent leaves, too.
-                        after.wake.extend(slots.depart());
-                    }
-                    let Ok(message) = message.try_map(
-                        |credit| Ok::<_, Infallible>(Opaque::of(&credit)),
-                        |level| Ok(Opaque::of_level::<T::Credit, _>(&level)),
-                    );
-                    let item = Item {
-                        type_id: T::ID,
-                        key: self.key.clone(),
-                        message,
-                    };
-                    self.shared.host.queue(to, item);
-                    if !after.flush.contains(&to) {
-                        after.flush.push(to);
-                    }
-                    continue;
-                }
-                Effect::Wanted { token, by } => slots.notify(token, by),
-            };
-            after.wake.extend(wake);
-        }
-        if let Some(at) = inner.owner.next_deadline()
-            && inner.armed.is_none_or(|armed| at < armed.at)
-        {
-            let due: Weak<Self> = self.own.clone();
-            let (entry, is_first) = self.shared.timers.set(inner.armed, at, due);
-            inner.armed = Some(entry);
-            after.rearm |= is_first;
-        }
-    }
-
-    fn note(&self, ask: &T::Level, label: &str) -> Arc<Note> {
+    fn note(&self, ask: &T::Level, label: &str, trace: Option<TraceContext>) -> Arc<Note> {
         let mode = T::mode_name(ask, &self.capital);
-        Note::new(mode, label, &self.shared.name)
+        Note::with_trace(mode, label, &self.shared.name, trace)
     }
 }
 
 impl<T: ResourceType> Inner<T> {
+    fn new(owner: Owner<T>) -> Self {
+        Self {
+            owner,
+            slots: Slots::default(),
+            passing: Passing::default(),
+            link: None,
+            next_link: None,
+            seen: 0,
+            armed: None,
+            fx: Effects::new(),
+            age: Age::default(),
+            courses: Vec::new(),
+            kept: SmallVec::new(),
+            cached_acquires: 0,
+            visited_at: 0,
+            asked_acquires: 0,
+        }
+    }
+
+    fn totals(&self, resource: &Resource<T>) -> Totals {
+        let since = self.owner.holds().map(|(_, hold)| hold.since).min();
+        let asked = self.owner.waiting().map(|waiting| waiting.order.stamp);
+        let host = &resource.shared.host;
+        // The clocks are asked only where there is something to measure.
+        let held = since.map(|since| host.now().since(since));
+        let waited = asked
+            .min()
+            .map(|stamp| host.stamp_now().since(Time::from_nanos(stamp.0)));
+        Totals {
+            resources: 1,
+            holds: self.holders(&resource.gate),
+            waiting: self.owner.waiting().len() as u64,
+            loans: self.owner.loans().count() as u64,
+            oldest_hold: held.unwrap_or_default(),
+            oldest_wait: waited.unwrap_or_default(),
+            ..self.counted()
+        }
+    }
+
     /// Takes `ask`; by the door, if it has one, which opens the gate for it.
     fn take(
         &mut self,
@@ -529,8 +452,8 @@ impl<T: ResourceType> Inner<T> {
 
     /// The outcome of a request, if it has one. A denial frees the slot. A grant that was lost before its
     /// caller looked is no grant.
-    fn outcome(&mut self, token: Token) -> Option<Result<u64, Denied>> {
-        match self.slots.state(token)? {
+    fn outcome(&mut self, token: Token) -> Option<Decided> {
+        let outcome = match self.slots.state(token)? {
             State::Waiting | State::Converting(_) | State::Unconverted(..) => None,
             State::Held(fence) => Some(Ok(*fence)),
             State::Denied(_) | State::Lost(_) => match self.slots.remove(token)? {
@@ -540,7 +463,22 @@ impl<T: ResourceType> Inner<T> {
                     None
                 }
             },
+        };
+        Some(Decided {
+            outcome: outcome?,
+            let_go: self.slots.take_let_go(token),
+        })
+    }
+
+    /// What an observer is told of a hold that is about to end.
+    fn parting(&self, resource: &Resource<T>, token: Token) -> Option<Parting> {
+        resource.shared.observer.as_ref()?;
+        if self.slots.is_shared(token) {
+            return None;
         }
+        let hold = self.owner.hold(token)?;
+        let mode = T::mode_name(&T::Level::of(hold.asked()), &resource.capital);
+        Some((mode, hold.since))
     }
 
     fn why_lost(&self, token: Token) -> Option<LostReason> {
@@ -551,37 +489,25 @@ impl<T: ResourceType> Inner<T> {
     }
 }
 
-/// Which time an input needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Clock {
-    /// The present one: something is measured from it.
-    Exact,
-    /// Any recent one, where no lease depends on it.
-    Recent,
-}
+/// The mode of a hold that ends, and since when it held.
+type Parting = (&'static str, Time);
 
 /// How a request started.
 pub(super) enum Started {
+    /// Granted, without an effect on anybody else.
+    Cached(Claim, u64),
     Denied(Denied),
     Granted(Claim, u64),
-    Waiting(Token),
+    /// Behind so many others that wait at this node.
+    Waiting(Token, usize),
 }
 
-impl Afterwards {
-    fn run(self, shared: &Shared) {
-        for peer in self.flush {
-            shared.host.flush(peer);
-        }
-        if self.rearm {
-            shared.host.rearm();
-        }
-        for course in self.wound_up {
-            course.on_wound_up();
-        }
-        for waker in self.wake {
-            waker.wake();
-        }
-    }
+/// What became of a request.
+pub(super) struct Decided {
+    /// Its fencing token, or why it failed.
+    pub(super) outcome: Result<u64, Denied>,
+    /// Who let go last of what was granted, where that is in a distributed trace.
+    pub(super) let_go: Option<Arc<Note>>,
 }
 
 impl<T: ResourceType> Due for Resource<T> {
@@ -597,7 +523,11 @@ impl<T: ResourceType> Due for Resource<T> {
 impl<T: ResourceType> Drop for Resource<T> {
     /// The timer of a request that was served long before its deadline must not outlive the resource.
     fn drop(&mut self) {
-        if let Some(armed) = self.inner.lock().armed.take() {
+        let armed = match &*self.inner.lock() {
+            Book::Awake(inner) => inner.armed,
+            Book::Asleep(_) => None,
+        };
+        if let Some(armed) = armed {
             self.shared.timers.remove(armed);
         }
     }

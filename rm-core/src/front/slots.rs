@@ -5,13 +5,14 @@
 //! go of the outcome.
 
 use core::task::Waker;
+use std::sync::Arc;
 
 use slab::Slab;
 use smallvec::SmallVec;
 
 use crate::effect::Conflict;
 use crate::error::{Denied, LostReason};
-use crate::id::Token;
+use crate::id::{Note, Token};
 
 /// One caller.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ struct Audience {
     /// How often somebody began to wait for what it holds, and who did last.
     notices: u32,
     notice: Option<Conflict>,
+    /// Who let go last of what was then granted.
+    let_go: Option<Arc<Note>>,
 }
 
 impl Slot {
@@ -91,6 +94,24 @@ pub(super) struct Slots {
 }
 
 impl Slots {
+    /// Those of a resource whose former slots gave tokens of the generations before that one.
+    pub(super) fn after(generation: u32) -> Self {
+        Self {
+            generation,
+            ..Self::default()
+        }
+    }
+
+    /// The generation of the next token.
+    pub(super) const fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// Whether anybody holds, waits, watches or counts here.
+    pub(super) fn are_used(&self) -> bool {
+        !self.slab.is_empty() || self.departures.is_some() || !self.spent.is_empty()
+    }
+
     /// The token that the next [`insert`](Self::insert) gives.
     #[inline]
     pub(super) fn vacant(&self) -> Token {
@@ -150,6 +171,18 @@ impl Slots {
         let news = audience.notice.as_ref();
         news.filter(|_| audience.notices != told)
             .map(|by| (audience.notices, by))
+    }
+
+    /// Notes who let go last of what is granted to it.
+    pub(super) fn note_let_go(&mut self, token: Token, who: Arc<Note>) {
+        if let Some(slot) = self.slot_mut(token) {
+            slot.audience.get_or_insert_default().let_go = Some(who);
+        }
+    }
+
+    /// Who let go last of what was granted to it. Told once.
+    pub(super) fn take_let_go(&mut self, token: Token) -> Option<Arc<Note>> {
+        self.slot_mut(token)?.audience.as_mut()?.let_go.take()
     }
 
     /// One more guard shares the hold.

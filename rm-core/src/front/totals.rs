@@ -1,5 +1,8 @@
 //! What a domain counts, for people and metrics.
 
+use core::time::Duration;
+
+use super::heat::Moved;
 use crate::effect::{Effect, Effects};
 use crate::error::LostReason;
 use crate::message::{Message, Unclaimed};
@@ -37,6 +40,15 @@ pub struct Totals {
     pub claims_confirmed: u64,
     /// Claims of debtors since the start that it did not confirm: those credits were lost.
     pub claims_refused: u64,
+    /// Recalls since the start that were sent to debtors.
+    pub recalls_sent: u64,
+    /// Recalls since the start that came from creditors.
+    pub recalls_received: u64,
+    /// The age of the oldest local hold; zero where there is none. Those who hold by the gate are one hold, as old as the
+    /// gate has been open.
+    pub oldest_hold: Duration,
+    /// How long the oldest request has waited that waits here; zero where none does.
+    pub oldest_wait: Duration,
 }
 
 impl Totals {
@@ -52,6 +64,10 @@ impl Totals {
         self.unknown += other.unknown;
         self.claims_confirmed += other.claims_confirmed;
         self.claims_refused += other.claims_refused;
+        self.recalls_sent += other.recalls_sent;
+        self.recalls_received += other.recalls_received;
+        self.oldest_hold = self.oldest_hold.max(other.oldest_hold);
+        self.oldest_wait = self.oldest_wait.max(other.oldest_wait);
         for decision in Decision::ALL {
             self.decisions
                 .add(decision, other.decisions.count(decision));
@@ -81,11 +97,15 @@ pub(super) struct Tally {
     lost: [AtomicU64; LostReason::ALL.len()],
     claims_confirmed: AtomicU64,
     claims_refused: AtomicU64,
+    recalls_sent: AtomicU64,
+    recalls_received: AtomicU64,
 }
 
 impl Tally {
-    /// Counts what the effects of one input tell. They stay, but for the tally of decisions.
-    pub(super) fn count<T: ResourceType>(&self, fx: &mut Effects<T>) {
+    /// Counts what the effects of one input tell, and says what of it moves credit. They stay, but for the tally of
+    /// decisions.
+    pub(super) fn count<T: ResourceType>(&self, fx: &mut Effects<T>) -> Moved {
+        let mut moved = Moved::default();
         for (decision, count) in fx.take_decisions() {
             add(&self.decided[decision as usize], count);
         }
@@ -93,11 +113,16 @@ impl Tally {
             match effect {
                 Effect::Lost { why, .. } => add(&self.lost[*why as usize], 1),
                 Effect::Send { message, .. } => match message {
+                    Message::Grant(_) => moved.grants += 1,
                     Message::Claimed(_) => add(&self.claims_confirmed, 1),
                     Message::Unclaimed {
                         why: Unclaimed::Refused,
                         ..
                     } => add(&self.claims_refused, 1),
+                    Message::Recall { steps, .. } if !steps.is_empty() => {
+                        moved.recalls += 1;
+                        add(&self.recalls_sent, 1);
+                    }
                     _ => {}
                 },
                 Effect::Deny { .. }
@@ -106,6 +131,12 @@ impl Tally {
                 | Effect::Wanted { .. } => {}
             }
         }
+        moved
+    }
+
+    /// A recall has come.
+    pub(super) fn count_recall(&self) {
+        add(&self.recalls_received, 1);
     }
 
     /// Those counts, and nothing else.
@@ -119,6 +150,8 @@ impl Tally {
             losses: Losses(LostReason::ALL.map(|why| read(&self.lost[why as usize]))),
             claims_confirmed: read(&self.claims_confirmed),
             claims_refused: read(&self.claims_refused),
+            recalls_sent: read(&self.recalls_sent),
+            recalls_received: read(&self.recalls_received),
             ..Totals::default()
         }
     }

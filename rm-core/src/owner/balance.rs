@@ -331,7 +331,7 @@ impl<T: ResourceType> Owner<T> {
     }
 
     /// What a request still needs, and what it takes for granted from older wants of the same debtor.
-    fn need(
+    pub(super) fn need(
         &self,
         walk: &mut Walk<T::Credit, T::Level>,
         item: &Waiting<T::Level>,
@@ -503,6 +503,7 @@ impl<T: ResourceType> Owner<T> {
                 ahead: ahead as u32,
             },
             Refusal::Deadlock => Denied::WouldDeadlock { blockers },
+            Refusal::NotAllowed => Denied::NotAllowed { blockers },
             Refusal::Refused => Denied::Refused,
             Refusal::ShuttingDown => Denied::ShuttingDown,
         };

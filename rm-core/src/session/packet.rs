@@ -7,10 +7,11 @@
 use core::time::Duration;
 use std::sync::Arc;
 
+use super::ticket::Ticket;
 use crate::cluster::Report;
 use crate::command::{Command, Outcome};
 use crate::credit::Opaque;
-use crate::id::{Boot, ResourceKey, Stamp, TypeId};
+use crate::id::{Boot, Note, ResourceKey, Stamp, TypeId};
 use crate::inspect::{Answer, Query};
 use crate::message::Message;
 use crate::view::View;
@@ -139,6 +140,8 @@ pub struct Hello {
     pub name: Vec<u8>,
     /// Its run.
     pub boot: Boot,
+    /// What proves that it is that run.
+    pub ticket: Ticket,
     /// Which of that run's sessions with this creditor, from 1.
     pub session: u64,
     /// The creditor's registration that the session is with; 0 in a first hello: whoever you are.
@@ -193,4 +196,6 @@ pub struct Item {
     pub key: ResourceKey,
     /// What is said.
     pub message: Message<Opaque>,
+    /// Who let go last of what moves, where that is in a distributed trace: for people, never for decisions.
+    pub let_go: Option<Arc<Note>>,
 }

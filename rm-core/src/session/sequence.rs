@@ -160,6 +160,12 @@ impl Outgoing {
         self.sent < self.kept.len()
     }
 
+    /// How many were sent over the present connection and not acknowledged.
+    #[must_use]
+    pub const fn under_way(&self) -> usize {
+        self.sent
+    }
+
     /// The number of the last item that was sent over the present connection, or acknowledged over an earlier one;
     /// 0 before the first.
     #[must_use]
@@ -419,7 +425,10 @@ impl Item {
     /// About how many bytes it takes in memory and on the wire: what windows are counted in.
     #[must_use]
     pub fn weight(&self) -> usize {
-        size_of::<Self>() + self.key.as_bytes().len() + message_weight(&self.message)
+        size_of::<Self>()
+            + self.key.as_bytes().len()
+            + message_weight(&self.message)
+            + note_weight(self.let_go.as_deref())
     }
 }
 
@@ -461,7 +470,8 @@ fn value_weight(value: Option<&Value>) -> usize {
 
 fn note_weight(note: Option<&Note>) -> usize {
     note.map_or(0, |note| {
-        size_of::<Note>() + note.label.len() + note.mode.len() + note.node.len()
+        let trace = note.trace().map_or(0, |trace| size_of_val(&trace));
+        size_of::<Note>() + note.label.len() + note.mode.len() + note.node.len() + trace
     })
 }
 

@@ -64,6 +64,7 @@ fn order(seq: u64) -> Order {
 fn item(message: Message<Opaque>) -> Item {
     Item {
         type_id: TypeId(1),
+        let_go: None,
         key: ResourceKey::new(b"r").expect("one byte is a name"),
         message,
     }

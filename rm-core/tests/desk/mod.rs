@@ -95,6 +95,7 @@ pub(crate) fn order() -> Order {
 pub(crate) fn item(message: Message<Opaque>) -> Item {
     Item {
         type_id: RwLockType::ID,
+        let_go: None,
         key: ResourceKey::new(b"x").expect("a name"),
         message,
     }

@@ -44,6 +44,7 @@ fn item(message: Message<Opaque>) -> Item {
     let key = ResourceKey::new(b"r").expect("one byte is a name");
     Item {
         type_id: TypeId(1),
+        let_go: None,
         key,
         message,
     }

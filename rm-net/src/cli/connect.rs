@@ -1,23 +1,33 @@
 //! A client for one command.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::args::Wanted;
 use super::exit::{Exit, Failure};
 use crate::client::DEFAULT_ENDPOINT;
-use crate::{Client, ClientBuilder};
+use crate::{Address, Client, ClientBuilder, Transport};
 
 /// Who does not want to wait for a lock still waits so long for a server.
 const CONNECT_LEAST: Duration = Duration::from_secs(1);
 /// And so long at most.
 const CONNECT_MOST: Duration = Duration::from_secs(5);
 
-/// Connects to the first of `endpoints` that answers.
-pub(crate) async fn connect(endpoints: &[String]) -> Result<Client, Failure> {
-    Ok(builder(endpoints)?.connect().await?)
+/// How this process makes connections: its flags say so once, before there are any.
+static TRANSPORT: OnceLock<Transport> = OnceLock::new();
+
+/// All connections of this process are made like that.
+pub(super) fn set_transport(transport: Transport) {
+    // The second of two would be that of another process.
+    let _ = TRANSPORT.set(transport);
 }
 
-/// The same, under a name of its own.
+/// How connections are made: in plain text on this machine, unless said otherwise.
+pub(super) fn transport() -> &'static Transport {
+    TRANSPORT.get_or_init(Transport::default)
+}
+
+/// Connects to the first of `endpoints` that answers, under a name of its own.
 pub(crate) async fn connect_as(endpoints: &[String], name: String) -> Result<Client, Failure> {
     Ok(builder(endpoints)?.name(name).connect().await?)
 }
@@ -37,7 +47,8 @@ fn builder(endpoints: &[String]) -> Result<ClientBuilder, Failure> {
     let endpoints = addresses(endpoints)?;
     Ok(endpoints
         .into_iter()
-        .fold(Client::builder(), ClientBuilder::endpoint))
+        .fold(Client::builder(), ClientBuilder::endpoint)
+        .transport(transport().clone()))
 }
 
 /// The addresses that were given, or the one where a server is when nobody says otherwise.
@@ -46,7 +57,7 @@ pub(super) fn addresses(endpoints: &[String]) -> Result<Vec<String>, Failure> {
     let endpoints = endpoints.iter().map(|endpoint| endpoint.trim());
     let mut addresses = Vec::new();
     for endpoint in endpoints.filter(|endpoint| !endpoint.is_empty()) {
-        has_port(endpoint)?;
+        is_address(endpoint)?;
         addresses.push(endpoint.to_owned());
     }
     if addresses.is_empty() {
@@ -55,17 +66,13 @@ pub(super) fn addresses(endpoints: &[String]) -> Result<Vec<String>, Failure> {
     Ok(addresses)
 }
 
-/// What has no port is a typing error, and no reason to try for seconds.
-fn has_port(endpoint: &str) -> Result<(), Failure> {
-    match endpoint.rsplit_once(':') {
-        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(()),
-        _ => {
-            let error = format_args!("'{endpoint}' is no address of a server");
-            Err(Failure::new(Exit::USAGE, error).hint(format!(
-                "give --endpoints or RM_ENDPOINTS host and port, such as {DEFAULT_ENDPOINT}"
-            )))
-        }
-    }
+/// What is no address is a typing error, and no reason to try for seconds.
+fn is_address(endpoint: &str) -> Result<(), Failure> {
+    endpoint.parse::<Address>().map(drop).map_err(|error| {
+        Failure::new(Exit::USAGE, error).hint(format!(
+            "give --endpoints or RM_ENDPOINTS host and port, such as {DEFAULT_ENDPOINT}, or unix: and a path"
+        ))
+    })
 }
 
 #[cfg(test)]
@@ -73,9 +80,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_without_a_port_is_a_usage_error_that_says_what_to_write() {
+    fn what_is_no_address_is_a_usage_error_that_says_what_to_write() {
         for wrong in ["foo", "foo:", ":7600", "foo:http", "foo:70000"] {
-            let failure = has_port(wrong).expect_err(wrong);
+            let failure = is_address(wrong).expect_err(wrong);
             assert_eq!(failure.exit, Exit::USAGE);
             assert!(
                 failure
@@ -83,8 +90,13 @@ mod tests {
                     .is_some_and(|hint| hint.contains(DEFAULT_ENDPOINT))
             );
         }
-        for right in ["localhost:1", "[::1]:7600", "10.0.0.1:65535"] {
-            assert_eq!(has_port(right), Ok(()));
+        for right in [
+            "localhost:1",
+            "[::1]:7600",
+            "10.0.0.1:65535",
+            "unix:/run/x.sock",
+        ] {
+            assert_eq!(is_address(right), Ok(()));
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rm_core::command::{Action, Command, Outcome};
 use rm_core::inspect::{Answer, MembersView, Query};
 
+use super::connect::transport;
 use super::exit::{Exit, Failure};
 use super::output::tame;
 use crate::Operator;
@@ -17,7 +18,7 @@ const HOPS_MAX: usize = 4;
 
 /// Connects to one server.
 pub(crate) async fn open(address: &str) -> Result<Operator, Failure> {
-    Ok(Operator::connect(address, PATIENCE).await?)
+    Ok(Operator::connect_over(transport(), address, PATIENCE).await?)
 }
 
 /// Connects to the first that answers.
@@ -72,7 +73,8 @@ pub(crate) async fn order(
             Outcome::Refused { text } => {
                 return Err(Failure::new(Exit::UNAVAILABLE, tame(&text)));
             }
-            Outcome::Unknown => return Err(not_understood()),
+            // The second is said as an error.
+            Outcome::Unknown | Outcome::NotAllowed { .. } => return Err(not_understood()),
             outcome @ (Outcome::Draining | Outcome::Released { .. }) => {
                 return Ok((outcome, address));
             }
@@ -84,7 +86,11 @@ pub(crate) async fn order(
 
 /// The failure where an answer is none to what was asked.
 pub(crate) fn not_understood() -> Failure {
-    super::inspect::not_understood()
+    Failure::new(
+        Exit::PROTOCOL,
+        "the server does not understand the question",
+    )
+    .hint("'rmctl --version' and 'rmctl status' tell the versions: the server's may be older")
 }
 
 /// Who gives the orders: user and host.

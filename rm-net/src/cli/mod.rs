@@ -7,8 +7,11 @@
 //! serve    rmd
 //! lock     rmctl lock: a command under a lock; hold takes one without a command
 //! inspect  rmctl ls, show; pages: what a server lists
+//! why      rmctl why: who waits for whom; top, tree, watch, wait: the commands of these names
+//! servers  all servers that a question about locks concerns
 //! contact  one server, for those who ask or order each by itself
 //! status, members, release, drain: the commands of these names
+//! schema   what JSON looks like; manual: completions and manual pages
 //! doctor   rmctl doctor: what is wrong, and what to change
 //! bench    rmctl bench
 //! demo     rmctl demo: a server and clients as processes, real work under locks, a verdict
@@ -26,7 +29,7 @@ use std::process::ExitCode;
 use rm_core::resource::ResourceType;
 use tokio::runtime::{Builder, Runtime};
 
-use self::args::{Command, Rmctl, Rmd};
+use self::args::{Command, Rmctl};
 use self::exit::{Exit, Failure};
 use self::output::Output;
 use crate::types::Types;
@@ -38,19 +41,29 @@ mod contact;
 mod demo;
 mod doctor;
 mod drain;
-mod exit;
+pub(crate) mod exit;
 mod hold;
 mod increment;
-mod inspect;
+pub(crate) mod inspect;
 mod lock;
-mod members;
-mod output;
+mod lookout;
+mod manual;
+pub(crate) mod members;
+pub(crate) mod output;
 mod pages;
 mod release;
-mod serve;
+mod rules;
+mod schema;
+pub(crate) mod serve;
+mod servers;
 mod signals;
-mod status;
+pub(crate) mod status;
 mod stdin;
+mod top;
+mod tree;
+mod wait;
+mod watch;
+mod why;
 
 /// Runs `rmctl` with the arguments of the process.
 #[must_use]
@@ -98,19 +111,27 @@ impl Daemon {
     /// Runs with the flags of the process until a signal ends it.
     #[must_use]
     pub fn run(self) -> ExitCode {
-        let args: Rmd = match args::parse() {
-            Ok(args) => args,
+        let (told, output) = match serve::settings() {
+            Ok(told) => told,
             Err(exit) => return exit.into(),
         };
-        let output = Output::new(args.json);
-        let serve = |runtime: Runtime| runtime.block_on(serve::run(&args, self.types, output));
+        let serve = |runtime: Runtime| runtime.block_on(serve::run(told, self.types, output));
         output.finish("rmd", threads().and_then(serve))
     }
 }
 
 fn run(args: Rmctl, output: Output) -> Result<Exit, Failure> {
     let endpoints = &args.endpoints;
+    // The demonstration brings its own server, which speaks plain text on this machine.
+    if !matches!(args.command, Command::Demo(_) | Command::DemoClient(_)) {
+        #[cfg(feature = "tls")]
+        connect::set_transport(args.tls.transport(None)?);
+        #[cfg(not(feature = "tls"))]
+        connect::set_transport(args.tls.transport()?);
+    }
     match args.command {
+        Command::Completions(completions) => manual::completions(&completions),
+        Command::Man(man) => manual::pages(&man),
         Command::Bench(bench) => threads()?.block_on(bench::run(endpoints, &bench, output)),
         Command::Demo(demo) => one_thread()?.block_on(demo::run(&demo, output)),
         Command::Doctor(doctor) => one_thread()?.block_on(doctor::run(endpoints, &doctor, output)),
@@ -126,7 +147,13 @@ fn run(args: Rmctl, output: Output) -> Result<Exit, Failure> {
         Command::Release(release) => {
             one_thread()?.block_on(release::run(endpoints, &release, output))
         }
+        Command::Schema(schema) => schema::run(&schema),
         Command::Show(show) => one_thread()?.block_on(inspect::show(endpoints, &show, output)),
+        Command::Top(top) => one_thread()?.block_on(top::run(endpoints, top, output)),
+        Command::Tree(tree) => one_thread()?.block_on(tree::run(endpoints, tree, output)),
+        Command::Wait(wait) => one_thread()?.block_on(wait::run(endpoints, &wait, output)),
+        Command::Watch(watch) => one_thread()?.block_on(watch::run(endpoints, &watch, output)),
+        Command::Why(why) => one_thread()?.block_on(why::run(endpoints, &why, output)),
         Command::Status => one_thread()?.block_on(status::run(endpoints, output)),
     }
 }

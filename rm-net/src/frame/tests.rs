@@ -11,6 +11,7 @@ use rm_core::id::{
 use rm_core::inspect::{Answer, LIST_MAX, Summary};
 use rm_core::message::{Grant, Message, Step};
 use rm_core::session::packet::{Body, Item};
+use rm_core::trace::TraceContext;
 use rm_core::value::{Value, ValueState};
 
 use super::*;
@@ -217,6 +218,7 @@ fn data(first: u64, items: Vec<Item>) -> Packet {
 fn returning(fence: u64, bytes: usize) -> Item {
     Item {
         type_id: TypeId(1),
+        let_go: None,
         key: ResourceKey::new(b"k").unwrap(),
         message: Message::Return {
             loan: LoanId::default(),
@@ -240,15 +242,18 @@ fn largest_item() -> Item {
         },
         seq: u64::MAX,
     };
+    let trace = TraceContext::new(u128::MAX, u64::MAX, u8::MAX);
+    let note = Note::with_trace(&text, &text, &text, trace);
     let step = Step {
         order,
         keep: Opaque(vec![1; CREDIT_BYTES_MAX].into()),
         try_only: true,
         whole: true,
-        note: Some(Note::new(&text, &text, &text)),
+        note: Some(Arc::clone(&note)),
     };
     Item {
         type_id: TypeId(u32::MAX),
+        let_go: Some(note),
         key: ResourceKey::new(&[b'k'; NAME_BYTES_MAX]).unwrap(),
         message: Message::Grant(Grant {
             loan: LoanId {

@@ -1,10 +1,10 @@
 //! How a node is configured and started: alone, as a server, as a member of a cluster, or in the middle of a tree.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rm_core::access::Rules;
 use rm_core::cluster::Lender;
 use rm_core::front::{DomainSettings, Role};
 use rm_core::id::BadName;
@@ -13,8 +13,8 @@ use rm_core::session::lease::{LEASE_DEFAULT, LEASE_MAX, LEASE_MIN};
 use rm_core::session::{CreditorConfig, LeaseTerms, Window};
 use rm_core::time::Time;
 use rm_core::view::{self, MemberState, RootId, View};
-use tokio::net::TcpListener;
 
+use crate::client::DEFAULT_ENDPOINT;
 #[cfg(feature = "etcd")]
 use crate::coordinator::{EtcdConfig, EtcdCoordinator, NodeRecord, tell};
 use crate::error::StartError;
@@ -30,6 +30,9 @@ use crate::server::{Place, Server};
 #[cfg(feature = "etcd")]
 use crate::store::Anchor;
 use crate::store::Store;
+#[cfg(feature = "tls")]
+use crate::transport::TlsConfig;
+use crate::transport::{Address, Listeners, SOCKET_MODE_DEFAULT, Transport};
 use crate::types::Types;
 
 use super::{Node, TRY_LIMIT, domain, domain_settings, host_name};
@@ -38,11 +41,14 @@ use super::{Node, TRY_LIMIT, domain, domain_settings, host_name};
 #[derive(Clone, Debug, Default)]
 pub struct NodeBuilder {
     name: Option<String>,
-    listen: Option<String>,
+    listen: Vec<String>,
+    socket_mode: Option<u32>,
+    transport: Transport,
     data_dir: Option<PathBuf>,
     creditors: Vec<String>,
     lease: Option<Duration>,
     resources_max: Option<usize>,
+    session_resources_max: Option<usize>,
     value_bytes_max: Option<usize>,
     hello_patience: Option<Duration>,
     window_items: Option<usize>,
@@ -50,6 +56,7 @@ pub struct NodeBuilder {
     weight: Option<u32>,
     #[cfg(feature = "etcd")]
     etcd: Option<EtcdConfig>,
+    rules: Rules,
     types: Types,
 }
 
@@ -61,10 +68,52 @@ impl NodeBuilder {
         self
     }
 
-    /// The address to listen on, such as `127.0.0.1:7600`; port 0 lets the system choose.
+    /// Who may do what here: see [`Rules`]. Without them everything is allowed to everybody who can connect.
+    ///
+    /// They are about sessions. What this process asks of its own node is not asked about.
+    #[must_use]
+    pub fn rules(mut self, rules: Rules) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// One more address to listen on, such as `127.0.0.1:7600` or `unix:/run/rm/agent.sock`: see [`Address`]. Port 0 lets
+    /// the system choose. Without any: `127.0.0.1:7600`.
+    ///
+    /// Beyond this machine it listens only where callers have to prove who they are ([`tls`](Self::tls) with authorities
+    /// for clients), or where the network is trusted ([`insecure`](Self::insecure)).
     #[must_use]
     pub fn listen(mut self, address: impl Into<String>) -> Self {
-        self.listen = Some(address.into());
+        self.listen.push(address.into());
+        self
+    }
+
+    /// Who may connect to the Unix sockets it listens on, as the mode of their files: `0o600` by default.
+    #[must_use]
+    pub const fn socket_mode(mut self, mode: u32) -> Self {
+        self.socket_mode = Some(mode);
+        self
+    }
+
+    /// Speaks TLS over TCP, with whoever calls and with whom it calls.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, config: TlsConfig) -> Self {
+        self.transport = self.transport.tls(config);
+        self
+    }
+
+    /// Speaks plain text also with other machines. See [`Transport::insecure`].
+    #[must_use]
+    pub fn insecure(mut self) -> Self {
+        self.transport = self.transport.insecure();
+        self
+    }
+
+    /// How connections are made and accepted, in one: for programs that make several kinds of them.
+    #[must_use]
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.transport = transport;
         self
     }
 
@@ -152,6 +201,14 @@ impl NodeBuilder {
         self
     }
 
+    /// The most resources of one type that exist at the server because one session asked for them; requests for more are
+    /// refused. 1,048,576 by default.
+    #[must_use]
+    pub const fn session_resources_max(mut self, count: usize) -> Self {
+        self.session_resources_max = Some(count);
+        self
+    }
+
     /// The most bytes of a value: at most 65,536, and 1,024 by default. The same at all nodes and clients.
     #[must_use]
     pub const fn value_bytes_max(mut self, bytes: usize) -> Self {
@@ -213,19 +270,13 @@ impl NodeBuilder {
             least: LEASE_MIN,
             most: LEASE_MAX,
         })?;
-        if let Some(address) = self.creditors.iter().find(|address| !is_address(address)) {
-            let address = address.clone();
-            return Err(StartError::BadCreditor { address });
+        for address in self.creditors.iter().chain(&self.advertise) {
+            address.parse::<Address>()?;
         }
-        let address = self
-            .listen
-            .take()
-            .unwrap_or_else(|| "127.0.0.1:7600".into());
         #[cfg(feature = "etcd")]
         if let Some(etcd) = self.etcd.take() {
-            let listener = TcpListener::bind(&address).await;
-            let listener = listener.map_err(|source| StartError::Listen { address, source })?;
-            return self.start_member(name, terms, listener, etcd).await;
+            let listeners = self.bind().await?;
+            return self.start_member(name, terms, listeners, etcd).await;
         }
         let is_root = self.creditors.is_empty();
         let data_dir = self.data_dir.take().filter(|_| is_root);
@@ -233,29 +284,39 @@ impl NodeBuilder {
             return Err(StartError::NoDataDir);
         }
         // First, so that a start that fails here leaves the directory as it was.
-        let listener = TcpListener::bind(&address)
-            .await
-            .map_err(|source| StartError::Listen { address, source })?;
+        let listeners = self.bind().await?;
         let hub = Hub::new(&name);
+        hub.desk.set_rules(Arc::new(self.rules.clone()));
+        self.transport.keep_fresh(&hub.ended);
         match data_dir {
             Some(data_dir) => {
                 let opened = tokio::task::spawn_blocking(move || Store::open(&data_dir, lease));
                 let (store, trusted) = opened.await.map_err(std::io::Error::other)??;
-                self.start_root(hub, terms, listener, store, trusted)
+                self.start_root(hub, terms, listeners, store, trusted)
             }
-            None => self.start_middle(hub, terms, listener),
+            None => self.start_middle(hub, terms, listeners),
         }
+    }
+
+    /// Listens on all addresses.
+    async fn bind(&mut self) -> Result<Listeners, StartError> {
+        if self.listen.is_empty() {
+            self.listen.push(DEFAULT_ENDPOINT.into());
+        }
+        let mode = self.socket_mode.unwrap_or(SOCKET_MODE_DEFAULT);
+        Listeners::bind(&self.listen, mode, self.transport.clone()).await
     }
 
     fn start_root(
         self,
         hub: Arc<Hub>,
         terms: LeaseTerms,
-        listener: TcpListener,
+        listeners: Listeners,
         store: Store,
         trusted: Option<Duration>,
     ) -> Result<Node, StartError> {
-        let address = listener.local_addr()?;
+        let addresses = listeners.addresses().to_vec();
+        let address = listeners.tcp();
         let epoch = store.epoch();
         hub.set_epoch(epoch);
         let role = Role::Root {
@@ -274,21 +335,22 @@ impl NodeBuilder {
             claimed: trusted.unwrap_or_default().max(terms.length()),
             ..self.creditor_config(&hub, terms, u64::from(epoch))
         };
-        let (view, me) = only_member(&hub, terms, address, epoch, trusted.is_none())?;
+        let (view, me) = only_member(&hub, terms, &addresses, epoch, trusted.is_none())?;
         let lender = Lender::new(me, &domain).after_lease(trusted.unwrap_or_default());
         let place = Place::Root { store, lender };
         let server = Server::new(Arc::clone(&hub), config, place, self.hello_patience);
         // Nobody else can become the root.
         server.on_good_until(Time::from_nanos(u64::MAX));
         let _ = server.adopt(&view);
-        tokio::spawn(Arc::clone(&server).listen(listener));
+        tokio::spawn(Arc::clone(&server).listen(listeners));
         tokio::spawn(Arc::clone(&server).run_lender());
         spawn_keeper(&server);
         Ok(Node {
             domain,
             hub,
             server: Some(server),
-            address: Some(address),
+            address,
+            addresses,
             phase: None,
             #[cfg(feature = "etcd")]
             member: None,
@@ -301,10 +363,11 @@ impl NodeBuilder {
         self,
         name: String,
         terms: LeaseTerms,
-        listener: TcpListener,
+        listeners: Listeners,
         etcd: EtcdConfig,
     ) -> Result<Node, StartError> {
-        let address = listener.local_addr()?;
+        let addresses = listeners.addresses().to_vec();
+        let address = listeners.tcp();
         let anchor = match self.data_dir.clone() {
             Some(dir) => {
                 let opened = tokio::task::spawn_blocking(move || Anchor::open(&dir)).await;
@@ -313,20 +376,20 @@ impl NodeBuilder {
             None => None,
         };
         let hub = Hub::new(&name);
+        hub.desk.set_rules(Arc::new(self.rules.clone()));
+        self.transport.keep_fresh(&hub.ended);
         let domain = domain(&hub, self.settings(&hub), Role::Debtor, &self.types);
         let coordinator = format!("etcd at {}", etcd.endpoints().join(","));
         let record = NodeRecord {
             name: name.clone().into_bytes(),
-            address: self
-                .advertise
-                .clone()
-                .unwrap_or_else(|| address.to_string()),
+            address: self.advertise.clone().unwrap_or_else(|| first(&addresses)),
             weight: self.weight.unwrap_or(1),
             lease: terms,
         };
         let (handle, states) = EtcdCoordinator::start(etcd.clone(), record)?;
         tokio::spawn(tell(etcd, states.clone(), Arc::clone(&hub.desk)));
-        let (roster, phase) = Roster::new(Arc::clone(&hub), Vec::new(), None);
+        let (roster, phase) =
+            Roster::new(Arc::clone(&hub), self.transport.clone(), Vec::new(), None);
         let plan = Plan {
             name,
             terms,
@@ -336,6 +399,7 @@ impl NodeBuilder {
                 ..WINDOW
             },
             resources_max: self.resources_max,
+            session_resources_max: self.session_resources_max,
             value_bytes_max: self.value_bytes_max,
             try_limit: TRY_LIMIT.min(terms.length() / 8),
             hello_patience: self.hello_patience,
@@ -348,13 +412,14 @@ impl NodeBuilder {
         tokio::spawn(house::keep(Arc::clone(&hub), || {}));
         let (stopping, present) = (hub.stopping.clone(), Arc::clone(&member));
         tokio::spawn(async move {
-            accept(listener, &stopping, || present.server()).await;
+            accept(listeners, &stopping, || present.server()).await;
         });
         Ok(Node {
             domain,
             hub,
             server: None,
-            address: Some(address),
+            address,
+            addresses,
             phase: Some(phase),
             member: Some(member),
         })
@@ -365,9 +430,10 @@ impl NodeBuilder {
         self,
         hub: Arc<Hub>,
         terms: LeaseTerms,
-        listener: TcpListener,
+        listeners: Listeners,
     ) -> Result<Node, StartError> {
-        let address = listener.local_addr()?;
+        let addresses = listeners.addresses().to_vec();
+        let address = listeners.tcp();
         let domain = domain(&hub, self.settings(&hub), Role::Debtor, &self.types);
         // Of this run alone: what it lends ends with it.
         let config = self.creditor_config(&hub, terms, hub.party.boot.0);
@@ -376,15 +442,16 @@ impl NodeBuilder {
         };
         let server = Server::new(Arc::clone(&hub), config, place, self.hello_patience);
         let below = Some(Arc::clone(&server));
-        let (roster, phase) = Roster::new(Arc::clone(&hub), self.creditors, below);
+        let (roster, phase) = Roster::new(Arc::clone(&hub), self.transport, self.creditors, below);
         tokio::spawn(roster.run());
-        tokio::spawn(Arc::clone(&server).listen(listener));
+        tokio::spawn(Arc::clone(&server).listen(listeners));
         spawn_keeper(&server);
         Ok(Node {
             domain,
             hub,
             server: Some(server),
-            address: Some(address),
+            address,
+            addresses,
             phase: Some(phase),
             #[cfg(feature = "etcd")]
             member: None,
@@ -394,6 +461,9 @@ impl NodeBuilder {
     fn settings(&self, hub: &Hub) -> DomainSettings {
         let mut settings = domain_settings(hub);
         settings.resources_max = self.resources_max.unwrap_or(settings.resources_max);
+        settings.debtor_resources_max = self
+            .session_resources_max
+            .unwrap_or(settings.debtor_resources_max);
         let owner = &mut settings.owner;
         owner.value_bytes_max = self.value_bytes_max.unwrap_or(owner.value_bytes_max);
         settings
@@ -426,14 +496,14 @@ fn spawn_keeper(server: &Arc<Server>) {
 fn only_member(
     hub: &Hub,
     terms: LeaseTerms,
-    address: SocketAddr,
+    addresses: &[Address],
     epoch: u32,
     is_first: bool,
 ) -> Result<(Arc<View>, RootId), StartError> {
     let member = view::Member {
         name: hub.name.clone().into_bytes(),
         reg: u64::from(epoch),
-        address: address.to_string(),
+        address: first(addresses),
         state: MemberState::Full,
         weight: 1,
     };
@@ -443,8 +513,9 @@ fn only_member(
     Ok((Arc::new(view.founded_in(founded)), me))
 }
 
-/// Whether it has the form of host and port. Whether the host is known shows when it is connected to, and may change.
-fn is_address(address: &str) -> bool {
-    let parts = address.rsplit_once(':');
-    parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+/// Where others reach it, unless it says otherwise: by TCP, if that can be.
+fn first(addresses: &[Address]) -> String {
+    let tcp = |address: &&Address| matches!(address, Address::Tcp(_));
+    let best = addresses.iter().find(tcp).or_else(|| addresses.first());
+    best.map_or_else(String::new, Address::to_string)
 }

@@ -7,11 +7,12 @@ use rm_core::owner::Settings;
 use rm_core::session::packet::{Packet, WIRE_VERSION};
 use rm_rwlock::RwLockType;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::codec::{Decoder as _, Encoder as _};
 
 use super::*;
 use crate::frame::PacketCodec;
+use crate::transport::Transport;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const LEASE: Duration = Duration::from_secs(1);
@@ -102,7 +103,8 @@ async fn a_lease_that_a_user_found_past_is_not_revived_and_a_new_session_begins(
     let settings = DomainSettings::new("client", Settings::default());
     let domain = Domain::new(settings, Role::Debtor, host).with_type(RwLockType::default());
     hub.serve(&domain);
-    let (roster, mut phase) = Roster::new(Arc::clone(&hub), vec![endpoint], None);
+    let (roster, mut phase) =
+        Roster::new(Arc::clone(&hub), Transport::default(), vec![endpoint], None);
     let running = tokio::spawn(roster.run());
     let accept = async || {
         let (stream, _) = listener.accept().await.expect("accepted");

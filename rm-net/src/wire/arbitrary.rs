@@ -18,6 +18,8 @@ use rm_core::message::{
     Unclaimed, Want,
 };
 use rm_core::session::packet::{Body, Hello, Item, Packet, RefuseCode, Welcome};
+use rm_core::session::{TICKET_BYTES, Ticket};
+use rm_core::trace::TraceContext;
 use rm_core::value::{Value, ValueState};
 use rm_core::view::{Member, MemberState, RootId, View, WEIGHT_MAX};
 
@@ -143,11 +145,12 @@ fn reported_book() -> impl Strategy<Value = ReportedBook> {
 
 fn hello() -> impl Strategy<Value = Hello> {
     let numbers = any::<(u32, u64, u64, u64, u64)>();
-    (name(), numbers).prop_map(
-        |(name, (version, boot, session, reg, next_expected))| Hello {
+    (name(), numbers, any::<[u8; TICKET_BYTES]>()).prop_map(
+        |(name, (version, boot, session, reg, next_expected), ticket)| Hello {
             version,
             name,
             boot: Boot(boot),
+            ticket: Ticket(ticket),
             session,
             reg,
             next_expected,
@@ -182,8 +185,9 @@ fn refuse_code() -> impl Strategy<Value = RefuseCode> {
 }
 
 pub(crate) fn item() -> impl Strategy<Value = Item> {
-    (any::<u32>(), key(), message()).prop_map(|(type_id, key, message)| Item {
+    (any::<u32>(), key(), message(), note()).prop_map(|(type_id, key, message, let_go)| Item {
         type_id: TypeId(type_id),
+        let_go,
         key,
         message,
     })
@@ -333,6 +337,7 @@ fn blockers() -> impl Strategy<Value = Blockers> {
         Just(BlockerKind::Holder),
         Just(BlockerKind::Older),
         Just(BlockerKind::Silent),
+        Just(BlockerKind::Rule),
     ];
     let blocker =
         (party(), kind, note()).prop_map(|(party, kind, note)| Blocker { party, kind, note });
@@ -346,6 +351,7 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         Just(Refusal::Deadlock),
         Just(Refusal::Refused),
         Just(Refusal::ShuttingDown),
+        Just(Refusal::NotAllowed),
     ]
 }
 
@@ -364,6 +370,8 @@ fn query() -> impl Strategy<Value = Query> {
         Just(Query::Status),
         Just(Query::Members),
         Just(Query::Health),
+        (vec(any::<u8>(), 0..=255), any::<u32>())
+            .prop_map(|(prefix, limit)| Query::Top { prefix, limit }),
         Just(Query::Unknown),
     ]
 }
@@ -371,12 +379,14 @@ fn query() -> impl Strategy<Value = Query> {
 fn answer() -> impl Strategy<Value = Answer> {
     prop_oneof![
         Just(Answer::Unknown),
+        "[a-z ]{0,40}".prop_map(|text| Answer::NotAllowed { text }),
         (vec(summary(), 0..5), any::<bool>())
             .prop_map(|(resources, more)| Answer::List { resources, more }),
         option::of(view()).prop_map(Answer::Show),
         status().prop_map(Answer::Status),
         operators::members().prop_map(|view| Answer::Members(Box::new(view))),
         operators::health().prop_map(|view| Answer::Health(Box::new(view))),
+        operators::top().prop_map(|view| Answer::Top(Box::new(view))),
     ]
 }
 
@@ -421,20 +431,30 @@ fn entry() -> impl Strategy<Value = Entry> {
         option::of(any::<u64>()),
         option::of(loan()),
     );
-    (kind, any::<(u64, u32)>(), texts, span(SPAN_MAX), choices).prop_map(
+    let edges = (
+        text(),
+        vec(order(), 0..3),
+        vec(order(), 0..3),
+        option::of(span(SPAN_MAX)),
+    );
+    let entry = (kind, any::<(u64, u32)>(), texts, span(SPAN_MAX), choices).prop_map(
         |(kind, (node_id, guards), (node, mode, label), age, (order, fence, loan))| Entry {
-            kind,
-            node,
-            node_id: NodeId(node_id),
-            mode,
             label,
             age,
             order,
             fence,
             loan,
             guards,
+            ..Entry::new(kind, node, NodeId(node_id), mode)
         },
-    )
+    );
+    (entry, edges).prop_map(|(entry, (via, behind, wanted_by, lease_left))| Entry {
+        via,
+        behind,
+        wanted_by,
+        lease_left,
+        ..entry
+    })
 }
 
 fn status() -> impl Strategy<Value = StatusView> {
@@ -491,8 +511,11 @@ fn loan() -> impl Strategy<Value = LoanId> {
 }
 
 fn note() -> impl Strategy<Value = Option<Arc<Note>>> {
+    let trace = (any::<u128>(), any::<u64>(), any::<u8>());
+    let trace = trace.prop_map(|(trace, span, flags)| TraceContext::new(trace, span, flags));
     option::of(
-        (text(), text(), text()).prop_map(|(mode, label, node)| Note::new(&mode, &label, &node)),
+        (text(), text(), text(), trace)
+            .prop_map(|(mode, label, node, trace)| Note::with_trace(&mode, &label, &node, trace)),
     )
 }
 

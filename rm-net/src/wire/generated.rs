@@ -70,6 +70,10 @@ pub struct Hello {
     /// The number of the creditor's next item that the debtor has not received: 1 in a new session.
     #[prost(uint64, tag = "6")]
     pub next_expected: u64,
+    /// 16 random bytes drawn at the start of the debtor's process, and told to creditors alone. `boot` is the first 8 bytes
+    /// of SHA-256("rm/boot/1" + ticket), as a number with the highest byte first.
+    #[prost(bytes = "bytes", tag = "7")]
+    pub ticket: ::prost::bytes::Bytes,
 }
 /// Creditor: the session stands.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -311,6 +315,9 @@ pub struct Item {
     /// The name of the resource.
     #[prost(bytes = "bytes", tag = "2")]
     pub key: ::prost::bytes::Bytes,
+    /// Who let go last of what a `Grant` or a `Return` moves, where that one is in a distributed trace. Mostly absent.
+    #[prost(message, optional, tag = "16")]
+    pub let_go: ::core::option::Option<Note>,
     #[prost(oneof = "item::Message", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15")]
     pub message: ::core::option::Option<item::Message>,
 }
@@ -387,6 +394,10 @@ pub struct Note {
     /// The name of the node where the request was made.
     #[prost(string, tag = "3")]
     pub node: ::prost::alloc::string::String,
+    /// Where it belongs in a distributed trace, by W3C Trace Context: 16 bytes trace-id, 8 bytes parent-id, 1 byte
+    /// trace-flags. Absent, of another length or with an id of zeros: nowhere.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub trace: ::prost::bytes::Bytes,
 }
 /// Debtor to creditor: raise my loan to cover a level. Replaces the want of that order.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -643,7 +654,7 @@ pub struct Inspect {
     #[prost(uint64, tag = "1")]
     pub id: u64,
     /// None known to the reader: a question of a later version, answered by `Inspected` without an answer.
-    #[prost(oneof = "inspect::Query", tags = "2, 3, 4, 5, 6")]
+    #[prost(oneof = "inspect::Query", tags = "2, 3, 4, 5, 6, 7")]
     pub query: ::core::option::Option<inspect::Query>,
 }
 /// Nested message and enum types in `Inspect`.
@@ -661,6 +672,8 @@ pub mod inspect {
         Members(super::MembersQuery),
         #[prost(message, tag = "6")]
         Health(super::HealthQuery),
+        #[prost(message, tag = "7")]
+        Top(super::TopQuery),
     }
 }
 /// Which resources have any state, in the order of type and name.
@@ -698,6 +711,16 @@ pub struct MembersQuery {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HealthQuery {
 }
+/// Which resources credit moves for most, and which requests have waited longest.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TopQuery {
+    /// Of those whose name starts so; all types.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub prefix: ::prost::bytes::Bytes,
+    /// At most so many of each.
+    #[prost(uint32, tag = "2")]
+    pub limit: u32,
+}
 /// The answer to `Inspect`.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Inspected {
@@ -705,7 +728,7 @@ pub struct Inspected {
     #[prost(uint64, tag = "1")]
     pub id: u64,
     /// None: the question was not understood.
-    #[prost(oneof = "inspected::Answer", tags = "2, 3, 4, 5, 6")]
+    #[prost(oneof = "inspected::Answer", tags = "2, 3, 4, 5, 6, 7, 15")]
     pub answer: ::core::option::Option<inspected::Answer>,
 }
 /// Nested message and enum types in `Inspected`.
@@ -723,7 +746,18 @@ pub mod inspected {
         Members(super::MembersAnswer),
         #[prost(message, tag = "6")]
         Health(super::HealthAnswer),
+        #[prost(message, tag = "7")]
+        Top(super::TopAnswer),
+        #[prost(message, tag = "15")]
+        NotAllowed(super::NotAllowedAnswer),
     }
+}
+/// A rule forbids whoever asks to know.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NotAllowedAnswer {
+    /// Which rule, and whom it took them for.
+    #[prost(string, tag = "1")]
+    pub text: ::prost::alloc::string::String,
 }
 /// Answers `ListQuery`.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -787,7 +821,7 @@ pub struct ResourceView {
     pub fence: u64,
 }
 /// One party's part in a resource.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Entry {
     /// What the party does.
     #[prost(enumeration = "EntryKind", tag = "1")]
@@ -819,6 +853,90 @@ pub struct Entry {
     /// How many guards share a holder's hold; 0 where that is not known, and of others.
     #[prost(uint32, tag = "10")]
     pub guards: u32,
+    /// The debtor of the answering node that told of it, where that is another one than `node`; else empty.
+    #[prost(string, tag = "11")]
+    pub via: ::prost::alloc::string::String,
+    /// Of a waiting request: the older ones that it waits behind.
+    #[prost(message, repeated, tag = "12")]
+    pub behind: ::prost::alloc::vec::Vec<Order>,
+    /// Of a holder or a debtor: the requests for which it was asked to give way, oldest first.
+    #[prost(message, repeated, tag = "13")]
+    pub wanted_by: ::prost::alloc::vec::Vec<Order>,
+    /// Of a debtor without a connection: after so long its lease is over.
+    #[prost(uint64, optional, tag = "14")]
+    pub lease_left_nanos: ::core::option::Option<u64>,
+}
+/// Answers `TopQuery`.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TopAnswer {
+    /// The node's name, as text.
+    #[prost(string, tag = "1")]
+    pub node: ::prost::alloc::string::String,
+    /// How long it has counted.
+    #[prost(uint64, tag = "2")]
+    pub uptime_nanos: u64,
+    /// Those of which credit moved most, most first.
+    #[prost(message, repeated, tag = "3")]
+    pub hot: ::prost::alloc::vec::Vec<HotResource>,
+    /// Those that have waited longest, longest first.
+    #[prost(message, repeated, tag = "4")]
+    pub waits: ::prost::alloc::vec::Vec<LongWait>,
+    /// How many more wait.
+    #[prost(uint64, tag = "5")]
+    pub omitted: u64,
+}
+/// How often credit of one resource moved.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HotResource {
+    /// The type.
+    #[prost(uint32, tag = "1")]
+    pub type_id: u32,
+    /// The type's name.
+    #[prost(string, tag = "2")]
+    pub type_name: ::prost::alloc::string::String,
+    /// The resource.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub key: ::prost::bytes::Bytes,
+    /// Loans that were given or raised since it is counted.
+    #[prost(uint64, tag = "4")]
+    pub grants: u64,
+    /// Recalls that were sent since then.
+    #[prost(uint64, tag = "5")]
+    pub recalls: u64,
+    /// How many of both there may have been before.
+    #[prost(uint64, tag = "6")]
+    pub uncertain: u64,
+}
+/// A request that waits.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LongWait {
+    /// The type of what it waits for.
+    #[prost(uint32, tag = "1")]
+    pub type_id: u32,
+    /// The type's name.
+    #[prost(string, tag = "2")]
+    pub type_name: ::prost::alloc::string::String,
+    /// What it waits for.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub key: ::prost::bytes::Bytes,
+    /// The node where it was made, as it says.
+    #[prost(string, tag = "4")]
+    pub node: ::prost::alloc::string::String,
+    /// The debtor of the answering node that it came through, where that is another one; else empty.
+    #[prost(string, tag = "5")]
+    pub via: ::prost::alloc::string::String,
+    /// What it asks for, such as `write`.
+    #[prost(string, tag = "6")]
+    pub mode: ::prost::alloc::string::String,
+    /// What it called itself.
+    #[prost(string, tag = "7")]
+    pub label: ::prost::alloc::string::String,
+    /// How long it has waited.
+    #[prost(uint64, tag = "8")]
+    pub age_nanos: u64,
+    /// Its place.
+    #[prost(message, optional, tag = "9")]
+    pub order: ::core::option::Option<Order>,
 }
 /// Answers `StatusQuery`.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -899,6 +1017,9 @@ pub struct MembersAnswer {
     /// How long credit of which it knows nothing may still be in use.
     #[prost(uint64, tag = "9")]
     pub grace_nanos: u64,
+    /// In the middle of a tree: the addresses of its creditor, separated by commas; else empty.
+    #[prost(string, tag = "10")]
+    pub creditor: ::prost::alloc::string::String,
 }
 /// How a node stands with its coordinator.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -961,6 +1082,12 @@ pub struct HealthAnswer {
     /// Absent: it has none.
     #[prost(message, optional, tag = "12")]
     pub data_dir: ::core::option::Option<DataDirState>,
+    /// How many rules it has; none: everything is allowed to whoever can connect.
+    #[prost(uint32, tag = "20")]
+    pub rules: u32,
+    /// What those may do of whom nothing is known: names of actions, with blanks between them.
+    #[prost(string, tag = "21")]
+    pub anonymous: ::prost::alloc::string::String,
 }
 /// The data directory of a node.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1032,7 +1159,7 @@ pub struct Commanded {
     #[prost(uint64, tag = "1")]
     pub id: u64,
     /// None: the command was not understood.
-    #[prost(oneof = "commanded::Outcome", tags = "2, 3, 4, 5")]
+    #[prost(oneof = "commanded::Outcome", tags = "2, 3, 4, 5, 15")]
     pub outcome: ::core::option::Option<commanded::Outcome>,
 }
 /// Nested message and enum types in `Commanded`.
@@ -1048,7 +1175,16 @@ pub mod commanded {
         Draining(super::DrainingOutcome),
         #[prost(message, tag = "5")]
         Released(super::ReleasedOutcome),
+        #[prost(message, tag = "15")]
+        NotAllowed(super::NotAllowedOutcome),
     }
+}
+/// A rule forbids it to whoever ordered it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NotAllowedOutcome {
+    /// Which rule, and whom it took them for.
+    #[prost(string, tag = "1")]
+    pub text: ::prost::alloc::string::String,
 }
 /// The command was not carried out.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1234,6 +1370,8 @@ pub enum Refusal {
     Refused = 4,
     /// The creditor is winding up, and lends nothing any more.
     ShuttingDown = 5,
+    /// A rule of the creditor, or of one above it, forbids it: a blocker says which.
+    NotAllowed = 6,
 }
 impl Refusal {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1248,6 +1386,7 @@ impl Refusal {
             Self::Deadlock => "REFUSAL_DEADLOCK",
             Self::Refused => "REFUSAL_REFUSED",
             Self::ShuttingDown => "REFUSAL_SHUTTING_DOWN",
+            Self::NotAllowed => "REFUSAL_NOT_ALLOWED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1259,6 +1398,7 @@ impl Refusal {
             "REFUSAL_DEADLOCK" => Some(Self::Deadlock),
             "REFUSAL_REFUSED" => Some(Self::Refused),
             "REFUSAL_SHUTTING_DOWN" => Some(Self::ShuttingDown),
+            "REFUSAL_NOT_ALLOWED" => Some(Self::NotAllowed),
             _ => None,
         }
     }
@@ -1275,6 +1415,9 @@ pub enum BlockerKind {
     Older = 2,
     /// It was asked to give way and has not answered.
     Silent = 3,
+    /// A rule of the creditor, or of one above it. Its note says which (`label`), what it forbids (`mode`), and to whom
+    /// (`node`).
+    Rule = 4,
 }
 impl BlockerKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1287,6 +1430,7 @@ impl BlockerKind {
             Self::Holder => "BLOCKER_KIND_HOLDER",
             Self::Older => "BLOCKER_KIND_OLDER",
             Self::Silent => "BLOCKER_KIND_SILENT",
+            Self::Rule => "BLOCKER_KIND_RULE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1296,6 +1440,7 @@ impl BlockerKind {
             "BLOCKER_KIND_HOLDER" => Some(Self::Holder),
             "BLOCKER_KIND_OLDER" => Some(Self::Older),
             "BLOCKER_KIND_SILENT" => Some(Self::Silent),
+            "BLOCKER_KIND_RULE" => Some(Self::Rule),
             _ => None,
         }
     }

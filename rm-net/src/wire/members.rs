@@ -26,6 +26,7 @@ pub(super) fn members_out(view: &MembersView) -> Result<pb::MembersAnswer, WireE
         good_for_nanos: view.good_for.map(outgoing::span),
         coordinator: Some(coordinator_out(&view.coordinator)?),
         grace_nanos: outgoing::span(view.grace),
+        creditor: outgoing::text(&view.creditor),
     })
 }
 
@@ -49,6 +50,7 @@ pub(super) fn members_in(view: pb::MembersAnswer) -> Result<MembersView, WireErr
             view.coordinator,
         )?)?,
         grace: incoming::span("MembersAnswer.grace", view.grace_nanos)?,
+        creditor: incoming::text("MembersAnswer.creditor", view.creditor)?,
     })
 }
 
@@ -104,6 +106,8 @@ pub(super) fn health_out(view: &HealthView) -> pb::HealthAnswer {
         clock: outgoing::text(&view.clock),
         counts_suspend: view.counts_suspend,
         secured: view.is_secured,
+        rules: view.rules,
+        anonymous: outgoing::text(&view.anonymous),
         files: view.files,
         files_max: view.files_max,
         sessions_max: view.sessions_max,
@@ -128,6 +132,8 @@ pub(super) fn health_in(answer: pb::HealthAnswer) -> Result<HealthView, WireErro
         clock: incoming::text("HealthAnswer.clock", answer.clock)?,
         counts_suspend: answer.counts_suspend,
         is_secured: answer.secured,
+        rules: answer.rules,
+        anonymous: incoming::text("HealthAnswer.anonymous", answer.anonymous)?,
         files: answer.files,
         files_max: answer.files_max,
         sessions_max: answer.sessions_max,

@@ -87,6 +87,7 @@ fn hello(hello: &Hello) -> Result<pb::Hello, WireError> {
         version: hello.version,
         name: bytes(&hello.name),
         boot: hello.boot.0,
+        ticket: bytes(&hello.ticket.0),
         session: hello.session,
         reg: hello.reg,
         next_expected: hello.next_expected,
@@ -122,6 +123,7 @@ fn item(item: &Item) -> Result<pb::Item, WireError> {
         type_id: item.type_id.0,
         key: bytes(item.key.as_bytes()),
         message: Some(message(&item.message)?),
+        let_go: note(item.let_go.as_ref())?,
     })
 }
 
@@ -259,6 +261,7 @@ fn blockers(field: &'static str, blockers: &[Blocker]) -> Result<Vec<pb::Blocker
             BlockerKind::Holder => pb::BlockerKind::Holder,
             BlockerKind::Older => pb::BlockerKind::Older,
             BlockerKind::Silent => pb::BlockerKind::Silent,
+            BlockerKind::Rule => pb::BlockerKind::Rule,
         };
         Ok(pb::Blocker {
             node: blocker.party.node.0,
@@ -277,6 +280,7 @@ const fn refusal(why: Refusal) -> pb::Refusal {
         Refusal::Deadlock => pb::Refusal::Deadlock,
         Refusal::Refused => pb::Refusal::Refused,
         Refusal::ShuttingDown => pb::Refusal::ShuttingDown,
+        Refusal::NotAllowed => pb::Refusal::NotAllowed,
     }
 }
 
@@ -314,6 +318,9 @@ fn note(note: Option<&Arc<Note>>) -> Result<Option<pb::Note>, WireError> {
         node: note.node.clone(),
         label: note.label.clone(),
         mode: note.mode.clone(),
+        trace: note
+            .trace()
+            .map_or_else(Bytes::new, |trace| bytes(&trace.to_bytes())),
     }))
 }
 

@@ -12,7 +12,9 @@ use std::task::Wake;
 use rm_core::credit::Opaque;
 use rm_core::error::LostReason;
 use rm_core::front::{Domain, DomainSettings, Host, Role, Trust};
-use rm_core::id::{Class, LoanId, Order, Party, PeerId, ResourceKey, Stamp, Version};
+use rm_core::id::{
+    Boot, Class, LoanId, NodeId, Note, Order, Party, PeerId, ResourceKey, Stamp, Version,
+};
 use rm_core::message::{Grant, Message, Steps};
 use rm_core::owner::Settings;
 use rm_core::resource::ResourceType as _;
@@ -54,6 +56,17 @@ pub(crate) struct World {
 const LEASE: u64 = 1_000;
 
 impl World {
+    /// The place of a request of nobody's.
+    pub(crate) const ORDER: Order = Order {
+        class: Class::New,
+        stamp: Stamp(0),
+        party: Party {
+            node: NodeId(0),
+            boot: Boot(0),
+        },
+        seq: 0,
+    };
+
     /// The root of every lock.
     pub(crate) fn root() -> Self {
         let role = Role::Root {
@@ -113,26 +126,32 @@ impl World {
         self.grant(name, delta);
     }
 
+    /// The same, after somebody let go of it.
+    pub(crate) fn grant_all_after(&self, name: &str, let_go: Arc<Note>) {
+        let delta = Opaque::of(&RwLockType::default().write());
+        self.deliver(name, delta, Some(let_go));
+    }
+
     /// The creditor grants one share of `name`.
     pub(crate) fn grant_share(&self, name: &str) {
         self.grant(name, Opaque::of(&RwCredit::READ));
     }
 
     fn grant(&self, name: &str, delta: Opaque) {
+        self.deliver(name, delta, None);
+    }
+
+    fn deliver(&self, name: &str, delta: Opaque, let_go: Option<Arc<Note>>) {
         let item = Item {
             type_id: RwLockType::ID,
+            let_go,
             key: ResourceKey::new(name.as_bytes()).expect("a name"),
             message: Message::Grant(Grant {
                 loan: LoanId {
                     epoch: 1,
                     counter: self.sessions,
                 },
-                order: Order {
-                    class: Class::New,
-                    stamp: Stamp(0),
-                    party: Party::default(),
-                    seq: 0,
-                },
+                order: Self::ORDER,
                 version: Version(1),
                 delta,
                 steps: Steps::new(),

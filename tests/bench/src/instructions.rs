@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::subject::{NAMES, named};
+use crate::subject::{NAMES, WATCHED, named};
 use crate::workload::Workload;
 
 /// The argument by which this program runs a loop and nothing else.
@@ -58,15 +58,16 @@ struct Cost {
 /// When valgrind does not do its work.
 pub(crate) fn run() -> Result<(), String> {
     let scale = Scale::new()?;
-    let names = NAMES.map(|name| format!(" {name} |"));
+    let columns = || NAMES.into_iter().chain([WATCHED]);
+    let names: Vec<_> = columns().map(|name| format!(" {name} |")).collect();
     println!(
         "| instructions (of these, atomic exchanges) |{}",
         names.concat()
     );
-    println!("|---|{}", "---|".repeat(NAMES.len()));
+    println!("|---|{}", "---|".repeat(names.len()));
     for workload in WORKLOADS {
         let mut row = format!("| {} |", workload.name());
-        for name in NAMES {
+        for name in columns() {
             if named(name).is_some_and(|lock| lock.can(workload)) {
                 let cost = scale.weigh(name, workload)?;
                 row += &format!(" {:.0} ({:.0}) |", cost.instructions, cost.exchanges);

@@ -11,6 +11,7 @@
 mod instructions;
 mod subject;
 mod times;
+mod watched;
 mod workload;
 
 use std::process::ExitCode;

@@ -7,13 +7,14 @@ use core::time::Duration;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rm_core::front::{Acquire, Ask, Domain, DomainSettings, Host, Role};
+use rm_core::front::{Acquire, Ask, Domain, DomainSettings, Host, Observer, Role};
 use rm_core::id::PeerId;
 use rm_core::owner::Settings;
 use rm_core::session::packet::Item;
 use rm_core::time::Time;
 use rm_rwlock::{RwCredit, RwLock, RwLockType};
 
+use crate::watched::Counts;
 use crate::workload::{Workload, repeat, spent};
 
 /// A lock that is measured.
@@ -65,10 +66,14 @@ impl<S: Subject> Lock for S {
 /// The names of all, ours first.
 pub(crate) const NAMES: [&str; 5] = ["ours", "tokio", "async-lock", "parking_lot", "std"];
 
+/// Ours, where a subscriber listens at INFO and an observer counts: for a process of its own.
+pub(crate) const WATCHED: &str = "ours-watched";
+
 /// A new lock, by its name.
 pub(crate) fn named(name: &str) -> Option<Box<dyn Lock>> {
     Some(match name {
-        "ours" => Box::new(Ours::new()),
+        "ours" => Box::new(Ours::new(None)),
+        WATCHED => Box::new(Ours::new(Some(Counts::listen()))),
         "tokio" => Box::new(tokio::sync::RwLock::new(())),
         "async-lock" => Box::new(async_lock::RwLock::new(())),
         "parking_lot" => Box::new(parking_lot::RwLock::new(())),
@@ -81,13 +86,16 @@ pub(crate) fn named(name: &str) -> Option<Box<dyn Lock>> {
 struct Ours(RwLock);
 
 impl Ours {
-    fn new() -> Self {
+    fn new(observer: Option<Arc<Counts>>) -> Self {
         let settings = DomainSettings::new("bench", Settings::default());
         let role = Role::Root {
             epoch: 1,
             grace: false,
         };
-        let host = Arc::new(Alone(Instant::now()));
+        let host = Arc::new(Alone {
+            start: Instant::now(),
+            observer,
+        });
         let domain = Domain::new(settings, role, host).with_type(RwLockType::default());
         Self(RwLock::new(&domain, "bench"))
     }
@@ -171,13 +179,16 @@ impl Subject for std::sync::RwLock<()> {
     }
 }
 
-/// A node without others: only its clock is used.
+/// A node without others: only its clock is used, and who counts.
 #[derive(Debug)]
-struct Alone(Instant);
+struct Alone {
+    start: Instant,
+    observer: Option<Arc<Counts>>,
+}
 
 impl Host for Alone {
     fn now(&self) -> Time {
-        Time::ZERO.after(self.0.elapsed())
+        Time::ZERO.after(self.start.elapsed())
     }
 
     fn stamp_now(&self) -> Time {
@@ -189,4 +200,9 @@ impl Host for Alone {
     fn flush(&self, _: PeerId) {}
 
     fn rearm(&self) {}
+
+    fn observer(&self) -> Option<Arc<dyn Observer>> {
+        let observer = self.observer.clone();
+        observer.map(|observer| observer as Arc<dyn Observer>)
+    }
 }

@@ -8,6 +8,7 @@
 use core::time::Duration;
 
 use arbitrary::{Result, Unstructured};
+use rm_core::access::Identity;
 use rm_core::credit::Opaque;
 use rm_core::id::{Boot, PeerId, ResourceKey, TypeId};
 use rm_core::message::Message;
@@ -15,7 +16,8 @@ use rm_core::session::lease::LEASE_MAX;
 use rm_core::session::packet::{Body, Hello, Item, RefuseCode, WIRE_VERSION, Welcome};
 use rm_core::session::{
     Admission, CreditorConfig, CreditorSession, CreditorSessions, DebtorConfig, DebtorSession,
-    LeaseTerms, Membership, SessionEffect, SessionEffects, VoidReason, Window,
+    LeaseTerms, Membership, SessionEffect, SessionEffects, TICKET_BYTES, Ticket, VoidReason,
+    Window,
 };
 use rm_core::time::Time;
 
@@ -80,6 +82,7 @@ fn item(number: u64, message: Message<Opaque>) -> Item {
         type_id: TypeId(1),
         key: ResourceKey::new(&number.to_be_bytes()).expect("eight bytes"),
         message,
+        let_go: None,
     }
 }
 
@@ -140,10 +143,17 @@ fn body(bytes: &mut Unstructured<'_>, next: u64, downward: bool) -> Result<Body>
 }
 
 fn hello(bytes: &mut Unstructured<'_>) -> Result<Hello> {
+    let ticket = Ticket([bytes.int_in_range(1..=2)?; TICKET_BYTES]);
     Ok(Hello {
         version: if bytes.ratio(1, 16)? { 0 } else { WIRE_VERSION },
         name: b"web".to_vec(),
-        boot: Boot(bytes.int_in_range(1..=2)?),
+        // Now and then a number that the ticket does not prove.
+        boot: if bytes.ratio(1, 16)? {
+            Boot(1)
+        } else {
+            ticket.boot()
+        },
+        ticket,
         session: bytes.int_in_range(0..=3)?,
         reg: bytes.int_in_range(0..=2)?,
         next_expected: hostile::number(bytes)?,
@@ -194,7 +204,7 @@ fn creditor(bytes: &mut Unstructured<'_>) -> Result<()> {
         }
         let Some((its_peer, session, delivered)) = &mut watched else {
             let hello = hello(bytes)?;
-            if sessions.admit(&hello, PeerId(peer)) == Admission::New {
+            if sessions.admit(&hello, &Identity::anonymous(), PeerId(peer)) == Admission::New {
                 let session = CreditorSession::accept(now, &config, &hello);
                 watched = Some((PeerId(peer), session, Delivered::default()));
             }
@@ -211,7 +221,7 @@ fn creditor(bytes: &mut Unstructured<'_>) -> Result<()> {
             1 => session.on_disconnect(&mut fx),
             2 => {
                 let hello = hello(bytes)?;
-                match sessions.admit(&hello, PeerId(peer)) {
+                match sessions.admit(&hello, &Identity::anonymous(), PeerId(peer)) {
                     Admission::Resumes { peer } if peer == *its_peer => {
                         let _ = session.resume(now, &hello, &mut fx);
                     }
@@ -260,7 +270,8 @@ fn debtor(bytes: &mut Unstructured<'_>) -> Result<()> {
         now,
         DebtorConfig {
             name: b"web".to_vec(),
-            boot: Boot(1),
+            boot: Ticket([1; TICKET_BYTES]).boot(),
+            ticket: Ticket([1; TICKET_BYTES]),
             session: 1,
             reg: 0,
             window: WINDOW,

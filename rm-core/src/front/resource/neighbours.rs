@@ -1,9 +1,15 @@
 //! What a resource hears of its neighbours: their messages, and how their sessions are.
 
-use super::Resource;
+use std::sync::Arc;
+
+use tracing::Level;
+
+use super::{Clock, Resource};
+use crate::access::Access;
 use crate::credit::Opaque;
 use crate::error::PeerMisbehaved;
-use crate::id::PeerId;
+use crate::front::trace;
+use crate::id::{Note, PeerId};
 use crate::message::Message;
 use crate::owner::Origin;
 use crate::resource::ResourceType;
@@ -13,6 +19,7 @@ impl<T: ResourceType> Resource<T> {
         &self,
         from: PeerId,
         message: Message<Opaque>,
+        (may_have, let_go): (Access, Option<Arc<Note>>),
     ) -> Result<(), PeerMisbehaved> {
         let decoded = message
             .try_map(
@@ -20,7 +27,16 @@ impl<T: ResourceType> Resource<T> {
                 |level| level.read_level::<T::Credit, T::Level>(),
             )
             .map_err(|_| PeerMisbehaved::MalformedCredit)?;
-        let mut result = Ok(());
+        if let Message::Recall { steps, .. } = &decoded
+            && let Some(first) = steps.first()
+        {
+            self.shared.count_recall();
+            if trace::may_listen(Level::DEBUG) {
+                let peer = self.shared.host.peer_name(from);
+                let asks = (steps.len(), first.note.as_deref());
+                trace::on_recall(T::NAME, &self.key, &peer, asks);
+            }
+        }
         let origin = Origin {
             peer: from,
             party: self.shared.host.party(from).unwrap_or_default(),
@@ -29,10 +45,13 @@ impl<T: ResourceType> Resource<T> {
                 Message::Grant(grant) => grant.loan.epoch,
                 _ => u32::MAX,
             },
+            may_have,
         };
-        self.input(|inner, now| {
-            result = inner.owner.on_message(now, origin, decoded, &mut inner.fx);
-        });
+        let mut turn = self.enter(Clock::Exact);
+        turn.let_go = let_go;
+        let (inner, now) = (&mut *turn.inner, turn.now);
+        let result = inner.owner.on_message(now, origin, decoded, &mut inner.fx);
+        self.leave(turn);
         result
     }
 

@@ -2,6 +2,7 @@
 //! What is wrong is said in one sentence, to people and to programs.
 
 use std::ffi::OsString;
+use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
@@ -17,28 +18,34 @@ use crate::cli::output;
 
 /// The longest span a flag takes: a year. Longer ones are typing errors.
 const SPAN_SECS_MAX: f64 = 366.0 * 86_400.0;
+/// How often a server may be looked at: each look is a question to it and to all who have credit.
+const INTERVALS: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(3_600);
 
 /// The arguments of this process, or the code to end with after help, a version or a complaint.
 pub(crate) fn parse<P: Parser>() -> Result<P, Exit> {
-    P::try_parse().map_err(|error| {
-        if !error.use_stderr() {
-            // Help or version; if nobody reads it, so be it.
-            drop(error.print());
-            return Exit::OK;
-        }
-        let mut before_command = std::env::args_os().take_while(|arg| arg != "--");
-        if before_command.any(|arg| arg == "--json") {
-            let line = serde_json::json!({ "error": in_one_line(&error), "hint": "see --help" });
-            output::complain(&line.to_string());
-        } else {
-            drop(error.print());
-        }
-        Exit::USAGE
-    })
+    P::try_parse().map_err(|error| refuse(&error))
+}
+
+/// Says what is wrong with the arguments of this process, and returns the code to end with; help and a version are
+/// printed, and nothing is wrong.
+pub(crate) fn refuse(error: &clap::Error) -> Exit {
+    if !error.use_stderr() {
+        // If nobody reads it, so be it.
+        drop(error.print());
+        return Exit::OK;
+    }
+    let mut before_command = std::env::args_os().take_while(|arg| arg != "--");
+    if before_command.any(|arg| arg == "--json") {
+        let line = serde_json::json!({ "error": in_one_line(error), "hint": "see --help" });
+        output::complain(&line.to_string());
+    } else {
+        drop(error.print());
+    }
+    Exit::USAGE
 }
 
 /// What is wrong, without the usage that follows it.
-fn in_one_line(error: &clap::Error) -> String {
+pub(crate) fn in_one_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     let lines = text.lines().map(str::trim);
@@ -78,6 +85,13 @@ pub(super) fn parse_reason(text: &str) -> Result<String, String> {
     Ok(text.into())
 }
 
+/// The mode of a file, in octal: permissions alone.
+pub(super) fn parse_mode(text: &str) -> Result<u32, &'static str> {
+    let mode = u32::from_str_radix(text, 8).ok();
+    mode.filter(|mode| *mode <= 0o777)
+        .ok_or("write permissions in octal, such as 600, 660 or 666")
+}
+
 /// A span: a number, with `ms`, `s`, `m` or `h` behind it; seconds without.
 pub(super) fn parse_span(text: &str) -> Result<Duration, &'static str> {
     const WRONG: &str = "not a span of time: write such as 10, 0.5, 250ms, 15s or 2m, up to a year";
@@ -97,6 +111,17 @@ pub(super) fn parse_span(text: &str) -> Result<Duration, &'static str> {
     }
     Duration::try_from_secs_f64(seconds).map_err(|_| WRONG)
 }
+
+/// How often something is looked at: a span within [`INTERVALS`].
+pub(super) fn parse_interval(text: &str) -> Result<Duration, &'static str> {
+    let span = parse_span(text)?;
+    if INTERVALS.contains(&span) {
+        Ok(span)
+    } else {
+        Err("look no more often than every 50ms, and at least once an hour")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Rmctl;

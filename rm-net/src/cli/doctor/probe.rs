@@ -10,6 +10,7 @@ use rustix::process::{Resource, getrlimit};
 use tokio::task::JoinSet;
 
 use crate::Operator;
+use crate::cli::connect::transport;
 use crate::cli::contact::PATIENCE;
 use crate::cli::exit::Failure;
 use crate::clock::{BootClock, CLOCK_NAME, COUNTS_SUSPEND, stamp_now};
@@ -96,7 +97,7 @@ pub(super) async fn ask_all(addresses: impl IntoIterator<Item = String>) -> Vec<
 }
 
 async fn ask(address: &str) -> Result<Seen, Failure> {
-    let mut operator = Operator::connect(address, PATIENCE).await?;
+    let mut operator = Operator::connect_over(transport(), address, PATIENCE).await?;
     let Answer::Status(status) = operator.ask(Query::Status).await? else {
         return Err(crate::cli::contact::not_understood());
     };
@@ -149,7 +150,9 @@ async fn look_at_all(probes: &[Probe]) -> Vec<Option<Look>> {
 
 /// The best of a few looks.
 async fn look(address: &str) -> Option<Look> {
-    let mut operator = Operator::connect(address, PATIENCE).await.ok()?;
+    let mut operator = Operator::connect_over(transport(), address, PATIENCE)
+        .await
+        .ok()?;
     let mut best: Option<Look> = None;
     for _ in 0..LOOKS {
         let (sent, wall) = (BootClock::new().now(), stamp_now());
