@@ -1,16 +1,23 @@
 //! What ties a domain to its sessions: the clocks, and the way from a resource to the peer it writes to.
+//!
+//! **One write for many.** While a thread works off a packet ([`Hub::gather`]), what its resources say to others is queued
+//! only; each of those is written to once, when the packet is worked off.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use rm_core::access::Allowance;
 use rm_core::front::{Domain, Host, WeakDomain};
-use rm_core::id::{Boot, NodeId, Party, PeerId, Stamp};
-use rm_core::session::Membership;
+use rm_core::id::{NodeId, Party, PeerId, ResourceKey, Stamp, TypeId};
+use rm_core::message::Message;
 use rm_core::session::packet::Item;
+use rm_core::session::{Membership, Ticket};
 use rm_core::stamp::STAMP_AHEAD_MAX;
 use rm_core::time::Time;
 use rm_core::view::View;
+use smallvec::SmallVec;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -27,15 +34,29 @@ pub(crate) const BEFORE_RESTART: &str = "(before the restart)";
 /// How far behind the recent time is, if the clock was asked since: it is written no more often.
 const RECENT_NANOS: u64 = 1_000_000;
 
+/// Who is to be written to when this thread has worked off a packet.
+struct Gathered {
+    /// The hub whose packet it is: others may be flushed meanwhile, and those are at once.
+    hub: Party,
+    peers: SmallVec<[PeerId; 8]>,
+}
+
+thread_local! {
+    static GATHERED: RefCell<Option<Gathered>> = const { RefCell::new(None) };
+}
+
 /// The host of one domain. Its tasks hold it, and the domain only weakly: a domain that nobody uses ends them.
 pub(crate) struct Hub {
     pub(crate) name: String,
     pub(crate) party: Party,
+    /// What proves to creditors that it is that run.
+    pub(crate) ticket: Ticket,
     clock: BootClock,
     /// What the clock last said, in nanoseconds.
     recent: AtomicU64,
     domain: OnceLock<WeakDomain>,
-    peers: RwLock<HashMap<PeerId, Arc<Peer>>>,
+    /// Few, or their numbers follow each other: a tree finds them sooner than a table that hashes as if somebody chose them.
+    peers: RwLock<BTreeMap<PeerId, Arc<Peer>>>,
     next_peer: AtomicU64,
     /// What goes into the head of each packet to a creditor.
     epoch: AtomicU32,
@@ -66,18 +87,24 @@ pub(crate) struct Hub {
 impl Hub {
     /// The hub of the node `name` in this run of the process.
     pub(crate) fn new(name: &str) -> Arc<Self> {
-        Self::with_desk(name, Arc::new(Desk::new()))
+        let ticket = fresh_ticket();
+        Self::build(name, ticket, Arc::new(Desk::new(ticket.boot())))
     }
 
     /// The same for another part of a node, whose operators come to one desk.
     pub(crate) fn with_desk(name: &str, desk: Arc<Desk>) -> Arc<Self> {
+        Self::build(name, fresh_ticket(), desk)
+    }
+
+    fn build(name: &str, ticket: Ticket, desk: Arc<Desk>) -> Arc<Self> {
         let node = NodeId::of_name(name.as_bytes());
         Arc::new(Self {
             name: name.into(),
             party: Party {
                 node,
-                boot: fresh_boot(),
+                boot: ticket.boot(),
             },
+            ticket,
             clock: BootClock::new(),
             recent: AtomicU64::new(BootClock::new().now().as_nanos()),
             domain: OnceLock::new(),
@@ -142,6 +169,29 @@ impl Hub {
             .values()
             .cloned()
             .collect()
+    }
+
+    /// Runs `f`. Who is flushed meanwhile by this thread is written to when `f` is done, and once.
+    pub(crate) fn gather<R>(&self, f: impl FnOnce() -> R) -> R {
+        let gathering = Gathering::start(self);
+        let result = f();
+        drop(gathering);
+        result
+    }
+
+    /// Notes whom this thread is to write to later. Returns whether it did.
+    fn note_for_later(&self, to: PeerId) -> bool {
+        GATHERED.with_borrow_mut(|gathered| {
+            let gathered = gathered.as_mut();
+            let gathered = gathered.filter(|gathered| gathered.hub == self.party);
+            gathered.map(|gathered| gathered.peers.push(to)).is_some()
+        })
+    }
+
+    fn write_to(&self, to: PeerId) {
+        if let Some(peer) = self.peer(to) {
+            peer.flush(self);
+        }
     }
 
     /// The epoch that goes into each packet.
@@ -235,6 +285,36 @@ impl Hub {
     }
 }
 
+/// A thread that works off a packet. It ends also where that panics.
+struct Gathering<'a> {
+    hub: &'a Hub,
+    /// What the thread was gathering for another hub.
+    former: Option<Gathered>,
+}
+
+impl<'a> Gathering<'a> {
+    fn start(hub: &'a Hub) -> Self {
+        let gathered = Gathered {
+            hub: hub.party,
+            peers: SmallVec::new(),
+        };
+        Self {
+            hub,
+            former: GATHERED.replace(Some(gathered)),
+        }
+    }
+}
+
+impl Drop for Gathering<'_> {
+    fn drop(&mut self) {
+        let gathered = GATHERED.replace(self.former.take());
+        let mut peers = gathered.map(|gathered| gathered.peers).unwrap_or_default();
+        peers.sort_unstable();
+        peers.dedup();
+        peers.into_iter().for_each(|peer| self.hub.write_to(peer));
+    }
+}
+
 /// What one session with a creditor has to say on what debtors are promised: nothing, while it cannot go on.
 #[derive(Clone)]
 pub(crate) struct Say {
@@ -318,13 +398,18 @@ impl Host for Hub {
 
     fn queue(&self, to: PeerId, item: Item) {
         if let Some(peer) = self.peer(to) {
+            if matches!(item.message, Message::Grant(_) | Message::Deny { .. }) {
+                // One of its wants is answered.
+                let mut wants = peer.wants.lock().unwrap_or_else(PoisonError::into_inner);
+                wants.give_back();
+            }
             peer.queue(item);
         }
     }
 
     fn flush(&self, to: PeerId) {
-        if let Some(peer) = self.peer(to) {
-            peer.flush(self);
+        if !self.note_for_later(to) {
+            self.write_to(to);
         }
     }
 
@@ -335,8 +420,23 @@ impl Host for Hub {
         }
     }
 
+    fn allowance(&self, debtor: PeerId, type_id: TypeId, key: &ResourceKey) -> Allowance {
+        if !self.desk.has_rules() {
+            return Allowance::Everything;
+        }
+        // Of one that is gone nothing is left to be allowed.
+        let Some(peer) = self.peer(debtor) else {
+            return Allowance::Everything;
+        };
+        if self.desk.is_own(peer.party.boot) {
+            return Allowance::Everything;
+        }
+        self.desk.rules().allowance(&peer.identity, type_id, key)
+    }
+
     fn party(&self, peer: PeerId) -> Option<Party> {
-        self.peer(peer).map(|peer| peer.party)
+        let peers = self.peers.read().unwrap_or_else(PoisonError::into_inner);
+        peers.get(&peer).map(|peer| peer.party)
     }
 
     #[cfg(feature = "metrics")]
@@ -362,9 +462,15 @@ impl std::fmt::Debug for Hub {
     }
 }
 
-/// A number that no other run has.
-fn fresh_boot() -> Boot {
-    // Without randomness from the system: the clock and the process, which differ between runs of one machine.
-    let fallback = || stamp_now().as_nanos() ^ u64::from(std::process::id()).rotate_left(48);
-    Boot(getrandom::u64().unwrap_or_else(|_| fallback()))
+/// The secret of this run, from which its number is made: no other run has either.
+pub(crate) fn fresh_ticket() -> Ticket {
+    let mut ticket = Ticket::default();
+    if getrandom::fill(&mut ticket.0).is_err() {
+        // Without randomness from the system: the clock and the process, which differ between runs of one machine, but
+        // which others may guess.
+        tracing::warn!("the system gives no random numbers: others may guess this run's ticket");
+        let seed = u128::from(stamp_now().as_nanos()) << 32 | u128::from(std::process::id());
+        ticket.0 = seed.to_be_bytes();
+    }
+    ticket
 }

@@ -23,6 +23,7 @@
 
 mod acquire;
 mod ask;
+mod blocking;
 mod convert;
 mod domain;
 mod gate;
@@ -30,6 +31,7 @@ mod host;
 mod inspect;
 mod lending;
 mod observe;
+mod quota;
 mod reclaim;
 mod release;
 mod resource;
@@ -46,13 +48,15 @@ mod windup;
 
 pub use self::acquire::{Acquire, AcquireError, Held, Holder};
 pub use self::ask::{Ask, Options, Patience};
+pub use self::blocking::block_on;
 pub use self::convert::Convert;
 pub use self::domain::{Domain, DomainSettings, Handle, Role, UNKNOWN, WeakDomain};
 pub use self::gate::Door;
 pub use self::host::Host;
-pub use self::inspect::PeerNames;
+pub use self::inspect::{PeerNames, Visible};
 pub(crate) use self::lending::GivenUp;
 pub use self::observe::{Observer, Outcome, Subject};
+pub use self::quota::Quota;
 pub use self::release::{Lent, REASONS_MAX};
 pub use self::resource::Resource;
 pub use self::totals::{Losses, Totals};

@@ -71,6 +71,7 @@ pub(crate) use self::rest::Rest;
 pub use self::settings::Settings;
 use self::tenure::{Succession, Tenure};
 use self::value::Known;
+use crate::access::Access;
 use crate::book::Lessee;
 use crate::credit::{Colour, Credit, Level};
 use crate::effect::Effects;
@@ -101,7 +102,8 @@ pub struct Owner<T: ResourceType> {
     /// The sum of all loans to debtors.
     lent: T::Credit,
     upstream: Upstream,
-    debtors: BTreeMap<PeerId, Debtor<T::Credit>>,
+    /// Boxed: a node of the tree has room for eleven, and nearly all resources have one debtor or none.
+    debtors: BTreeMap<PeerId, Box<Debtor<T::Credit>>>,
     /// How many debtors have a recall register that is not empty.
     recalling: u32,
     /// How many debtors have no loan.
@@ -112,7 +114,7 @@ pub struct Owner<T: ResourceType> {
     /// By order.
     waiting: Vec<Waiting<T::Level>>,
     /// The recall register as the creditor last sent it, less the steps already met. By order.
-    recall: SmallVec<[RecallStep<T::Credit>; 1]>,
+    recall: Vec<RecallStep<T::Credit>>,
     /// The wants that stand at the creditor, by order.
     wants: SmallVec<[StandingWant<T::Level>; 1]>,
     /// The version of the last want sent.
@@ -168,6 +170,8 @@ struct Debtor<C> {
     asked_at: Option<Time>,
     /// It may not hear us: its wants do not count.
     silent: bool,
+    /// The most that rules let it have: what it asked for is within that, and so must be what it gets on top.
+    may_have: Access,
     /// It asked for a higher limit than this owner could give.
     limit_owed: bool,
     /// It was confirmed of a claim, so its debtor may know it by the name that it claimed.
@@ -188,6 +192,7 @@ impl<C: Credit> Debtor<C> {
             room: room.max(1),
             asked_at: None,
             silent: false,
+            may_have: Access::Exclusive,
             limit_owed: false,
             is_claimed: false,
             absent: None,
@@ -297,7 +302,7 @@ impl<T: ResourceType> Owner<T> {
             holds: Holds::new(),
             is_wanted: false,
             waiting: Vec::new(),
-            recall: SmallVec::new(),
+            recall: Vec::new(),
             wants: SmallVec::new(),
             version: Version(0),
             fence,
@@ -318,6 +323,11 @@ impl<T: ResourceType> Owner<T> {
     pub const fn with_policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self
+    }
+
+    /// How much it adds to grants and returns.
+    pub(crate) const fn policy(&self) -> Policy {
+        self.policy
     }
 
     /// Takes one input as data.
@@ -411,6 +421,12 @@ impl<T: ResourceType> Owner<T> {
             .iter()
             .filter(|(_, d)| !d.loan.is_empty())
             .map(|(&peer, d)| (peer, &d.loan))
+    }
+
+    /// Whether that debtor has or wants anything.
+    #[must_use]
+    pub fn knows(&self, debtor: PeerId) -> bool {
+        self.debtors.contains_key(&debtor)
     }
 
     /// The local holds.

@@ -73,6 +73,13 @@ impl<C: Credit> Rest<C> {
         self.loans.iter().any(|loan| loan.peer == peer)
     }
 
+    /// Whether a loan is more than its debtor may have, as `exceeds` says.
+    pub(crate) fn any_loan(&self, exceeds: &mut dyn FnMut(PeerId, &C) -> bool) -> bool {
+        self.loans
+            .iter()
+            .any(|loan| exceeds(loan.peer, &loan.credit))
+    }
+
     /// How many debtors have a loan.
     pub(crate) fn debtors(&self) -> usize {
         self.loans.len()
@@ -270,7 +277,8 @@ impl<T: ResourceType> Owner<T> {
             }
         };
         let room = owner.settings.fence_room;
-        let debtor = |loan: &RestingLoan<T::Credit>| (loan.peer, Debtor::woken(loan, room));
+        let debtor =
+            |loan: &RestingLoan<T::Credit>| (loan.peer, Box::new(Debtor::woken(loan, room)));
         owner.debtors = rest.loans.iter().map(debtor).collect::<BTreeMap<_, _>>();
         owner.lent = rest.lent();
         owner.cached = owner.borrowed.less(&owner.lent);
@@ -289,6 +297,8 @@ impl<C: Credit> Debtor<C> {
             // They only size its next limit.
             room: _,
             asked_at: _,
+            // Each want says it anew.
+            may_have: _,
             silent,
             // Nothing is owed or recalled: the owner is settled.
             limit_owed: _,
