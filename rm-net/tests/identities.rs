@@ -63,7 +63,10 @@ async fn a_certificate_decides_who_may_write() {
     match connect("stranger").await {
         Err(ConnectError::Refused { code, text, .. }) => {
             assert_eq!(code, RefuseCode::Denied);
-            assert!(text.contains("lets spiffe://test/stranger connect"), "{text}");
+            assert!(
+                text.contains("lets spiffe://test/stranger connect"),
+                "{text}"
+            );
         }
         other => panic!("a stranger: {other:?}"),
     }
@@ -83,6 +86,9 @@ async fn at_a_unix_socket_the_user_id_is_who_somebody_is() {
     drop(here.rw_lock("x").write().await.expect("allowed"));
     // The same process over TCP is nobody.
     let refused = Client::connect(&cluster.endpoint).await.unwrap_err();
-    assert!(refused.to_string().contains("lets anonymous connect"), "{refused}");
+    assert!(
+        refused.to_string().contains("lets anonymous connect"),
+        "{refused}"
+    );
     here.close().await;
 }

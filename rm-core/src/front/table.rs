@@ -10,6 +10,7 @@
 //! out when they wake, which compares the session that they borrowed over with the present one.
 
 use core::any::Any;
+use core::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -56,6 +57,15 @@ pub(super) struct Table<T: ResourceType> {
     quotas: Mutex<BTreeMap<PeerId, Quota>>,
 }
 
+/// Why there is no resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Absent {
+    /// There are too many.
+    Crowded,
+    /// What is said of it makes none.
+    Unwelcome,
+}
+
 impl<T: ResourceType> Table<T> {
     pub(super) fn new(resource_type: T, shared: Arc<Shared>) -> Self {
         let shards = (0..SHARDS).map(|_| CachePadded::new(Mutex::default()));
@@ -71,25 +81,35 @@ impl<T: ResourceType> Table<T> {
 
     /// The resource `key`; `None` where there are too many.
     pub(super) fn resource(&self, key: &ResourceKey) -> Option<Arc<Resource<T>>> {
-        self.resource_within(key, self.shared.resources_max as u64)
+        let most = self.shared.resources_max as u64;
+        self.resource_within(key, most, || true).ok()
     }
 
     /// The same, however many there are: of what is lent something must be known.
     pub(super) fn resource_at_any_rate(&self, key: &ResourceKey) -> Option<Arc<Resource<T>>> {
-        self.resource_within(key, u64::MAX)
+        self.resource_within(key, u64::MAX, || true).ok()
     }
 
-    fn resource_within(&self, key: &ResourceKey, most: u64) -> Option<Arc<Resource<T>>> {
+    /// The resource `key`. It is made if it is not here, `may_be_made`, and there are no more than `most`.
+    fn resource_within(
+        &self,
+        key: &ResourceKey,
+        most: u64,
+        may_be_made: impl FnOnce() -> bool,
+    ) -> Result<Arc<Resource<T>>, Absent> {
         let shard = self.shard(key);
         let resource = {
             let mut shard = shard.lock();
             let seen = shard.seen;
             if let Some(place) = shard.find(key) {
-                return Some(self.wake(place, seen));
+                return Ok(self.wake(place, seen));
+            }
+            if !may_be_made() {
+                return Err(Absent::Unwelcome);
             }
             // Relaxed: a limit that is passed by a few does no harm.
             if self.count.load(Ordering::Relaxed) >= most {
-                return None;
+                return Err(Absent::Crowded);
             }
             self.count.fetch_add(1, Ordering::Relaxed);
             self.live.fetch_add(1, Ordering::Relaxed);
@@ -98,7 +118,7 @@ impl<T: ResourceType> Table<T> {
             resource
         };
         self.on_insert(shard);
-        Some(resource)
+        Ok(resource)
     }
 
     /// A resource that nothing is known of but the numbers of those that vanished. The caller holds the shard's lock.
@@ -216,6 +236,15 @@ impl<T: ResourceType> Table<T> {
         }
     }
 
+    /// The same without those that sleep: nothing is held of them, and no value is known there.
+    fn each_awake(&self, mut f: impl FnMut(&Arc<Resource<T>>)) {
+        self.each_live(|resource| {
+            if resource.asleep().is_none() {
+                f(resource);
+            }
+        });
+    }
+
     /// Visits all resources: those at rest under their shard's lock, the live ones not.
     pub(super) fn each(&self, mut f: impl FnMut(&Place<T>)) {
         for shard in &self.shards {
@@ -291,21 +320,39 @@ impl<T: ResourceType> Table<T> {
         &self.shards[((hash_of(key) >> 32) % SHARDS as u64) as usize]
     }
 
-    /// The resource that a message of a neighbour makes; `None` where there are too many, or too many of that debtor.
-    fn made_for(&self, from: PeerId, item: &Item) -> Option<Arc<Resource<T>>> {
-        if matches!(item.message, Message::Want(_) | Message::Claim(_)) {
-            let most = self.shared.debtor_resources_max as u64;
-            let now = self.shared.host.now();
-            let quota = self.quotas.lock().get(&from).copied();
-            let mut quota = quota.unwrap_or_default();
-            // Not under the lock. A debtor's messages come one after the other.
-            let has_room = quota.take(now, most, || self.resources_of(from));
-            self.quotas.lock().insert(from, quota);
-            if !has_room {
-                return None;
-            }
+    /// The resource that a message is about. Some make it, if there are not too many, nor too many of that debtor.
+    fn found_or_made(&self, from: PeerId, item: &Item) -> Result<Arc<Resource<T>>, Absent> {
+        let is_debtors = matches!(item.message, Message::Want(_) | Message::Claim(_));
+        let own = self.shared.debtor_resources_max as u64;
+        // Under a shard's lock: so nothing is counted anew there.
+        let take = || self.quotas.lock().entry(from).or_default().take(own);
+        let most = self.shared.resources_max as u64;
+        let find = |is_full: &Cell<bool>| {
+            self.resource_within(&item.key, most, || {
+                let is_welcome = self.makes_a_resource(item);
+                is_full.set(is_welcome && is_debtors && !take());
+                is_welcome && !is_full.get()
+            })
+        };
+        let is_full = Cell::new(false);
+        let found = find(&is_full);
+        if !is_full.get() {
+            return found;
         }
-        self.resource(&item.key)
+        let now = self.shared.host.now();
+        if !self.quotas.lock().entry(from).or_default().is_due(now) {
+            return Err(Absent::Crowded);
+        }
+        let count = self.resources_of(from);
+        let mut quotas = self.quotas.lock();
+        quotas.entry(from).or_default().recount(now, count);
+        drop(quotas);
+        let found = find(&is_full);
+        if is_full.get() {
+            Err(Absent::Crowded)
+        } else {
+            found
+        }
     }
 
     /// In how many resources a debtor has anything.
@@ -382,18 +429,14 @@ impl<T: ResourceType> AnyTable for Table<T> {
                 return Ok(());
             }
         };
-        let resource = match self.find(&item.key) {
-            Some(resource) => resource,
-            None if self.makes_a_resource(&item) => match self.made_for(from, &item) {
-                Some(resource) => resource,
-                None => {
-                    self.shared.turn_away(from, item);
-                    return Ok(());
-                }
-            },
-            None => return Ok(()),
-        };
-        resource.on_message(from, item.message, (may_have, item.let_go))
+        match self.found_or_made(from, &item) {
+            Ok(resource) => {
+                return resource.on_message(from, item.message, (may_have, item.let_go));
+            }
+            Err(Absent::Crowded) => drop(self.shared.turn_away(from, item)),
+            Err(Absent::Unwelcome) => {}
+        }
+        Ok(())
     }
 
     fn on_creditor_up(&self, link: &Arc<Link>) {
@@ -403,7 +446,7 @@ impl<T: ResourceType> AnyTable for Table<T> {
     fn holds_over(&self, peer: PeerId) -> u64 {
         let mut holds = 0;
         // Nothing is held of one at rest.
-        self.each_live(|resource| holds += resource.holds_over(peer));
+        self.each_awake(|resource| holds += resource.holds_over(peer));
         holds
     }
 
@@ -523,7 +566,7 @@ impl<T: ResourceType> AnyTable for Table<T> {
     fn return_values(&self) {
         let mut room = VALUES_HOME_BYTES_MAX;
         // A debtor that knows a value does not rest.
-        self.each_live(|resource| {
+        self.each_awake(|resource| {
             let weight = resource
                 .unreturned_bytes()
                 .map(|bytes| bytes + VALUE_HOME_WEIGHT);
@@ -537,7 +580,7 @@ impl<T: ResourceType> AnyTable for Table<T> {
     fn needs_epoch(&self) -> bool {
         let mut needs = false;
         // One at rest needs none.
-        self.each_live(|resource| needs |= resource.with_owner(Owner::needs_epoch));
+        self.each_awake(|resource| needs |= resource.with_owner(Owner::needs_epoch));
         needs
     }
 

@@ -173,7 +173,7 @@ impl<T: ResourceType> Owner<T> {
         }
         let debtor = self.debtors.entry(from).or_insert_with(|| {
             self.unlent += 1;
-            Debtor::new(self.settings.fence_room)
+            Box::new(Debtor::new(self.settings.fence_room))
         });
         debtor.may_have = may_have;
         self.note_use(&level);
