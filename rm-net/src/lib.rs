@@ -51,6 +51,8 @@ pub mod wire;
 mod connection;
 mod desk;
 mod house;
+#[cfg(all(feature = "http", unix))]
+mod http;
 mod hub;
 mod inquiry;
 mod keeper;

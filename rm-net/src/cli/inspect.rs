@@ -19,7 +19,7 @@ use crate::Client;
 
 /// A line of `ls`.
 #[derive(Serialize)]
-struct SummaryLine {
+pub(crate) struct SummaryLine {
     name: String,
     name_hex: String,
     r#type: String,
@@ -33,7 +33,7 @@ struct SummaryLine {
 
 /// What `show` prints.
 #[derive(Serialize)]
-struct ShowLine {
+pub(crate) struct ShowLine {
     name: String,
     name_hex: String,
     /// Empty where the server knows nothing of that name.
@@ -49,7 +49,7 @@ struct ShowLine {
 
 /// One party's part in a lock.
 #[derive(Serialize)]
-struct EntryLine {
+pub(crate) struct EntryLine {
     /// `holds`, `caches`, `waits` or `silent`.
     kind: &'static str,
     node: String,

@@ -17,7 +17,7 @@ use super::status::{role, standing, standing_in_words};
 
 /// What `members` prints.
 #[derive(Serialize)]
-struct MembersLine {
+pub(crate) struct MembersLine {
     /// The server that answered.
     node: String,
     endpoint: String,
@@ -41,7 +41,7 @@ struct MembersLine {
 }
 
 #[derive(Serialize)]
-struct MemberLine {
+pub(crate) struct MemberLine {
     name: String,
     name_hex: String,
     reg: u64,
@@ -52,7 +52,7 @@ struct MemberLine {
 }
 
 #[derive(Serialize)]
-struct CoordinatorLine {
+pub(crate) struct CoordinatorLine {
     kind: String,
     connected: bool,
     last_error: String,
@@ -146,7 +146,7 @@ const fn state(state: MemberState) -> &'static str {
 }
 
 impl MembersLine {
-    fn new(endpoint: &str, view: &MembersView) -> Self {
+    pub(crate) fn new(endpoint: &str, view: &MembersView) -> Self {
         let cluster = view.view.as_deref();
         let members = cluster.map_or(&[][..], |cluster| cluster.members());
         Self {

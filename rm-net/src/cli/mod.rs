@@ -26,7 +26,7 @@ use std::process::ExitCode;
 use rm_core::resource::ResourceType;
 use tokio::runtime::{Builder, Runtime};
 
-use self::args::{Command, Rmctl, Rmd};
+use self::args::{Command, Rmctl};
 use self::exit::{Exit, Failure};
 use self::output::Output;
 use crate::types::Types;
@@ -38,19 +38,19 @@ mod contact;
 mod demo;
 mod doctor;
 mod drain;
-mod exit;
+pub(crate) mod exit;
 mod hold;
 mod increment;
-mod inspect;
+pub(crate) mod inspect;
 mod lock;
-mod members;
-mod output;
+pub(crate) mod members;
+pub(crate) mod output;
 mod pages;
 mod release;
 mod rules;
-mod serve;
+pub(crate) mod serve;
 mod signals;
-mod status;
+pub(crate) mod status;
 mod stdin;
 
 /// Runs `rmctl` with the arguments of the process.
@@ -99,12 +99,11 @@ impl Daemon {
     /// Runs with the flags of the process until a signal ends it.
     #[must_use]
     pub fn run(self) -> ExitCode {
-        let args: Rmd = match args::parse() {
-            Ok(args) => args,
+        let (told, output) = match serve::settings() {
+            Ok(told) => told,
             Err(exit) => return exit.into(),
         };
-        let output = Output::new(args.json);
-        let serve = |runtime: Runtime| runtime.block_on(serve::run(&args, self.types, output));
+        let serve = |runtime: Runtime| runtime.block_on(serve::run(told, self.types, output));
         output.finish("rmd", threads().and_then(serve))
     }
 }

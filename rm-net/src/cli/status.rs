@@ -14,7 +14,7 @@ use super::output::{self, Output, millis, span, tame};
 
 /// What `status` prints.
 #[derive(Serialize)]
-struct StatusLine {
+pub(crate) struct StatusLine {
     /// The address that was asked.
     endpoint: String,
     name: String,
@@ -138,7 +138,7 @@ fn in_words(status: &StatusView) -> String {
 }
 
 impl StatusLine {
-    fn new(endpoint: &str, status: &StatusView) -> Self {
+    pub(crate) fn new(endpoint: &str, status: &StatusView) -> Self {
         Self {
             endpoint: endpoint.into(),
             name: status.name.clone(),

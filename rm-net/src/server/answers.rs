@@ -29,7 +29,7 @@ impl Server {
         tokio::spawn(async move {
             let _permit = permit;
             let answer = match server.check_question(&peer, &query) {
-                Ok(()) => server.answer(&peer, query).await,
+                Ok(()) => server.answer(Some(&peer), query).await,
                 Err(why) => Answer::NotAllowed {
                     text: why.to_string(),
                 },
@@ -38,12 +38,16 @@ impl Server {
         });
     }
 
-    async fn answer(self: &Arc<Self>, asker: &Peer, query: Query) -> Answer {
+    /// Answers a question from the books, and from what debtors say. Without an asker it is this process that asks, and
+    /// may see everything.
+    pub(crate) async fn answer(self: &Arc<Self>, asker: Option<&Peer>, query: Query) -> Answer {
         let Some(domain) = self.hub.domain() else {
             return Answer::Unknown;
         };
         let names = |id| self.name_of(id);
-        let is_visible = |type_id, key: &ResourceKey| self.may_inspect(asker, type_id, key);
+        let is_visible = |type_id, key: &ResourceKey| {
+            asker.is_none_or(|asker| self.may_inspect(asker, type_id, key))
+        };
         match &query {
             Query::Status => Answer::Status(self.status(&domain)),
             Query::Members => Answer::Members(Box::new(self.members())),

@@ -12,9 +12,9 @@ use rm_core::id::{ResourceKey, TypeId};
 use rm_core::resource::ResourceType as _;
 use rm_rwlock::RwLockType;
 
-pub(crate) use self::parse::parse;
+pub(crate) use self::parse::{in_one_line, parse, refuse};
 use self::parse::{parse_name, parse_reason, parse_span, parse_type};
-pub(crate) use self::rmd::Rmd;
+pub(crate) use self::rmd::{LogFormat, Rmd};
 pub(crate) use self::tls::TlsArgs;
 use crate::client::DEFAULT_ENDPOINT;
 
