@@ -347,6 +347,7 @@ impl<T: ResourceType> Table<T> {
         let mut quotas = self.quotas.lock();
         quotas.entry(from).or_default().recount(now, count);
         drop(quotas);
+        is_full.set(false);
         let found = find(&is_full);
         if is_full.get() {
             Err(Absent::Crowded)
