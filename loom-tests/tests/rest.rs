@@ -74,6 +74,30 @@ fn a_sweep_lays_down_nothing_that_somebody_has_a_handle_of() {
 }
 
 #[test]
+fn a_lock_whose_handle_is_used_does_not_fall_asleep_under_it() {
+    check(
+        "a_lock_whose_handle_is_used_does_not_fall_asleep_under_it",
+        Bound::Full,
+        || {
+            let pair = drowsy();
+            let lock = pair.debtor.lock();
+            race(
+                &pair,
+                |pair| sweep(&pair.debtor),
+                || {
+                    let guard = lock.try_write_cached().expect("it is cached");
+                    assert!(lock.try_read_cached().is_none(), "it is held");
+                    assert!(guard.is_valid());
+                    drop(guard);
+                },
+            );
+            drop(lock.try_write_cached().expect("it is cached still"));
+            pair.assert_idle();
+        },
+    );
+}
+
+#[test]
 fn two_who_wake_a_resource_meet_in_it() {
     check("two_who_wake_a_resource_meet_in_it", Bound::Full, || {
         let pair = resting();

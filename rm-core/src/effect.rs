@@ -122,10 +122,14 @@ impl<T: ResourceType> Effects<T> {
     }
 
     pub(crate) fn push(&mut self, effect: Effect<T>) {
+        if self.list.capacity() == 0 {
+            // Most inputs have one effect, and an effect is large: room for four is more than is written to.
+            self.list.reserve_exact(1);
+        }
         self.list.push(effect);
     }
 
     pub(crate) fn send(&mut self, to: PeerId, message: Message<T::Credit, T::Level>) {
-        self.list.push(Effect::Send { to, message });
+        self.push(Effect::Send { to, message });
     }
 }

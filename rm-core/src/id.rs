@@ -247,6 +247,21 @@ impl Note {
         })
     }
 
+    /// The same of texts that are no longer needed elsewhere, with where it belongs in a trace.
+    #[must_use]
+    pub fn of(mode: String, label: String, node: String, trace: Option<TraceContext>) -> Arc<Self> {
+        let shortened = |mut text: String| {
+            text.truncate(cut(&text).len());
+            text
+        };
+        Arc::new(Self {
+            label: shortened(label),
+            mode: shortened(mode),
+            node: shortened(node),
+            trace: trace.map(Box::new),
+        })
+    }
+
     /// Where the request belongs in a distributed trace.
     #[must_use]
     pub fn trace(&self) -> Option<TraceContext> {

@@ -15,8 +15,9 @@
 use core::fmt;
 use core::time::Duration;
 
+use smallvec::SmallVec;
 use thiserror::Error;
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::id::{BadName, NodeId, ResourceKey, TypeId};
 use crate::session::lease::{BadLease, LeaseTerms};
@@ -80,13 +81,13 @@ impl Member {
     /// How it bids for a resource: the largest bid makes it the root.
     fn bid(&self, type_id: TypeId, key: &ResourceKey) -> u64 {
         let bid = |step: u32| {
-            let mut hash = Xxh3::new();
-            hash.update(&self.name);
-            hash.update(&[0]);
-            hash.update(&step.to_le_bytes());
-            hash.update(&type_id.0.to_le_bytes());
-            hash.update(key.as_bytes());
-            hash.digest()
+            let mut bytes: SmallVec<[u8; 128]> = SmallVec::new();
+            bytes.extend_from_slice(&self.name);
+            bytes.push(0);
+            bytes.extend_from_slice(&step.to_le_bytes());
+            bytes.extend_from_slice(&type_id.0.to_le_bytes());
+            bytes.extend_from_slice(key.as_bytes());
+            xxh3_64(&bytes)
         };
         (0..self.weight).map(bid).max().unwrap_or_default()
     }
@@ -239,6 +240,9 @@ impl View {
     pub fn root(&self, type_id: TypeId, key: &ResourceKey) -> Option<&Member> {
         let mut best: Option<(u64, &Member)> = None;
         let full = |member: &&Member| member.state == MemberState::Full;
+        if let [lone] = self.members.as_slice() {
+            return Some(lone).filter(full);
+        }
         for member in self.members.iter().filter(full) {
             let bid = member.bid(type_id, key);
             if best.is_none_or(|(most, _)| bid > most) {

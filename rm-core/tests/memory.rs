@@ -125,6 +125,24 @@ fn bytes_each(domain: &Domain, made_by: impl Fn(u64) -> Item) -> [u64; 2] {
     [used, each()]
 }
 
+/// The same for locks whose handles somebody keeps, which are not counted.
+fn bytes_each_kept(domain: &Domain, made_by: impl Fn(u64) -> Item) -> [u64; 2] {
+    let mut handles = Vec::with_capacity(RESOURCES as usize);
+    let before = ALLOCATOR.allocated();
+    let each = || (ALLOCATOR.allocated() - before) as u64 / RESOURCES;
+    for number in 0..RESOURCES {
+        let delivered = domain.deliver(PEER, made_by(number));
+        delivered.expect("no misbehaviour");
+        let handle = domain.resource::<RwLockType>(&key(number));
+        handles.push(handle.expect("room"));
+    }
+    let used = each();
+    for _ in 0..5 {
+        domain.sweep();
+    }
+    [used, each()]
+}
+
 #[test]
 fn a_resource_at_rest_is_small() {
     let root = domain(Role::Root {
@@ -138,6 +156,13 @@ fn a_resource_at_rest_is_small() {
     let cached = bytes_each(&client, grant);
     println!("bytes [lately used, at rest] of a resource at the root with one loan out: {lent:?}");
     println!("bytes [lately used, at rest] of a lock cached at a client: {cached:?}");
+    drop(client);
+    let keeper = domain(Role::Debtor);
+    let lease = Arc::new(Trust::until(Time::from_nanos(u64::MAX)));
+    keeper.on_creditor_up(PEER, lease);
+    let kept = bytes_each_kept(&keeper, grant);
+    println!("bytes [lately used, asleep] of one whose handle is kept: {kept:?}");
+    assert!(kept[1] <= 300, "{kept:?}");
     assert!(lent[1] <= 200, "{lent:?}");
     assert!(cached[1] <= 200, "{cached:?}");
 }

@@ -236,6 +236,62 @@ fn a_lock_at_rest_is_cached_still() {
 }
 
 #[test]
+fn a_lock_whose_handle_is_kept_is_cached_still_when_it_was_not_used_for_a_while() {
+    let mut net = pair(|_| {});
+    let lock = net.lock(1, "x");
+    let first = now(&mut net, async {
+        lock.write().await.expect("free").fence()
+    });
+    let (sent, totals) = (net.sent(), net.domain(1).totals());
+    sweeps(&mut net);
+    assert_eq!(net.domain(1).totals(), totals, "nothing is counted twice");
+    let second = now(&mut net, async {
+        lock.write().await.expect("free").fence()
+    });
+    assert_eq!(net.sent(), sent, "it took no message");
+    assert!(second > first);
+    sweeps(&mut net);
+    let third = write(&mut net, 0, "x");
+    assert!(third > second, "what slept answered the recall");
+    net.check("x");
+}
+
+#[test]
+fn a_lock_whose_handle_is_kept_is_lost_with_its_session_though_it_sleeps() {
+    let mut net = pair(|_| {});
+    let lock = net.lock(1, "x");
+    drop(now(&mut net, async { lock.write().await.expect("free") }));
+    sweeps(&mut net);
+    net.end(1);
+    net.join(1);
+    assert!(lock.try_read_cached().is_none());
+    write(&mut net, 0, "x");
+    drop(now(&mut net, async { lock.write().await.expect("free") }));
+    net.settle();
+    net.check("x");
+}
+
+#[test]
+fn a_guard_and_a_watch_keep_their_lock_awake() {
+    let mut net = pair(|_| {});
+    let (held, watched) = (net.lock(1, "held"), net.handle(1, "watched"));
+    let guard = now(&mut net, async { held.read().await.expect("free") });
+    read(&mut net, "watched");
+    let mut leaving = pin!(watched.leaving());
+    sweeps(&mut net);
+    assert!(guard.is_valid());
+    write(&mut net, 0, "watched");
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(
+        leaving.as_mut().poll(&mut cx).is_ready(),
+        "what left was seen"
+    );
+    drop(guard);
+    write(&mut net, 0, "held");
+    net.check("held");
+}
+
+#[test]
 fn what_rests_at_a_debtor_is_lost_with_its_session() {
     let mut net = pair(|_| {});
     write(&mut net, 1, "x");

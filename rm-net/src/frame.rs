@@ -14,7 +14,6 @@
 use std::io;
 
 use bytes::{Buf as _, BufMut as _, BytesMut};
-use prost::Message as _;
 use rm_core::session::packet::Packet;
 use thiserror::Error;
 use tokio_util::codec::{Decoder, Encoder};
@@ -26,6 +25,9 @@ pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
 
 /// The most bytes of a packet from a peer with which no session stands yet.
 pub const FIRST_FRAME_BYTES_MAX: usize = 4096;
+
+/// So much room for a packet is kept.
+const SCRATCH_BYTES: usize = 16 << 10;
 
 /// The bytes of a frame before its packet.
 pub const HEAD_BYTES: usize = 4;
@@ -77,6 +79,9 @@ pub struct PacketCodec {
     bytes_max: usize,
     /// Packets of unknown kinds so far.
     skipped: u64,
+    /// Where a packet is written before it is appended: a number is written byte by byte, which takes a plain vector
+    /// less.
+    scratch: Vec<u8>,
 }
 
 impl PacketCodec {
@@ -86,6 +91,7 @@ impl PacketCodec {
         Self {
             bytes_max: FIRST_FRAME_BYTES_MAX,
             skipped: 0,
+            scratch: Vec::new(),
         }
     }
 
@@ -179,7 +185,9 @@ impl Encoder<&Packet> for PacketCodec {
     fn encode(&mut self, packet: &Packet, buffer: &mut BytesMut) -> Result<(), FrameError> {
         let before = buffer.len();
         for part in wire::parts(packet, FRAME_BYTES_MAX)? {
-            let bytes = part.encoded_len();
+            self.scratch.clear();
+            wire::append(&part, &mut self.scratch);
+            let bytes = self.scratch.len();
             if bytes > FRAME_BYTES_MAX {
                 buffer.truncate(before);
                 return Err(FrameError::TooLarge {
@@ -187,10 +195,11 @@ impl Encoder<&Packet> for PacketCodec {
                     max: FRAME_BYTES_MAX,
                 });
             }
-            buffer.reserve(HEAD_BYTES + bytes);
             buffer.put_u32(bytes as u32);
-            wire::append(&part, buffer);
+            buffer.extend_from_slice(&self.scratch);
         }
+        // What a large packet took is not kept for the small ones.
+        self.scratch.shrink_to(SCRATCH_BYTES);
         Ok(())
     }
 }

@@ -1,6 +1,10 @@
 //! What ties a domain to its sessions: the clocks, and the way from a resource to the peer it writes to.
+//!
+//! **One write for many.** While a thread works off a packet ([`Hub::gather`]), what its resources say to others is queued
+//! only; each of those is written to once, when the packet is worked off.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
@@ -11,6 +15,7 @@ use rm_core::session::packet::Item;
 use rm_core::stamp::STAMP_AHEAD_MAX;
 use rm_core::time::Time;
 use rm_core::view::View;
+use smallvec::SmallVec;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +32,17 @@ pub(crate) const BEFORE_RESTART: &str = "(before the restart)";
 /// How far behind the recent time is, if the clock was asked since: it is written no more often.
 const RECENT_NANOS: u64 = 1_000_000;
 
+/// Who is to be written to when this thread has worked off a packet.
+struct Gathered {
+    /// The hub whose packet it is: others may be flushed meanwhile, and those are at once.
+    hub: Party,
+    peers: SmallVec<[PeerId; 8]>,
+}
+
+thread_local! {
+    static GATHERED: RefCell<Option<Gathered>> = const { RefCell::new(None) };
+}
+
 /// The host of one domain. Its tasks hold it, and the domain only weakly: a domain that nobody uses ends them.
 pub(crate) struct Hub {
     pub(crate) name: String,
@@ -35,7 +51,8 @@ pub(crate) struct Hub {
     /// What the clock last said, in nanoseconds.
     recent: AtomicU64,
     domain: OnceLock<WeakDomain>,
-    peers: RwLock<HashMap<PeerId, Arc<Peer>>>,
+    /// Few, or their numbers follow each other: a tree finds them sooner than a table that hashes as if somebody chose them.
+    peers: RwLock<BTreeMap<PeerId, Arc<Peer>>>,
     next_peer: AtomicU64,
     /// What goes into the head of each packet to a creditor.
     epoch: AtomicU32,
@@ -144,6 +161,29 @@ impl Hub {
             .collect()
     }
 
+    /// Runs `f`. Who is flushed meanwhile by this thread is written to when `f` is done, and once.
+    pub(crate) fn gather<R>(&self, f: impl FnOnce() -> R) -> R {
+        let gathering = Gathering::start(self);
+        let result = f();
+        drop(gathering);
+        result
+    }
+
+    /// Notes whom this thread is to write to later. Returns whether it did.
+    fn note_for_later(&self, to: PeerId) -> bool {
+        GATHERED.with_borrow_mut(|gathered| {
+            let gathered = gathered.as_mut();
+            let gathered = gathered.filter(|gathered| gathered.hub == self.party);
+            gathered.map(|gathered| gathered.peers.push(to)).is_some()
+        })
+    }
+
+    fn write_to(&self, to: PeerId) {
+        if let Some(peer) = self.peer(to) {
+            peer.flush(self);
+        }
+    }
+
     /// The epoch that goes into each packet.
     pub(crate) fn epoch(&self) -> u32 {
         self.epoch.load(Ordering::Acquire)
@@ -235,6 +275,36 @@ impl Hub {
     }
 }
 
+/// A thread that works off a packet. It ends also where that panics.
+struct Gathering<'a> {
+    hub: &'a Hub,
+    /// What the thread was gathering for another hub.
+    former: Option<Gathered>,
+}
+
+impl<'a> Gathering<'a> {
+    fn start(hub: &'a Hub) -> Self {
+        let gathered = Gathered {
+            hub: hub.party,
+            peers: SmallVec::new(),
+        };
+        Self {
+            hub,
+            former: GATHERED.replace(Some(gathered)),
+        }
+    }
+}
+
+impl Drop for Gathering<'_> {
+    fn drop(&mut self) {
+        let gathered = GATHERED.replace(self.former.take());
+        let mut peers = gathered.map(|gathered| gathered.peers).unwrap_or_default();
+        peers.sort_unstable();
+        peers.dedup();
+        peers.into_iter().for_each(|peer| self.hub.write_to(peer));
+    }
+}
+
 /// What one session with a creditor has to say on what debtors are promised: nothing, while it cannot go on.
 #[derive(Clone)]
 pub(crate) struct Say {
@@ -323,8 +393,8 @@ impl Host for Hub {
     }
 
     fn flush(&self, to: PeerId) {
-        if let Some(peer) = self.peer(to) {
-            peer.flush(self);
+        if !self.note_for_later(to) {
+            self.write_to(to);
         }
     }
 
@@ -336,7 +406,8 @@ impl Host for Hub {
     }
 
     fn party(&self, peer: PeerId) -> Option<Party> {
-        self.peer(peer).map(|peer| peer.party)
+        let peers = self.peers.read().unwrap_or_else(PoisonError::into_inner);
+        peers.get(&peer).map(|peer| peer.party)
     }
 
     #[cfg(feature = "metrics")]

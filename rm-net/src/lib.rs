@@ -27,11 +27,13 @@
 #[doc(hidden)]
 pub mod cli;
 pub mod client;
+#[doc(hidden)]
 pub mod clock;
 #[cfg(feature = "etcd")]
 pub mod coordinator;
 pub mod error;
 pub mod fenced_file;
+#[doc(hidden)]
 pub mod frame;
 pub mod node;
 pub mod operator;
@@ -40,12 +42,17 @@ pub mod telemetry;
 #[cfg(all(feature = "testing", unix))]
 #[doc(hidden)]
 pub mod testing;
+#[cfg(feature = "tower")]
+pub mod tower;
 pub mod transport;
+#[doc(hidden)]
 pub mod wire;
 
 mod connection;
 mod desk;
 mod house;
+#[cfg(all(feature = "http", unix))]
+mod http;
 mod hub;
 mod inquiry;
 mod keeper;

@@ -1,7 +1,8 @@
 //! One session of this node, over one connection after the other: bytes in, bytes out.
 //!
 //! Two parties write to a connection: whoever has just queued something, at once and without a change of
-//! task while the socket takes it; and a writer task for the rest. One task reads. What a read brings is worked
+//! task while the socket takes it; and a writer task for the rest, and for all where many items are under way and few
+//! writes are worth more than an early one. One task reads. What a read brings is worked
 //! off before the answers are written, all in one go.
 //!
 //! **Connections.** One task runs the session from its first connection to its end. Where the connection breaks it
@@ -56,6 +57,11 @@ pub(crate) const WINDOW: Window = Window {
 
 /// So many bytes are gathered before they are written.
 const WRITE_BYTES: usize = 64 << 10;
+
+/// Where so many items are under way, the other side is busy with them: then whoever has just queued one leaves it to the
+/// writer task, which writes what others queue as well by its turn. Fewer than one batch of a peer that works
+/// off what came before it answers.
+const BUSY: usize = 8;
 
 /// Questions and answers that wait to be written.
 const ASIDE_MAX: usize = 64;
@@ -202,7 +208,16 @@ impl Peer {
         let Some(connection) = self.connection() else {
             return;
         };
-        if self.write(hub, &connection) != Wrote::All {
+        if self.dialogue().session.under_way() >= BUSY {
+            connection.work.notify_one();
+        } else {
+            self.write_or_wake(hub, &connection);
+        }
+    }
+
+    /// Writes as far as the socket takes it; the writer task does the rest.
+    fn write_or_wake(&self, hub: &Hub, connection: &Connection) {
+        if self.write(hub, connection) != Wrote::All {
             connection.work.notify_one();
         }
     }
@@ -355,22 +370,26 @@ impl Peer {
                             });
                         }
                     }
-                    for effect in fx.drain() {
-                        if matches!(
-                            effect,
-                            SessionEffect::Established(_) | SessionEffect::Resumed
-                        ) {
-                            codec.on_session();
+                    hub.gather(|| {
+                        for effect in fx.drain() {
+                            if matches!(
+                                effect,
+                                SessionEffect::Established(_) | SessionEffect::Resumed
+                            ) {
+                                codec.on_session();
+                            }
+                            f(Arrived::Effect(effect));
                         }
-                        f(Arrived::Effect(effect));
-                    }
+                    });
                 }
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
             }
         };
         self.is_reading.store(false, Ordering::Relaxed);
-        self.flush(hub);
+        if let Some(connection) = self.connection() {
+            self.write_or_wake(hub, &connection);
+        }
         result
     }
 

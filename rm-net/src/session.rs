@@ -28,6 +28,14 @@ impl Session {
         }
     }
 
+    /// How many items the other side has not acknowledged.
+    pub(crate) const fn under_way(&self) -> usize {
+        match self {
+            Self::Creditor(session) => session.under_way(),
+            Self::Debtor(session) => session.under_way(),
+        }
+    }
+
     pub(crate) fn transmit(&mut self, now: Time, membership: Membership) -> Option<Body> {
         match self {
             Self::Creditor(session) => session.transmit(membership, BATCH),

@@ -1,13 +1,15 @@
 //! The guide to a resource type of one's own (docs/DEFINING_A_RESOURCE_TYPE.md): what it shows is compiled, verified and
 //! run, in one process and between several.
 
+#[path = "common/example.rs"]
+mod example;
 #[path = "../examples/seats/mod.rs"]
 mod seats;
 
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use example::example;
 use rm_core::front::{Acquire, Ask};
 use rm_core::id::ResourceKey;
 use rm_core::testing::script::Language;
@@ -100,30 +102,6 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// A program of `examples/`. A whole `cargo test` has built it beside the tests; one of a single test has not.
-fn example(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a program");
-    let folder = test.ancestors().nth(2).expect("the profile's folder");
-    let program = folder.join("examples").join(name);
-    if !program.exists() {
-        let profile = match folder.file_name().and_then(|name| name.to_str()) {
-            Some("debug") | None => "dev",
-            Some(profile) => profile,
-        };
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--example", name, "--profile", profile])
-            .args([
-                "--manifest-path",
-                concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
-            ])
-            .arg("--target-dir")
-            .arg(folder.parent().expect("the target folder"))
-            .status();
-        assert!(built.expect("cargo runs").success(), "{name} is built");
-    }
-    program
 }
 
 #[test]

@@ -201,7 +201,7 @@ async fn a_client_that_is_cut_off_hands_out_its_stock_and_nobody_else_gets_any_o
     let stock = range.in_stock();
     assert!(stock > 0, "nothing in stock");
     proxy.set(Cable::Held);
-    while let Some(ids) = range.take_cached(1) {
+    while let Some(ids) = range.try_take_cached(1) {
         seen.add(ids.iter());
         seen.take(&b, 2).await;
     }

@@ -18,11 +18,10 @@ use std::time::Instant;
 use std::vec;
 
 use rm_core::error::LostReason;
-use rm_core::front::{AcquireError, Domain, Handle};
+use rm_core::front::{AcquireError, Domain, Handle, block_on};
 use rm_core::trace::TraceContext;
 use thiserror::Error;
 
-use crate::blocking::block_on;
 use crate::credit::RwLockType;
 use crate::guard::{OwnedReadGuard, OwnedUpgradableGuard, OwnedWriteGuard};
 use crate::lock::RwLock;

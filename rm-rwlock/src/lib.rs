@@ -49,7 +49,6 @@
 //! [`Domain`]: rm_core::front::Domain
 
 pub mod all;
-mod blocking;
 pub mod credit;
 #[doc(hidden)]
 pub mod doc;

@@ -15,11 +15,10 @@ use core::task::{Context, Poll};
 use core::time::Duration;
 use std::time::Instant;
 
-use rm_core::front::{Acquire, AcquireError, Ask, Held, Options, Patience, Resource};
+use rm_core::front::{Acquire, AcquireError, Ask, Held, Options, Patience, Resource, block_on};
 use rm_core::id::GroupId;
 use rm_core::trace::TraceContext;
 
-use crate::blocking::block_on;
 use crate::credit::RwLockType;
 use crate::guard::Guard;
 use crate::mode::Mode;

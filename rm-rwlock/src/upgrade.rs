@@ -17,10 +17,9 @@ use core::task::{Context, Poll, ready};
 use core::time::Duration;
 use std::time::Instant;
 
-use rm_core::front::{AcquireError, Convert, Held, Resource};
+use rm_core::front::{AcquireError, Convert, Held, Resource, block_on};
 use thiserror::Error;
 
-use crate::blocking::block_on;
 use crate::credit::{RwCredit, RwLockType};
 use crate::guard::Guard;
 use crate::mode::{LockMode, Mode, Read, Upgradable, Write};

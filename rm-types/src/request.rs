@@ -10,8 +10,9 @@ use core::ops::Deref;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
+use std::time::Instant;
 
-use rm_core::front::{Acquire, AcquireError, Ask, Held, Patience, Resource};
+use rm_core::front::{Acquire, AcquireError, Ask, Held, Patience, Resource, block_on};
 use rm_core::resource::ResourceType;
 use rm_core::trace::TraceContext;
 
@@ -21,18 +22,20 @@ pub trait Kind: ResourceType + sealed::Sealed {
     ///
     /// # Errors
     /// What is in the way.
+    #[doc(hidden)]
     fn admit(resource: &Resource<Self>) -> Result<(), AcquireError> {
         let _ = resource;
         Ok(())
     }
 }
 
-/// What a granted request becomes.
-pub trait Outcome<T: Kind, R: Deref<Target = Resource<T>>>: Sized {
+/// What a granted request becomes: a guard, or what it took.
+pub trait Outcome<T: Kind, R: Deref<Target = Resource<T>>>: Sized + sealed::Sealed {
     /// From the hold, and what was asked.
     ///
     /// # Errors
     /// Where it was lost meanwhile.
+    #[doc(hidden)]
     fn granted(held: Held<T, R>, ask: T::Level) -> Result<Self, AcquireError>;
 }
 
@@ -46,6 +49,8 @@ pub struct Request<T: Kind, R, O> {
     wanted: Result<(R, T::Level), AcquireError>,
     /// The options; what it asks for stands above.
     ask: Ask<()>,
+    /// Until when it waits, where that was said instead of for how long.
+    deadline: Option<Instant>,
     outcome: PhantomData<fn() -> O>,
 }
 
@@ -54,15 +59,23 @@ impl<T: Kind, R: Deref<Target = Resource<T>>, O: Outcome<T, R>> Request<T, R, O>
         Self {
             wanted,
             ask: Ask::new(()).patience(patience),
+            deadline: None,
             outcome: PhantomData,
         }
     }
 
     /// Gives up after so long, counted from the first poll. A `try` does not wait anyway.
     pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.deadline = None;
         if self.ask.patience != Patience::Try {
             self.ask.patience = Patience::AtMost(timeout);
         }
+        self
+    }
+
+    /// Gives up at `deadline`. A `try` does not wait anyway.
+    pub const fn deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
         self
     }
 
@@ -84,6 +97,42 @@ impl<T: Kind, R: Deref<Target = Resource<T>>, O: Outcome<T, R>> Request<T, R, O>
     pub fn priority(mut self, priority: Duration) -> Self {
         self.ask.options().priority = priority;
         self
+    }
+
+    /// Promises to give up what it gets within this time after somebody waits for it. If it is not given up by then, it is
+    /// lost. It is of no meaning for what is taken for good.
+    pub fn gives_way(mut self, within: Duration) -> Self {
+        self.ask.options().gives_way = Some(within);
+        self
+    }
+
+    /// Makes the request and parks this thread until it is decided. It needs no runtime.
+    ///
+    /// Not for a task of an async runtime: see [`block_on`].
+    ///
+    /// ```
+    /// # let domain = rm_types::doc::domain();
+    /// let slots = rm_types::Semaphore::new(&domain, "render/slots", 4);
+    /// let permit = slots.acquire(3).blocking()?;
+    /// assert_eq!(permit.units(), 3);
+    /// # Ok::<(), rm_types::AcquireError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As the awaited request.
+    pub fn blocking(self) -> Result<O, AcquireError> {
+        block_on(self.into_future())
+    }
+
+    /// How long it waits from now on, at the first poll.
+    fn patience(&self) -> Patience {
+        match (self.ask.patience, self.deadline) {
+            (Patience::Try, _) => Patience::Try,
+            (_, Some(deadline)) => {
+                Patience::AtMost(deadline.saturating_duration_since(Instant::now()))
+            }
+            (patience, None) => patience,
+        }
     }
 }
 
@@ -126,10 +175,11 @@ impl<T: Kind, R: Deref<Target = Resource<T>>, O: Outcome<T, R>> Future for Acqui
         if let Progress::New(_) = self.progress
             && let Progress::New(request) = core::mem::replace(&mut self.progress, Progress::Done)
         {
-            let (resource, credit) = request.wanted?;
+            let patience = request.patience();
+            let (resource, level) = request.wanted?;
             T::admit(&resource)?;
-            let ask = request.ask.of(credit.clone());
-            self.progress = Progress::Waiting(Acquire::new(resource, ask), credit);
+            let ask = request.ask.of(level.clone()).patience(patience);
+            self.progress = Progress::Waiting(Acquire::new(resource, ask), level);
         }
         let Progress::Waiting(acquire, _) = &mut self.progress else {
             panic!("a finished future is not polled again");

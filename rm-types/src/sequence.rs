@@ -92,10 +92,17 @@ impl Sequence {
 
     /// The next number, if this node has the sequence. Sends nothing, and never waits.
     #[must_use]
-    pub fn next_cached(&self) -> Option<u64> {
+    pub fn try_next_cached(&self) -> Option<u64> {
         let resource: &Resource<SequenceType> = self.resource.as_deref().ok()?;
         let held = Held::try_cached(resource, &Units(1), None, None)?;
         held.is_valid().then(|| held.fence())
+    }
+
+    /// The sequence's name, if it is one.
+    #[must_use]
+    pub fn name(&self) -> Option<&[u8]> {
+        let resource = self.resource.as_ref().ok();
+        resource.map(|resource| resource.key().as_bytes())
     }
 
     /// The resource behind it, for those who look at books.

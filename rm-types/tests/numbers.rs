@@ -55,7 +55,7 @@ fn too_few_or_too_many_at_once_are_refused_with_a_word_on_how_many_may_be_taken(
             panic!("{count} at once: {refused:?}");
         };
         assert!(why.contains("16,777,216"));
-        assert!(ids.take_cached(count).is_none());
+        assert!(ids.try_take_cached(count).is_none());
     }
 }
 
@@ -72,7 +72,7 @@ fn a_bad_name_shows_at_the_first_request() {
 fn what_is_in_stock_is_taken_without_asking() {
     let ids = IdRange::new(&domain(), "x");
     let stock = ids.in_stock();
-    let taken = ids.take_cached(3).expect("the root has them");
+    let taken = ids.try_take_cached(3).expect("the root has them");
     assert_eq!((taken.len(), ids.in_stock()), (3, stock - 3));
 }
 
@@ -92,5 +92,5 @@ fn a_sequence_rises_over_handles_and_epochs() {
             domain.sweep();
         }
     }
-    assert!(one.next_cached().is_some_and(|next| next > last));
+    assert!(one.try_next_cached().is_some_and(|next| next > last));
 }

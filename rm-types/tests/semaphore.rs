@@ -3,11 +3,13 @@
 use core::future::{Future, IntoFuture};
 use core::task::{Context, Poll, Waker};
 use std::pin::pin;
+use std::time::Instant;
 
 use rm_core::id::BadName;
+use rm_core::testing::trial::{Failure, Trial};
 use rm_types::doc::{block_on, domain};
 use rm_types::semaphore::TooFewUnits;
-use rm_types::{AcquireError, Semaphore};
+use rm_types::{AcquireError, Semaphore, SemaphoreType};
 
 fn of_four() -> Semaphore {
     Semaphore::new(&domain(), "slots", 4)
@@ -196,4 +198,50 @@ fn an_owned_permit_outlives_the_handle_it_came_from() {
     assert!(slots.try_acquire_cached(1).is_none());
     drop(permit);
     assert!(slots.try_acquire_cached(4).is_some());
+}
+
+#[test]
+fn a_request_whose_deadline_has_passed_takes_what_is_free_and_waits_for_nobody()
+-> Result<(), Failure> {
+    let trial = Trial::new(SemaphoreType::default()).faults([]);
+    trial.run(|stage| {
+        let node = stage.node("one");
+        let slots = Semaphore::new(node.domain(), "slots", 4);
+        node.spawn(async move {
+            let past = Instant::now();
+            let three = slots.acquire(3).await.expect("the server goes on");
+            let one = slots.acquire(1).deadline(past).await;
+            assert!(one.is_ok(), "it is free, and cached here: {one:?}");
+            let refused = slots.acquire(2).deadline(past).await;
+            let is_late = matches!(refused, Err(AcquireError::Timeout { .. }));
+            assert!(is_late, "{refused:?}");
+            drop(three);
+        });
+    })?;
+    Ok(())
+}
+
+#[test]
+fn a_try_has_no_deadline() {
+    let slots = of_four();
+    block_on(async {
+        let three = slots.try_acquire_owned(3).await.expect("free");
+        let refused = slots.try_acquire(2).deadline(Instant::now()).await;
+        assert!(
+            matches!(refused, Err(AcquireError::Busy { .. })),
+            "{refused:?}"
+        );
+        drop(three);
+    });
+}
+
+#[test]
+fn a_thread_that_blocks_on_a_request_is_woken_by_who_lets_go() {
+    let slots = of_four();
+    let permit = slots.acquire(4).blocking().expect("free");
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| slots.acquire(1).blocking().map(|permit| permit.units()));
+        drop(permit);
+        assert_eq!(waiting.join().expect("no panic"), Ok(1));
+    });
 }

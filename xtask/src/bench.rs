@@ -19,6 +19,10 @@ pub(crate) enum Part {
     Footprint,
     /// Locks of a client of a server: cached under a lease, and over the network
     Network,
+    /// What a server's processor does for a grant, and what a lock takes in memory on either side
+    Grants,
+    /// The same work by instructions and system calls; needs valgrind and strace, and is run only when it is named
+    Profile,
     /// What each grant policy costs on each workload
     Policies,
     /// How long readers and writers wait under a flood of the others, in one process and over several
@@ -38,6 +42,12 @@ impl Part {
             Self::Instructions => program(workspace, "rm-bench", "rm-bench", &["instructions"]),
             Self::Footprint => program(workspace, "rm-bench", "rm-footprint", &[]),
             Self::Network => program(workspace, "rm-tests", "rm-network", &[]),
+            Self::Grants => program(workspace, "rm-tests", "rm-grants", &[]),
+            Self::Profile if !(answers("valgrind") && answers("strace")) => {
+                println!("not profiled: valgrind or strace is missing (on Debian: apt-get install valgrind strace)");
+                return Ok(());
+            }
+            Self::Profile => program(workspace, "rm-tests", "rm-grants", &["profile"]),
             Self::Policies => program(workspace, "rm-tests", "rm-policies", &[]),
             Self::Fairness => program(workspace, "rm-tests", "rm-fairness", &[]),
             Self::Failover if !answers("etcd") => {
@@ -58,13 +68,14 @@ impl Part {
 const NO_VALGRIND: &str =
     "instructions per operation, as valgrind is missing (on Debian: apt-get install valgrind)";
 
-/// Runs these benchmarks, all of them when none is named.
+/// Runs these benchmarks; when none is named, all but the profile, which takes longer than all the others.
 pub(crate) fn run(
     workspace: &Workspace,
     parts: &[Part],
     report: &mut Report,
 ) -> Result<(), String> {
-    let is_asked = |part: &&Part| parts.is_empty() || parts.contains(part);
+    let is_asked =
+        |part: &&Part| parts.contains(part) || (parts.is_empty() && **part != Part::Profile);
     for part in Part::value_variants().iter().filter(is_asked) {
         part.run(workspace, report)?;
         println!();

@@ -12,6 +12,7 @@ mod explore;
 mod loom;
 mod miri;
 mod mutants;
+mod peers;
 mod proto;
 mod purity;
 mod report;
@@ -87,6 +88,8 @@ enum Task {
     },
     /// Run real servers and clients as processes, break what can be broken, and judge what the clients saw
     Chaos(chaos::Options),
+    /// Run the lock services that are installed here, and this one, through the same workloads
+    Peers(peers::Options),
     /// Simulate clusters of up to 100,000 nodes and print what an acquire costs in each
     Scale,
     /// Simulate clusters that fail, from seed to seed, and print what they went through
@@ -124,6 +127,7 @@ fn run(task: Task) -> Result<ExitCode, String> {
         Task::Miri(options) => miri::run(&workspace, &options, &mut report)?,
         Task::Bench { parts } => bench::run(&workspace, &parts, &mut report)?,
         Task::Chaos(options) => chaos::run(&workspace, &options, &mut report)?,
+        Task::Peers(options) => peers::run(&workspace, &options, &mut report)?,
         Task::Scale => scale::run(&workspace, &mut report)?,
         Task::Simulate(options) => simulate::run(&workspace, &options, &mut report)?,
         Task::Proto { check } => proto::run(check)?,

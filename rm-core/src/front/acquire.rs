@@ -14,9 +14,8 @@ use thiserror::Error;
 use super::ask::Ask;
 use super::gate::Door;
 use super::resource::{Claim, Decided, Resource, Started};
-use super::slots::Watch;
 use super::trace::Watched;
-use super::wanted::Wanted;
+use super::wanted::{Lost, Wanted};
 use crate::error::{Denied, LostReason};
 use crate::id::{BadName, Note, Token};
 use crate::message::{Blocker, BlockerKind, Blockers};
@@ -548,10 +547,7 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Held<T, R> {
     ///
     /// **Cancel safety.** Dropping the future changes nothing; it can be asked for again.
     pub const fn lost(&self) -> Lost<'_, T, R> {
-        Lost {
-            held: self,
-            watch: None,
-        }
+        Lost::new(self)
     }
 }
 
@@ -574,38 +570,5 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> fmt::Debug for Held<T, R> 
             .field("resource", &*self.resource)
             .field("fence", &self.fence)
             .finish()
-    }
-}
-
-/// The future of a loss: [`Held::lost`].
-#[must_use = "futures do nothing unless polled"]
-pub struct Lost<'a, T: ResourceType, R: Deref<Target = Resource<T>>> {
-    held: &'a Held<T, R>,
-    watch: Option<Watch>,
-}
-
-// Nothing in it is pinned.
-impl<T: ResourceType, R: Deref<Target = Resource<T>>> Unpin for Lost<'_, T, R> {}
-
-impl<T: ResourceType, R: Deref<Target = Resource<T>>> Drop for Lost<'_, T, R> {
-    fn drop(&mut self) {
-        if let Some(watch) = self.watch {
-            self.held.resource.unwatch(self.held.claim, watch);
-        }
-    }
-}
-
-impl<T: ResourceType, R: Deref<Target = Resource<T>>> Future for Lost<'_, T, R> {
-    type Output = LostReason;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<LostReason> {
-        let Self { held, watch } = &mut *self;
-        held.resource.poll_lost(held.claim, watch, cx.waker())
-    }
-}
-
-impl<T: ResourceType, R: Deref<Target = Resource<T>>> fmt::Debug for Lost<'_, T, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Lost").field(self.held).finish()
     }
 }

@@ -23,6 +23,7 @@
 
 mod acquire;
 mod ask;
+mod blocking;
 mod convert;
 mod domain;
 mod gate;
@@ -45,8 +46,9 @@ mod trust;
 mod wanted;
 mod windup;
 
-pub use self::acquire::{Acquire, AcquireError, Held, Holder, Lost};
+pub use self::acquire::{Acquire, AcquireError, Held, Holder};
 pub use self::ask::{Ask, Options, Patience};
+pub use self::blocking::block_on;
 pub use self::convert::Convert;
 pub use self::domain::{Domain, DomainSettings, Handle, Role, UNKNOWN, WeakDomain};
 pub use self::gate::Door;
@@ -58,5 +60,5 @@ pub use self::release::{Lent, REASONS_MAX};
 pub use self::resource::Resource;
 pub use self::totals::{Losses, Totals};
 pub use self::trust::Trust;
-pub use self::wanted::{Leaving, Waiter, Wanted};
+pub use self::wanted::{Leaving, Lost, Waiter, Wanted};
 pub use self::windup::{IN_THE_WAY_MAX, InTheWay, Obstacle, Scope, WindUp, WindUpReport};

@@ -5,7 +5,8 @@
 //! * what nobody uses and nothing is lent of **vanishes**. Its numbers stay with the shard;
 //! * credit of a debtor that was not used for [`idle_time`](super::DomainSettings::idle_time) goes **home**;
 //! * where a debtor is over its budget, the credit that was used longest ago goes home (below);
-//! * what was not used since the hand's last visit **rests**: a fifth of the memory.
+//! * what was not used since the hand's last visit **rests**: a fifth of the memory. Where somebody keeps its handle, it
+//!   **sleeps**: a third.
 //!
 //! What is held, waited for or watched by a caller is in use and stays as it is.
 //!
@@ -27,7 +28,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::domain::Role;
-use super::resource::Resource;
+use super::resource::{Inner, Resource};
 use super::shard::{Numbers, Place, Resting, Shard};
 use super::table::Table;
 use super::totals::Totals;
@@ -117,6 +118,7 @@ enum Verdict<C> {
     /// The same, if there is no room for it. It has this age.
     HomeIfCrowded(u32),
     Rest(Rest<C>, Age),
+    Sleep,
     Stay,
     Vanish,
 }
@@ -161,8 +163,10 @@ impl Age {
 }
 
 impl<T: ResourceType> Table<T> {
-    /// What a live resource takes, in bytes: itself, its counts of references, its place, and the room beside it.
-    const LIVE_BYTES: u64 = (size_of::<Resource<T>>() + 16 + Self::PLACE_BYTES) as u64;
+    /// What a live resource takes, in bytes: itself, its counts of references, its book, its place, and the room beside it.
+    /// One that sleeps counts as much, though it takes a third.
+    const LIVE_BYTES: u64 =
+        (size_of::<Resource<T>>() + 16 + size_of::<Inner<T>>() + Self::PLACE_BYTES) as u64;
     /// The same for one at rest.
     const RESTING_BYTES: u64 = (size_of::<Resting<T>>() + Self::PLACE_BYTES) as u64;
     const PLACE_BYTES: usize = (size_of::<Place<T>>() + 1) * 3 / 2;
@@ -224,7 +228,7 @@ impl<T: ResourceType> Table<T> {
     fn reclaim(&self, shard: &Mutex<Shard<T>>, visits: usize, round: &mut Round) {
         let mut homeward = Vec::new();
         // Dropped without the lock.
-        let mut gone = Vec::new();
+        let (mut gone, mut asleep) = (Vec::new(), Vec::new());
         let creditors;
         {
             let mut shard = shard.lock();
@@ -249,6 +253,12 @@ impl<T: ResourceType> Table<T> {
                         shard.totals.add(&counted(&former));
                         gone.push(former);
                     }
+                    Verdict::Sleep => {
+                        let former = sleep(place);
+                        let counted = former.iter().map(|former| former.counted());
+                        counted.for_each(|counted| shard.totals.add(&counted));
+                        asleep.extend(former);
+                    }
                     Verdict::Vanish => {
                         let place = shard.remove_at_hand();
                         gone.extend(place.inspect(|place| self.on_gone(&mut shard, place)));
@@ -263,7 +273,7 @@ impl<T: ResourceType> Table<T> {
                 round.excess -= 1;
             }
         }
-        drop(gone);
+        drop((gone, asleep));
         self.send_home(homeward, shard, &creditors);
     }
 
@@ -308,6 +318,14 @@ impl<T: ResourceType> Table<T> {
         };
         // Nobody else can get at it: the one reference is the shard's, whose lock we have.
         let is_free = Arc::strong_count(resource) == 1;
+        // One that nobody keeps any more is woken by the visit, and rests or vanishes.
+        if let Some(asleep) = resource.asleep().filter(|_| !is_free) {
+            return if asleep.has_spare {
+                asleep.age.verdict::<T>(round, asleep.debtors)
+            } else {
+                Verdict::Stay
+            };
+        }
         resource.visit(|found, age, owner| {
             if is_free && round.may_vanish && found.used != Use::Now && owner.is_idle() {
                 return Verdict::Vanish;
@@ -322,8 +340,9 @@ impl<T: ResourceType> Table<T> {
                     return verdict;
                 }
             }
-            match owner.rest().filter(|_| is_free) {
-                Some(rest) => Verdict::Rest(rest, *age),
+            match owner.rest() {
+                Some(rest) if is_free => Verdict::Rest(rest, *age),
+                Some(_) => Verdict::Sleep,
                 None => Verdict::Stay,
             }
         })
@@ -385,6 +404,14 @@ impl<T: ResourceType> Table<T> {
         self.live.fetch_sub(1, Ordering::Relaxed);
         shard.totals.add(&counted(&former));
         Some(former)
+    }
+}
+
+/// Lets a resource sleep. Returns what it had.
+fn sleep<T: ResourceType>(place: &Place<T>) -> Option<Box<Inner<T>>> {
+    match place {
+        Place::Live(resource) => resource.fall_asleep(),
+        Place::Resting(_) => None,
     }
 }
 

@@ -8,6 +8,7 @@ mod notices;
 mod passing;
 mod release;
 mod roots;
+mod sleep;
 mod turn;
 mod value;
 mod visit;
@@ -21,6 +22,7 @@ use smallvec::SmallVec;
 
 pub(super) use self::passing::Claim;
 use self::passing::Passing;
+use self::sleep::{Awake, Book};
 use self::turn::Clock;
 use super::ask::{Ask, Patience};
 use super::domain::Shared;
@@ -39,7 +41,7 @@ use crate::error::{Denied, LostReason};
 use crate::id::{Class, Note, Order, ResourceKey, Token};
 use crate::owner::{Owner, Request};
 use crate::resource::ResourceType;
-use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
+use crate::sync::{AtomicBool, Mutex, Ordering};
 use crate::time::Time;
 use crate::trace::TraceContext;
 
@@ -50,7 +52,7 @@ pub struct Resource<T: ResourceType> {
     shared: Arc<Shared>,
     /// What is let pass without the lock.
     gate: Gate,
-    inner: Mutex<Inner<T>>,
+    inner: Mutex<Book<T>>,
     /// Used since the last look of the reclaimer.
     used: AtomicBool,
     own: Weak<Self>,
@@ -87,28 +89,13 @@ pub(super) struct Inner<T: ResourceType> {
 impl<T: ResourceType> Resource<T> {
     pub(super) fn new(key: ResourceKey, shared: Arc<Shared>, owner: Owner<T>) -> Arc<Self> {
         let capital = owner.capital().clone();
-        let inner = Inner {
-            owner,
-            slots: Slots::default(),
-            passing: Passing::default(),
-            link: None,
-            next_link: None,
-            seen: 0,
-            armed: None,
-            fx: Effects::new(),
-            age: Age::default(),
-            courses: Vec::new(),
-            kept: SmallVec::new(),
-            cached_acquires: 0,
-            visited_at: 0,
-            asked_acquires: 0,
-        };
+        let inner = Inner::new(owner);
         Arc::new_cyclic(|own| Self {
             key,
             capital,
             shared,
             gate: Gate::new(),
-            inner: Mutex::new(inner),
+            inner: Mutex::new(Book::Awake(Box::new(inner))),
             used: AtomicBool::new(true),
             own: own.clone(),
         })
@@ -214,7 +201,7 @@ impl<T: ResourceType> Resource<T> {
     /// Locks it, for something that has no effect on anybody else; `None` where a lease has run out, which has.
     ///
     /// The gate stays closed: the next who comes by a door opens it.
-    fn lock_in_good_time(&self) -> (MutexGuard<'_, Inner<T>>, Option<Time>) {
+    fn lock_in_good_time(&self) -> (Awake<'_, T>, Option<Time>) {
         let mut inner = self.lock();
         inner.leave_closed();
         let now = match &inner.link {
@@ -378,28 +365,11 @@ impl<T: ResourceType> Resource<T> {
     }
 
     pub(super) fn totals(&self) -> Totals {
+        if let Some(totals) = self.totals_asleep() {
+            return totals;
+        }
         let inner = self.lock();
-        let since = inner.owner.holds().map(|(_, hold)| hold.since).min();
-        let asked = inner
-            .owner
-            .waiting()
-            .map(|waiting| waiting.order.stamp)
-            .min();
-        let asked = asked.map(|stamp| Time::from_nanos(stamp.0));
-        let (host, age) = (&self.shared.host, |now: Time, since: Option<Time>| {
-            since.map_or(Duration::ZERO, |since| now.since(since))
-        });
-        let totals = Totals {
-            resources: 1,
-            holds: inner.holders(&self.gate),
-            waiting: inner.owner.waiting().len() as u64,
-            loans: inner.owner.loans().count() as u64,
-            cached_acquires: inner.cached_acquires,
-            asked_acquires: inner.asked_acquires,
-            oldest_hold: age(host.now(), since),
-            oldest_wait: age(host.stamp_now(), asked),
-            ..Totals::default()
-        };
+        let totals = inner.totals(self);
         self.unlock(inner);
         totals
     }
@@ -415,6 +385,45 @@ impl<T: ResourceType> Resource<T> {
 }
 
 impl<T: ResourceType> Inner<T> {
+    fn new(owner: Owner<T>) -> Self {
+        Self {
+            owner,
+            slots: Slots::default(),
+            passing: Passing::default(),
+            link: None,
+            next_link: None,
+            seen: 0,
+            armed: None,
+            fx: Effects::new(),
+            age: Age::default(),
+            courses: Vec::new(),
+            kept: SmallVec::new(),
+            cached_acquires: 0,
+            visited_at: 0,
+            asked_acquires: 0,
+        }
+    }
+
+    fn totals(&self, resource: &Resource<T>) -> Totals {
+        let since = self.owner.holds().map(|(_, hold)| hold.since).min();
+        let asked = self.owner.waiting().map(|waiting| waiting.order.stamp);
+        let host = &resource.shared.host;
+        // The clocks are asked only where there is something to measure.
+        let held = since.map(|since| host.now().since(since));
+        let waited = asked
+            .min()
+            .map(|stamp| host.stamp_now().since(Time::from_nanos(stamp.0)));
+        Totals {
+            resources: 1,
+            holds: self.holders(&resource.gate),
+            waiting: self.owner.waiting().len() as u64,
+            loans: self.owner.loans().count() as u64,
+            oldest_hold: held.unwrap_or_default(),
+            oldest_wait: waited.unwrap_or_default(),
+            ..self.counted()
+        }
+    }
+
     /// Takes `ask`; by the door, if it has one, which opens the gate for it.
     fn take(
         &mut self,
@@ -514,7 +523,11 @@ impl<T: ResourceType> Due for Resource<T> {
 impl<T: ResourceType> Drop for Resource<T> {
     /// The timer of a request that was served long before its deadline must not outlive the resource.
     fn drop(&mut self) {
-        if let Some(armed) = self.inner.lock().armed.take() {
+        let armed = match &*self.inner.lock() {
+            Book::Awake(inner) => inner.armed,
+            Book::Asleep(_) => None,
+        };
+        if let Some(armed) = armed {
             self.shared.timers.remove(armed);
         }
     }

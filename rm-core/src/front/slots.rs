@@ -94,6 +94,24 @@ pub(super) struct Slots {
 }
 
 impl Slots {
+    /// Those of a resource whose former slots gave tokens of the generations before that one.
+    pub(super) fn after(generation: u32) -> Self {
+        Self {
+            generation,
+            ..Self::default()
+        }
+    }
+
+    /// The generation of the next token.
+    pub(super) const fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// Whether anybody holds, waits, watches or counts here.
+    pub(super) fn are_used(&self) -> bool {
+        !self.slab.is_empty() || self.departures.is_some() || !self.spent.is_empty()
+    }
+
     /// The token that the next [`insert`](Self::insert) gives.
     #[inline]
     pub(super) fn vacant(&self) -> Token {

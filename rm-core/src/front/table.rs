@@ -50,6 +50,15 @@ pub(super) struct Table<T: ResourceType> {
     pub(super) live: AtomicU64,
 }
 
+/// Why there is no resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Absent {
+    /// There are too many.
+    Crowded,
+    /// What is said of it makes none.
+    Unwelcome,
+}
+
 impl<T: ResourceType> Table<T> {
     pub(super) fn new(resource_type: T, shared: Arc<Shared>) -> Self {
         let shards = (0..SHARDS).map(|_| CachePadded::new(Mutex::default()));
@@ -64,25 +73,35 @@ impl<T: ResourceType> Table<T> {
 
     /// The resource `key`; `None` where there are too many.
     pub(super) fn resource(&self, key: &ResourceKey) -> Option<Arc<Resource<T>>> {
-        self.resource_within(key, self.shared.resources_max as u64)
+        let most = self.shared.resources_max as u64;
+        self.resource_within(key, most, || true).ok()
     }
 
     /// The same, however many there are: of what is lent something must be known.
     pub(super) fn resource_at_any_rate(&self, key: &ResourceKey) -> Option<Arc<Resource<T>>> {
-        self.resource_within(key, u64::MAX)
+        self.resource_within(key, u64::MAX, || true).ok()
     }
 
-    fn resource_within(&self, key: &ResourceKey, most: u64) -> Option<Arc<Resource<T>>> {
+    /// The resource `key`. It is made if it is not here, `may_be_made`, and there are no more than `most`.
+    fn resource_within(
+        &self,
+        key: &ResourceKey,
+        most: u64,
+        may_be_made: impl FnOnce() -> bool,
+    ) -> Result<Arc<Resource<T>>, Absent> {
         let shard = self.shard(key);
         let resource = {
             let mut shard = shard.lock();
             let seen = shard.seen;
             if let Some(place) = shard.find(key) {
-                return Some(self.wake(place, seen));
+                return Ok(self.wake(place, seen));
+            }
+            if !may_be_made() {
+                return Err(Absent::Unwelcome);
             }
             // Relaxed: a limit that is passed by a few does no harm.
             if self.count.load(Ordering::Relaxed) >= most {
-                return None;
+                return Err(Absent::Crowded);
             }
             self.count.fetch_add(1, Ordering::Relaxed);
             self.live.fetch_add(1, Ordering::Relaxed);
@@ -91,7 +110,7 @@ impl<T: ResourceType> Table<T> {
             resource
         };
         self.on_insert(shard);
-        Some(resource)
+        Ok(resource)
     }
 
     /// A resource that nothing is known of but the numbers of those that vanished. The caller holds the shard's lock.
@@ -209,6 +228,15 @@ impl<T: ResourceType> Table<T> {
         }
     }
 
+    /// The same without those that sleep: nothing is held of them, and no value is known there.
+    fn each_awake(&self, mut f: impl FnMut(&Arc<Resource<T>>)) {
+        self.each_live(|resource| {
+            if resource.asleep().is_none() {
+                f(resource);
+            }
+        });
+    }
+
     /// Visits all resources: those at rest under their shard's lock, the live ones not.
     pub(super) fn each(&self, mut f: impl FnMut(&Place<T>)) {
         for shard in &self.shards {
@@ -281,18 +309,13 @@ impl<T: ResourceType> AnyTable for Table<T> {
     }
 
     fn deliver(&self, from: PeerId, item: Item) -> Result<(), PeerMisbehaved> {
-        let resource = match self.find(&item.key) {
-            Some(resource) => resource,
-            None if self.makes_a_resource(&item) => match self.resource(&item.key) {
-                Some(resource) => resource,
-                None => {
-                    self.shared.turn_away(from, item);
-                    return Ok(());
-                }
-            },
-            None => return Ok(()),
-        };
-        resource.on_message(from, item.message, item.let_go)
+        let most = self.shared.resources_max as u64;
+        match self.resource_within(&item.key, most, || self.makes_a_resource(&item)) {
+            Ok(resource) => return resource.on_message(from, item.message, item.let_go),
+            Err(Absent::Crowded) => drop(self.shared.turn_away(from, item)),
+            Err(Absent::Unwelcome) => {}
+        }
+        Ok(())
     }
 
     fn on_creditor_up(&self, link: &Arc<Link>) {
@@ -302,7 +325,7 @@ impl<T: ResourceType> AnyTable for Table<T> {
     fn holds_over(&self, peer: PeerId) -> u64 {
         let mut holds = 0;
         // Nothing is held of one at rest.
-        self.each_live(|resource| holds += resource.holds_over(peer));
+        self.each_awake(|resource| holds += resource.holds_over(peer));
         holds
     }
 
@@ -412,7 +435,7 @@ impl<T: ResourceType> AnyTable for Table<T> {
     fn return_values(&self) {
         let mut room = VALUES_HOME_BYTES_MAX;
         // A debtor that knows a value does not rest.
-        self.each_live(|resource| {
+        self.each_awake(|resource| {
             let weight = resource
                 .unreturned_bytes()
                 .map(|bytes| bytes + VALUE_HOME_WEIGHT);
@@ -426,7 +449,7 @@ impl<T: ResourceType> AnyTable for Table<T> {
     fn needs_epoch(&self) -> bool {
         let mut needs = false;
         // One at rest needs none.
-        self.each_live(|resource| needs |= resource.with_owner(Owner::needs_epoch));
+        self.each_awake(|resource| needs |= resource.with_owner(Owner::needs_epoch));
         needs
     }
 

@@ -13,7 +13,7 @@
 //! that come to the lock no longer open the gate, so that all are seen.
 //!
 //! **Locks.** A subscriber is foreign code, and so is a [`Source`]: both run while no lock is held. What happens under one is
-//! put aside until after it ([`Happened`]); whether anybody may listen is read there from a static of `tracing`'s.
+//! put aside until after it (`Happened`); whether anybody may listen is read there from a static of `tracing`'s.
 //!
 //! **Cancellation.** The span of a request whose future is dropped ends there, with `outcome = "cancelled"`.
 

@@ -1,6 +1,6 @@
-//! What a holder is told of those who wait, and what a node is told of credit that leaves it.
+//! What a holder is told of those who wait and of its loss, and what a node is told of credit that leaves it.
 //!
-//! Both are told at the edge, in the order in which the owner decided, and to wakers that run after the lock.
+//! Notices and departures are told at the edge, in the order in which the owner decided, and to wakers that run after the lock.
 //!
 //! **Cancellation.** A future of these that is dropped changes nothing: what it did not report, the next one does.
 
@@ -89,6 +89,45 @@ impl<T: ResourceType, R: Deref<Target = Resource<T>>> Future for Wanted<'_, T, R
 impl<T: ResourceType, R: Deref<Target = Resource<T>>> fmt::Debug for Wanted<'_, T, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Wanted").field(self.held).finish()
+    }
+}
+
+/// The future of a loss: [`Held::lost`].
+#[must_use = "futures do nothing unless polled"]
+pub struct Lost<'a, T: ResourceType, R: Deref<Target = Resource<T>>> {
+    held: &'a Held<T, R>,
+    watch: Option<Watch>,
+}
+
+impl<'a, T: ResourceType, R: Deref<Target = Resource<T>>> Lost<'a, T, R> {
+    pub(super) const fn new(held: &'a Held<T, R>) -> Self {
+        Self { held, watch: None }
+    }
+}
+
+// Nothing in it is pinned.
+impl<T: ResourceType, R: Deref<Target = Resource<T>>> Unpin for Lost<'_, T, R> {}
+
+impl<T: ResourceType, R: Deref<Target = Resource<T>>> Drop for Lost<'_, T, R> {
+    fn drop(&mut self) {
+        if let Some(watch) = self.watch {
+            self.held.resource().unwatch(self.held.claim, watch);
+        }
+    }
+}
+
+impl<T: ResourceType, R: Deref<Target = Resource<T>>> Future for Lost<'_, T, R> {
+    type Output = LostReason;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<LostReason> {
+        let Self { held, watch } = &mut *self;
+        held.resource().poll_lost(held.claim, watch, cx.waker())
+    }
+}
+
+impl<T: ResourceType, R: Deref<Target = Resource<T>>> fmt::Debug for Lost<'_, T, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Lost").field(self.held).finish()
     }
 }
 

@@ -68,12 +68,17 @@ impl<T: ResourceType> Owner<T> {
     fn own(&self, peer: PeerId, party: Party, loan: LoanId) -> Vec<PeerId> {
         let mut own = self.absent(Lessee::Party(party));
         // One that has not heard that an earlier claim was confirmed claims the same again: it has one orphan at a time.
-        let is_it = |debtor: &&Debtor<T::Credit>| {
+        let is_it = |debtor: &Debtor<T::Credit>| {
             debtor
                 .id
                 .is_some_and(|id| id == loan || (debtor.is_claimed && loan < id))
         };
-        own.extend(self.debtors.get(&peer).filter(is_it).map(|_| peer));
+        own.extend(
+            self.debtors
+                .get(&peer)
+                .filter(|debtor| is_it(debtor))
+                .map(|_| peer),
+        );
         own
     }
 
@@ -130,7 +135,7 @@ impl<T: ResourceType> Owner<T> {
         let room = self.settings.fence_room;
         let debtor = self.debtors.entry(peer).or_insert_with(|| {
             self.unlent += 1;
-            Debtor::new(room)
+            Box::new(Debtor::new(room))
         });
         self.unlent -= 1;
         debtor.loan = claim.amount.clone();

@@ -162,7 +162,7 @@ impl<T: ResourceType> Owner<T> {
         }
         self.debtors.entry(from).or_insert_with(|| {
             self.unlent += 1;
-            Debtor::new(self.settings.fence_room)
+            Box::new(Debtor::new(self.settings.fence_room))
         });
         self.note_use(&level);
         self.lift_bars(order);

@@ -102,7 +102,8 @@ pub struct Owner<T: ResourceType> {
     /// The sum of all loans to debtors.
     lent: T::Credit,
     upstream: Upstream,
-    debtors: BTreeMap<PeerId, Debtor<T::Credit>>,
+    /// Boxed: a node of the tree has room for eleven, and nearly all resources have one debtor or none.
+    debtors: BTreeMap<PeerId, Box<Debtor<T::Credit>>>,
     /// How many debtors have a recall register that is not empty.
     recalling: u32,
     /// How many debtors have no loan.
@@ -113,7 +114,7 @@ pub struct Owner<T: ResourceType> {
     /// By order.
     waiting: Vec<Waiting<T::Level>>,
     /// The recall register as the creditor last sent it, less the steps already met. By order.
-    recall: SmallVec<[RecallStep<T::Credit>; 1]>,
+    recall: Vec<RecallStep<T::Credit>>,
     /// The wants that stand at the creditor, by order.
     wants: SmallVec<[StandingWant<T::Level>; 1]>,
     /// The version of the last want sent.
@@ -298,7 +299,7 @@ impl<T: ResourceType> Owner<T> {
             holds: Holds::new(),
             is_wanted: false,
             waiting: Vec::new(),
-            recall: SmallVec::new(),
+            recall: Vec::new(),
             wants: SmallVec::new(),
             version: Version(0),
             fence,
@@ -319,6 +320,11 @@ impl<T: ResourceType> Owner<T> {
     pub const fn with_policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self
+    }
+
+    /// How much it adds to grants and returns.
+    pub(crate) const fn policy(&self) -> Policy {
+        self.policy
     }
 
     /// Takes one input as data.

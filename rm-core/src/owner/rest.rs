@@ -270,7 +270,8 @@ impl<T: ResourceType> Owner<T> {
             }
         };
         let room = owner.settings.fence_room;
-        let debtor = |loan: &RestingLoan<T::Credit>| (loan.peer, Debtor::woken(loan, room));
+        let debtor =
+            |loan: &RestingLoan<T::Credit>| (loan.peer, Box::new(Debtor::woken(loan, room)));
         owner.debtors = rest.loans.iter().map(debtor).collect::<BTreeMap<_, _>>();
         owner.lent = rest.lent();
         owner.cached = owner.borrowed.less(&owner.lent);

@@ -71,7 +71,7 @@ impl<T: ResourceType> Owner<T> {
         // Its limit ends with it: what this owner borrows next may have a lower one.
         let room = self.settings.fence_room;
         for debtor in self.debtors.values_mut() {
-            *debtor = Debtor {
+            **debtor = Debtor {
                 silent: debtor.silent,
                 ..Debtor::new(room)
             };

@@ -181,7 +181,7 @@ impl<T: ResourceType> Owner<T> {
             absent: Some(loan.lessee),
             ..Debtor::new(self.settings.fence_room)
         };
-        let former = self.debtors.insert(loan.peer, debtor);
+        let former = self.debtors.insert(loan.peer, Box::new(debtor));
         assert!(former.is_none(), "a pseudo peer stands for one loan");
     }
 

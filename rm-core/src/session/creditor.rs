@@ -352,6 +352,12 @@ impl CreditorSession {
         self.link.outgoing().is_full()
     }
 
+    /// How many items were sent over the present connection and not acknowledged.
+    #[must_use]
+    pub const fn under_way(&self) -> usize {
+        self.link.outgoing().under_way()
+    }
+
     /// Whether something is queued that was never sent.
     #[must_use]
     pub fn has_unsent(&self) -> bool {

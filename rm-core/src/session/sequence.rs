@@ -160,6 +160,12 @@ impl Outgoing {
         self.sent < self.kept.len()
     }
 
+    /// How many were sent over the present connection and not acknowledged.
+    #[must_use]
+    pub const fn under_way(&self) -> usize {
+        self.sent
+    }
+
     /// The number of the last item that was sent over the present connection, or acknowledged over an earlier one;
     /// 0 before the first.
     #[must_use]

@@ -7,6 +7,7 @@
 //! * [`coordinator`] is a coordinator in simulated time, for nodes that are members of views.
 //! * [`history`] checks who held what and when, whoever recorded it.
 //! * [`verify`] does all of it for a type of yours, in one call.
+//! * [`trial`] runs code of yours that uses locks, which it loses at every point.
 //!
 //! Feature `testing`. It is for tests only: it asserts, panics and takes its time.
 
@@ -25,6 +26,7 @@ pub mod laws;
 pub mod random;
 pub mod script;
 pub mod simulate;
+pub mod trial;
 pub mod verify;
 pub(crate) mod words;
 
@@ -45,6 +47,18 @@ pub fn fresh_seed() -> u64 {
             .expect("RM_SEED is a whole number, as a failed test printed it"),
         Err(_) => RandomState::new().hash_one(0),
     }
+}
+
+/// The command that repeats a run of this test, or what the caller says instead of it.
+pub(crate) fn how_to_replay(seed: u64, command: Option<&str>) -> String {
+    let thread = std::thread::current();
+    let command = match (command, thread.name()) {
+        (Some(command), _) => command.into(),
+        // The thread of a test has its name.
+        (None, Some(test)) if test != "main" => format!("cargo test {test}"),
+        (None, _) => "and the same command".into(),
+    };
+    format!("RM_SEED={seed} {command}")
 }
 
 /// What a panic said.

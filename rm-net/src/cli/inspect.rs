@@ -19,7 +19,7 @@ use super::servers::Servers;
 
 /// A line of `ls`.
 #[derive(JsonSchema, Serialize)]
-pub(super) struct SummaryLine {
+pub(crate) struct SummaryLine {
     /// The name, readable: bytes that are no text as `\xNN`.
     name: String,
     /// The name exactly: its bytes in hexadecimal.
@@ -36,7 +36,7 @@ pub(super) struct SummaryLine {
 
 /// What `show` prints.
 #[derive(JsonSchema, Serialize)]
-pub(super) struct ShowLine {
+pub(crate) struct ShowLine {
     /// The name, readable: bytes that are no text as `\xNN`.
     name: String,
     /// The name exactly: its bytes in hexadecimal.
@@ -55,7 +55,7 @@ pub(super) struct ShowLine {
 
 /// One party's part in a lock.
 #[derive(JsonSchema, Serialize)]
-struct EntryLine {
+pub(crate) struct EntryLine {
     /// `holds`, `caches`, `waits` or `silent`.
     kind: &'static str,
     /// The node, by its name.

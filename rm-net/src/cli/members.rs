@@ -18,7 +18,7 @@ use super::status::{role, standing, standing_in_words};
 
 /// What `members` prints.
 #[derive(JsonSchema, Serialize)]
-pub(super) struct MembersLine {
+pub(crate) struct MembersLine {
     /// The server that answered.
     node: String,
     /// The address that was asked.
@@ -48,7 +48,7 @@ pub(super) struct MembersLine {
 }
 
 #[derive(JsonSchema, Serialize)]
-struct MemberLine {
+pub(crate) struct MemberLine {
     /// The name, readable: bytes that are no text as `\xNN`.
     name: String,
     /// The name exactly: its bytes in hexadecimal.
@@ -64,7 +64,7 @@ struct MemberLine {
 }
 
 #[derive(JsonSchema, Serialize)]
-struct CoordinatorLine {
+pub(crate) struct CoordinatorLine {
     /// Which it is.
     kind: String,
     /// Whether it can be reached.
@@ -164,7 +164,7 @@ const fn state(state: MemberState) -> &'static str {
 }
 
 impl MembersLine {
-    fn new(endpoint: &str, view: &MembersView) -> Self {
+    pub(crate) fn new(endpoint: &str, view: &MembersView) -> Self {
         let cluster = view.view.as_deref();
         let members = cluster.map_or(&[][..], |cluster| cluster.members());
         Self {

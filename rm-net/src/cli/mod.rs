@@ -29,7 +29,7 @@ use std::process::ExitCode;
 use rm_core::resource::ResourceType;
 use tokio::runtime::{Builder, Runtime};
 
-use self::args::{Command, Rmctl, Rmd};
+use self::args::{Command, Rmctl};
 use self::exit::{Exit, Failure};
 use self::output::Output;
 use crate::types::Types;
@@ -41,22 +41,22 @@ mod contact;
 mod demo;
 mod doctor;
 mod drain;
-mod exit;
+pub(crate) mod exit;
 mod hold;
 mod increment;
-mod inspect;
+pub(crate) mod inspect;
 mod lock;
 mod lookout;
 mod manual;
-mod members;
-mod output;
+pub(crate) mod members;
+pub(crate) mod output;
 mod pages;
 mod release;
 mod schema;
-mod serve;
+pub(crate) mod serve;
 mod servers;
 mod signals;
-mod status;
+pub(crate) mod status;
 mod stdin;
 mod top;
 mod tree;
@@ -110,12 +110,11 @@ impl Daemon {
     /// Runs with the flags of the process until a signal ends it.
     #[must_use]
     pub fn run(self) -> ExitCode {
-        let args: Rmd = match args::parse() {
-            Ok(args) => args,
+        let (told, output) = match serve::settings() {
+            Ok(told) => told,
             Err(exit) => return exit.into(),
         };
-        let output = Output::new(args.json);
-        let serve = |runtime: Runtime| runtime.block_on(serve::run(&args, self.types, output));
+        let serve = |runtime: Runtime| runtime.block_on(serve::run(told, self.types, output));
         output.finish("rmd", threads().and_then(serve))
     }
 }

@@ -15,7 +15,7 @@ use super::output::{self, Output, millis, span, tame};
 
 /// What `status` prints.
 #[derive(JsonSchema, Serialize)]
-pub(super) struct StatusLine {
+pub(crate) struct StatusLine {
     /// The address that was asked.
     endpoint: String,
     /// The name, readable: bytes that are no text as `\xNN`.
@@ -151,7 +151,7 @@ fn in_words(status: &StatusView) -> String {
 }
 
 impl StatusLine {
-    fn new(endpoint: &str, status: &StatusView) -> Self {
+    pub(crate) fn new(endpoint: &str, status: &StatusView) -> Self {
         Self {
             endpoint: endpoint.into(),
             name: status.name.clone(),

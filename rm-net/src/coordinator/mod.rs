@@ -64,10 +64,13 @@ mod keys;
 mod mirror;
 mod state;
 mod telling;
+#[doc(hidden)]
 pub mod value;
 
 pub use self::config::{CLUSTER_BYTES_MAX, CoordinatorError, ENDPOINTS_MAX, EtcdConfig, EtcdTls};
+#[doc(hidden)]
 pub use self::driver::{Departure, EtcdCoordinator, EtcdHandle, NodeRecord};
 pub use self::health::EndpointHealth;
+#[doc(hidden)]
 pub use self::state::State;
 pub(crate) use self::telling::tell;

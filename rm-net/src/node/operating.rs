@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use rm_core::inspect::StatusView;
+use rm_core::id::NodeId;
+use rm_core::inspect::{Answer, Query, StatusView};
 #[cfg(feature = "etcd")]
-use rm_core::inspect::{NodeRole, Standing};
+use rm_core::inspect::{MembersView, NodeRole, Standing};
 
 use super::Node;
 
@@ -27,6 +28,45 @@ impl Node {
         match &self.server {
             Some(server) => server.status(&self.domain),
             None => self.outline(),
+        }
+    }
+
+    /// Answers a question as it would a client's: of a resource that others borrow from here, they are asked who holds
+    /// it, and whoever does not answer within 400 ms is called silent. A list has what this node is the root of, or
+    /// borrows.
+    ///
+    /// Sums and lists go over all resources: with millions of them that takes part of a second, so do not ask on a thread
+    /// of a runtime that others need. Cancel safe.
+    pub async fn inspect(&self, query: Query) -> Answer {
+        #[cfg(feature = "etcd")]
+        if let Some(member) = &self.member {
+            return match (member.life(), &query) {
+                (Some(life), _) => life.server.answer(query).await,
+                (None, Query::Status) => Answer::Status(self.status()),
+                (None, Query::Members) => Answer::Members(Box::new(MembersView {
+                    node: self.hub.name.clone(),
+                    role: NodeRole::Member,
+                    standing: Standing::Outside,
+                    good_for: Some(Duration::ZERO),
+                    coordinator: self.hub.desk.coordinator().unwrap_or_default(),
+                    ..MembersView::default()
+                })),
+                (None, _) => self.answer_alone(&query),
+            };
+        }
+        match &self.server {
+            Some(server) => server.answer(query).await,
+            None => self.answer_alone(&query),
+        }
+    }
+
+    /// What a node says that does not lend.
+    fn answer_alone(&self, query: &Query) -> Answer {
+        match query {
+            Query::Status => Answer::Status(self.status()),
+            _ => self
+                .domain
+                .inspect(query, &|_| (String::new(), NodeId::default())),
         }
     }
 

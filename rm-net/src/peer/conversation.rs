@@ -18,8 +18,9 @@ use crate::connection::{Connection, Newcomer};
 use crate::frame::PacketCodec;
 use crate::hub::Hub;
 
-/// So much is read at once.
-const READ_BYTES: usize = 64 << 10;
+/// So much is read at once: at first, where a peer says little, and at most.
+const READ_BYTES_MIN: usize = 4 << 10;
+const READ_BYTES_MAX: usize = 64 << 10;
 
 /// The other side is given so long to hear a goodbye.
 const GOODBYE: Duration = Duration::from_millis(500);
@@ -35,6 +36,8 @@ pub(crate) struct Reading {
     connection: Arc<Connection>,
     codec: PacketCodec,
     input: BytesMut,
+    /// How much is read at once.
+    room: usize,
     /// It belongs to a view that is still to be adopted. Nothing more is read meanwhile.
     held: Option<Box<Packet>>,
 }
@@ -129,6 +132,7 @@ impl Peer {
             connection,
             codec,
             input,
+            room: READ_BYTES_MIN,
             held: None,
         }
     }
@@ -229,6 +233,7 @@ impl Peer {
                 connection,
                 codec,
                 input,
+                room,
                 held,
             } = reading;
             let mut verdict = Ok(());
@@ -253,13 +258,10 @@ impl Peer {
             }
             tokio::select! {
                 biased;
-                () = self.superseded.cancelled() => {}
-                () = self.let_go.cancelled() => {}
-                () = self.is_overrun.cancelled() => {}
-                () = self.stirred.notified() => {}
-                () = adopted(hub, held.as_deref()), if held.is_some() => {}
+                // First: where something has come, nothing else need be asked. What others want is looked at before
+                // each input, and time after so many.
                 ready = connection.stream.readable(), if held.is_none() => {
-                    match ready.and_then(|()| read(connection, input)) {
+                    match ready.and_then(|()| read(connection, input, room)) {
                         Ok(0) => return Close::Over,
                         Ok(_) => reads += 1,
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => reads = 0,
@@ -269,6 +271,11 @@ impl Peer {
                         }
                     }
                 }
+                () = self.superseded.cancelled() => {}
+                () = self.let_go.cancelled() => {}
+                () = self.is_overrun.cancelled() => {}
+                () = self.stirred.notified() => {}
+                () = adopted(hub, held.as_deref()), if held.is_some() => {}
                 // It ends when the connection does.
                 () = writer.ended() => return Close::Over,
                 () = self.tick_due(hub) => self.on_tick(hub, |arrived| drop(f(arrived))),
@@ -359,14 +366,17 @@ async fn adopted(hub: &Hub, held: Option<&Packet>) {
 /// Waits until the other side has closed too: then it has heard the last words.
 async fn hear_out(reading: &mut Reading) {
     let Reading {
-        connection, input, ..
+        connection,
+        input,
+        room,
+        ..
     } = reading;
     connection.stream.finish();
     let heard = async {
         loop {
             input.clear();
             let ready = connection.stream.readable().await;
-            match ready.and_then(|()| read(connection, input)) {
+            match ready.and_then(|()| read(connection, input, room)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Ok(0) | Err(_) => return,
                 // A peer that talks on keeps the socket readable, so that nothing here ever waits: the timeout would
@@ -378,10 +388,15 @@ async fn hear_out(reading: &mut Reading) {
     let _ = tokio::time::timeout(GOODBYE, heard).await;
 }
 
-/// Reads what there is, without waiting.
-fn read(connection: &Connection, input: &mut BytesMut) -> io::Result<usize> {
-    input.reserve(READ_BYTES);
-    connection.stream.try_read_buf(input)
+/// Reads what there is, without waiting; no more than `room`, which follows what comes.
+fn read(connection: &Connection, input: &mut BytesMut, room: &mut usize) -> io::Result<usize> {
+    let count = connection.stream.try_read_buf(input, *room)?;
+    if count >= *room {
+        *room = (2 * *room).min(READ_BYTES_MAX);
+    } else if count < *room / 4 {
+        *room = (*room / 2).max(READ_BYTES_MIN);
+    }
+    Ok(count)
 }
 
 /// A task that ends with its owner.

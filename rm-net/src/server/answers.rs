@@ -35,7 +35,8 @@ impl Server {
         });
     }
 
-    async fn answer(self: &Arc<Self>, query: Query) -> Answer {
+    /// Answers a question from the books, and from what debtors say.
+    pub(crate) async fn answer(self: &Arc<Self>, query: Query) -> Answer {
         let Some(domain) = self.hub.domain() else {
             return Answer::Unknown;
         };

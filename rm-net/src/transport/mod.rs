@@ -213,6 +213,11 @@ impl Transport {
         false
     }
 
+    /// Whether it may be listened beyond this machine.
+    pub(crate) fn is_open_to_strangers(&self) -> bool {
+        self.knows_callers() || self.trusts_network()
+    }
+
     /// Whether plain text, or TLS with whoever calls, is allowed everywhere.
     fn trusts_network(&self) -> bool {
         self.plain == Plain::Anywhere

@@ -6,13 +6,18 @@
 //! stays behind at all.
 
 use std::io;
+use std::os::fd::AsFd;
 
 use bytes::BytesMut;
 use rustix::net::{Shutdown, shutdown};
+use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
 #[cfg(feature = "tls")]
 use super::tls::TlsStream;
+
+/// What [`Stream::read_buf`] reads at most.
+const ONE_READ_BYTES: usize = 4 << 10;
 
 /// A connection. All of its methods may be used from several threads at once.
 #[derive(Debug)]
@@ -50,11 +55,17 @@ impl Stream {
         }
     }
 
-    /// Reads what there is, without waiting. 0 is the end.
-    pub(crate) fn try_read_buf(&self, input: &mut BytesMut) -> io::Result<usize> {
+    /// Reads what there is, without waiting; of what is not encrypted, up to `room` bytes. 0 is the end.
+    pub(crate) fn try_read_buf(&self, input: &mut BytesMut, room: usize) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => stream.try_read_buf(input),
-            Self::Unix(stream) => stream.try_read_buf(input),
+            Self::Tcp(stream) => {
+                let try_io = |read: Read<'_>| stream.try_io(Interest::READABLE, read);
+                drain(stream, try_io, input, room)
+            }
+            Self::Unix(stream) => {
+                let try_io = |read: Read<'_>| stream.try_io(Interest::READABLE, read);
+                drain(stream, try_io, input, room)
+            }
             #[cfg(feature = "tls")]
             Self::Tls(stream) => stream.try_read_buf(input),
         }
@@ -107,8 +118,7 @@ impl Stream {
     pub(crate) async fn read_buf(&self, input: &mut BytesMut) -> io::Result<usize> {
         loop {
             self.readable().await?;
-            input.reserve(1);
-            match self.try_read_buf(input) {
+            match self.try_read_buf(input, ONE_READ_BYTES) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 read => return read,
             }
@@ -130,5 +140,37 @@ impl Stream {
                 Err(error) => return Err(error),
             }
         }
+    }
+}
+
+/// One read, which says that it would have to wait where nothing is left to read.
+type Read<'a> = &'a mut dyn FnMut() -> io::Result<()>;
+
+/// Reads up to `room` bytes off a socket.
+///
+/// A read that did not fill its room has emptied the socket. The runtime is told so, by way of `try_io`, which spares the next
+/// read, that would find nothing.
+fn drain(
+    socket: &impl AsFd,
+    try_io: impl FnOnce(Read<'_>) -> io::Result<()>,
+    input: &mut BytesMut,
+    room: usize,
+) -> io::Result<usize> {
+    let before = input.len();
+    input.resize(before + room, 0);
+    let mut count = 0;
+    let tried = try_io(&mut || {
+        let read = || rustix::io::read(socket, &mut input[before..]);
+        count = rustix::io::retry_on_intr(read)?;
+        if count == 0 || count == room {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+    });
+    input.truncate(before + count);
+    match tried {
+        Err(_) if count > 0 => Ok(count),
+        tried => tried.map(|()| count),
     }
 }

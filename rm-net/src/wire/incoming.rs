@@ -17,6 +17,7 @@ use rm_core::message::{
 use rm_core::session::packet::{Body, Hello, Item, Packet, RefuseCode, Welcome};
 use rm_core::trace::TraceContext;
 use rm_core::value::{Value, ValueState};
+use smallvec::SmallVec;
 
 use super::WireError;
 use super::generated as pb;
@@ -351,17 +352,12 @@ fn note(note: Option<pb::Note>) -> Result<Option<Arc<Note>>, WireError> {
     limits::length("Note.mode", note.mode.len(), 0, NOTE_BYTES_MAX)?;
     limits::length("Note.node", note.node.len(), 0, NOTE_BYTES_MAX)?;
     let trace = TraceContext::from_bytes(&note.trace);
-    Ok(Some(Note::with_trace(
-        &note.mode,
-        &note.label,
-        &note.node,
-        trace,
-    )))
+    Ok(Some(Note::of(note.mode, note.label, note.node, trace)))
 }
 
 pub(super) fn credit(field: &'static str, bytes: &Bytes) -> Result<Opaque, WireError> {
     limits::credit(field, bytes)?;
-    Ok(Opaque(bytes[..].into()))
+    Ok(Opaque(SmallVec::from_slice(bytes)))
 }
 
 pub(super) fn key(field: &'static str, bytes: &Bytes) -> Result<ResourceKey, WireError> {

@@ -16,7 +16,7 @@ use std::mem;
 
 use bytes::{Bytes, BytesMut};
 use prost::Message as _;
-use rm_core::session::packet::Packet;
+use rm_core::session::packet::{Body, Item, Packet};
 use smallvec::{SmallVec, smallvec};
 
 #[cfg(test)]
@@ -75,7 +75,7 @@ pub fn encode(packet: &Packet, out: &mut BytesMut) -> Result<(), WireError> {
     if let Some(pb::packet::Body::Data(data)) = &message.body {
         limits::count("Data.items", data.items.len(), limits::ITEMS_MAX)?;
     }
-    append(&message, out);
+    message.encode(out).expect("the buffer grows");
     Ok(())
 }
 
@@ -96,13 +96,22 @@ pub fn decode(bytes: Bytes) -> Result<Packet, WireError> {
 /// [`limits::ITEMS_MAX`] items and `bytes_max` bytes. Only what is no `Data` can be longer.
 pub(crate) fn parts(packet: &Packet, bytes_max: usize) -> Result<Parts, WireError> {
     let message = outgoing::packet(packet)?;
-    let fits = message.encoded_len() <= bytes_max;
+    let fits = is_surely_short(packet, bytes_max) || message.encoded_len() <= bytes_max;
     Ok(match message.body {
         Some(pb::packet::Body::Data(data)) if !fits || data.items.len() > limits::ITEMS_MAX => {
             split(message.epoch, message.stamp, data, bytes_max)
         }
         body => smallvec![pb::Packet { body, ..message }],
     })
+}
+
+/// Whether it takes no more than that, by an estimate that is quicker than a count.
+fn is_surely_short(packet: &Packet, bytes_max: usize) -> bool {
+    let Body::Data { items, .. } = &packet.body else {
+        return false;
+    };
+    // An item takes less on the wire than in memory, though none of it is promised: so half.
+    items.iter().map(Item::weight).sum::<usize>() <= bytes_max / 2
 }
 
 /// What one packet becomes: nearly always one.
@@ -143,9 +152,6 @@ fn split(epoch: u32, stamp: u64, data: pb::Data, bytes_max: usize) -> Parts {
 }
 
 /// Appends the bytes of `message` to `out`.
-pub(crate) fn append(message: &pb::Packet, out: &mut BytesMut) {
-    out.reserve(message.encoded_len());
-    message
-        .encode(out)
-        .expect("the buffer has just been given the room");
+pub(crate) fn append(message: &pb::Packet, out: &mut Vec<u8>) {
+    message.encode(out).expect("the buffer grows");
 }

@@ -177,7 +177,17 @@ fn take<'a>(rest: &mut &'a [u8], length: u64) -> Result<&'a [u8], WireError> {
 }
 
 /// Takes a number off the front of `rest`: seven bits in each byte, the lowest first.
+#[inline]
 fn varint(rest: &mut &[u8]) -> Result<u64, WireError> {
+    // Nearly all keys and lengths.
+    if let [byte @ ..0x80, after @ ..] = *rest {
+        *rest = after;
+        return Ok((*byte).into());
+    }
+    long_varint(rest)
+}
+
+fn long_varint(rest: &mut &[u8]) -> Result<u64, WireError> {
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {
         let byte = *rest

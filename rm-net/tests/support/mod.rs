@@ -14,6 +14,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub(crate) mod http;
+
 /// Nothing here takes as long; whoever waits longer has found a fault.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -72,10 +74,15 @@ impl Daemon {
 
     /// Kills it, and starts it again on its directory and another port.
     pub(crate) fn kill_and_start_again(&mut self, lease: &str) {
+        self.kill_and_start_again_with(&["--lease", lease]);
+    }
+
+    /// The same, with those flags.
+    pub(crate) fn kill_and_start_again_with(&mut self, flags: &[&str]) {
         self.child.kill().expect("killed");
         self.child.wait().expect("waited for");
         let new = tempfile::tempdir().expect("a directory");
-        *self = Self::start_on(std::mem::replace(&mut self.dir, new), &["--lease", lease]);
+        *self = Self::start_on(std::mem::replace(&mut self.dir, new), flags);
     }
 
     /// `rmctl` for this daemon.
@@ -228,7 +235,11 @@ pub(crate) fn rmd(data: &Path) -> Command {
         "RM_CREDITOR",
         "RM_DATA_DIR",
         "RM_LEASE",
+        "RM_CONFIG",
+        "RM_HTTP",
+        "RM_LOG_FORMAT",
         "RUST_LOG",
+        "NOTIFY_SOCKET",
     ] {
         command.env_remove(name);
     }

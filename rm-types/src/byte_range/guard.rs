@@ -11,7 +11,7 @@ use rm_core::front::{AcquireError, Handle, Held, Patience, Resource, Waiter};
 use thiserror::Error;
 
 use super::credit::{ByteRangeType, RangeCredit, Span, span};
-use crate::request::Outcome;
+use crate::request::{Outcome, sealed};
 
 /// How a byte is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -258,6 +258,8 @@ impl<R: Deref<Target = Resource<ByteRangeType>>> Guard<R> {
         BadRange { first, last }
     }
 }
+
+impl<R: Deref<Target = Resource<ByteRangeType>>> sealed::Sealed for Guard<R> {}
 
 impl<R: Deref<Target = Resource<ByteRangeType>>> Outcome<ByteRangeType, R> for Guard<R> {
     fn granted(held: Held<ByteRangeType, R>, ask: RangeCredit) -> Result<Self, AcquireError> {

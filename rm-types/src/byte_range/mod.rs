@@ -149,7 +149,7 @@ impl ByteRange {
         &self,
         range: impl RangeBounds<u64>,
     ) -> Request<ByteRangeType, Handle<ByteRangeType>, OwnedGuard> {
-        self.owned(&range, Mode::Read)
+        self.owned(&range, Mode::Read, Patience::Forever)
     }
 
     /// Asks to write; the guard keeps the lock's handle instead of borrowing it. As [`read`](Self::read).
@@ -160,7 +160,29 @@ impl ByteRange {
         &self,
         range: impl RangeBounds<u64>,
     ) -> Request<ByteRangeType, Handle<ByteRangeType>, OwnedGuard> {
-        self.owned(&range, Mode::Write)
+        self.owned(&range, Mode::Write, Patience::Forever)
+    }
+
+    /// As [`try_read`](Self::try_read); the guard keeps the lock's handle.
+    ///
+    /// # Errors
+    /// [`AcquireError::Busy`] where somebody is in the way, and others, from the awaited request.
+    pub fn try_read_owned(
+        &self,
+        range: impl RangeBounds<u64>,
+    ) -> Request<ByteRangeType, Handle<ByteRangeType>, OwnedGuard> {
+        self.owned(&range, Mode::Read, Patience::Try)
+    }
+
+    /// As [`try_write`](Self::try_write); the guard keeps the lock's handle.
+    ///
+    /// # Errors
+    /// [`AcquireError::Busy`] where somebody is in the way, and others, from the awaited request.
+    pub fn try_write_owned(
+        &self,
+        range: impl RangeBounds<u64>,
+    ) -> Request<ByteRangeType, Handle<ByteRangeType>, OwnedGuard> {
+        self.owned(&range, Mode::Write, Patience::Try)
     }
 
     /// The lock's name, if it is one.
@@ -195,11 +217,12 @@ impl ByteRange {
         &self,
         range: &impl RangeBounds<u64>,
         mode: Mode,
+        patience: Patience,
     ) -> Request<ByteRangeType, Handle<ByteRangeType>, OwnedGuard> {
         let ask = self.ask(range, mode);
         Request::new(
             ask.and_then(|(_, ask)| Ok((self.resource.clone()?, ask))),
-            Patience::Forever,
+            patience,
         )
     }
 

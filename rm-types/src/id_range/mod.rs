@@ -24,7 +24,7 @@ use rm_core::front::{AcquireError, Domain, Handle, Held, Patience, Resource};
 use rm_core::id::ResourceKey;
 
 pub use self::credit::{Count, IdRangeType, Ids, RANGES_MAX};
-use crate::request::{Outcome, Request};
+use crate::request::{Outcome, Request, sealed};
 
 /// The most identifiers of one request: 16,777,216.
 pub const TAKE_MAX: u64 = 1 << 24;
@@ -88,7 +88,7 @@ impl IdRange {
 
     /// Takes identifiers if this node has so many in stock. Sends nothing, and never waits.
     #[must_use]
-    pub fn take_cached(&self, count: u64) -> Option<Ids> {
+    pub fn try_take_cached(&self, count: u64) -> Option<Ids> {
         let (resource, ask) = self.ask(count).ok()?;
         let held = Held::try_cached(resource, &ask, None, None)?;
         Some(held.credit())
@@ -126,6 +126,8 @@ impl IdRange {
         Ok((resource, Count(count)))
     }
 }
+
+impl sealed::Sealed for Ids {}
 
 impl<R: Deref<Target = Resource<IdRangeType>>> Outcome<IdRangeType, R> for Ids {
     /// The hold ends here: what it has is used up.

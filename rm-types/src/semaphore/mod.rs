@@ -23,7 +23,7 @@ use thiserror::Error;
 
 pub use self::credit::{SemaphoreType, Units};
 pub use self::permit::{OwnedPermit, Permit, PermitRef};
-use crate::request::{Outcome, Request};
+use crate::request::{Outcome, Request, sealed};
 
 /// More units were named than there are to give back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -134,11 +134,19 @@ impl Semaphore {
         &self,
         units: u64,
     ) -> Request<SemaphoreType, Handle<SemaphoreType>, OwnedPermit> {
-        let ask = self.ask(units);
-        Request::new(
-            ask.and_then(|(_, ask)| Ok((self.resource.clone()?, ask))),
-            Patience::Forever,
-        )
+        Request::new(self.ask_owned(units), Patience::Forever)
+    }
+
+    /// Asks for units if they can be had without waiting; the permit keeps the semaphore's handle. As
+    /// [`try_acquire`](Self::try_acquire).
+    ///
+    /// # Errors
+    /// [`AcquireError::Busy`] where somebody is in the way, and others, from the awaited request.
+    pub fn try_acquire_owned(
+        &self,
+        units: u64,
+    ) -> Request<SemaphoreType, Handle<SemaphoreType>, OwnedPermit> {
+        Request::new(self.ask_owned(units), Patience::Try)
     }
 
     /// Asks for units and consumes them: this node holds them until [`refill`](Self::refill), or until it is lost.
@@ -214,6 +222,11 @@ impl Semaphore {
         self.resource.as_ref().ok()
     }
 
+    fn ask_owned(&self, units: u64) -> Result<(Handle<SemaphoreType>, Units), AcquireError> {
+        let (_, ask) = self.ask(units)?;
+        Ok((self.resource.clone()?, ask))
+    }
+
     fn ask(&self, units: u64) -> Result<(&Resource<SemaphoreType>, Units), AcquireError> {
         let ask = Units(units);
         if ask.is_empty() {
@@ -233,6 +246,8 @@ pub struct Consumed {
     /// How many.
     pub units: u64,
 }
+
+impl sealed::Sealed for Consumed {}
 
 impl Outcome<SemaphoreType, &Resource<SemaphoreType>> for Consumed {
     fn granted(

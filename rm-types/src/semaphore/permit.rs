@@ -7,7 +7,7 @@ use rm_core::error::LostReason;
 use rm_core::front::{AcquireError, Handle, Held, Resource, Waiter};
 
 use super::{SemaphoreType, TooFewUnits, Units};
-use crate::request::Outcome;
+use crate::request::{Outcome, sealed};
 
 /// The right to so many units; `R` is how it refers to the semaphore.
 ///
@@ -131,6 +131,8 @@ impl<R: Deref<Target = Resource<SemaphoreType>>> Permit<R> {
         }
     }
 }
+
+impl<R: Deref<Target = Resource<SemaphoreType>>> sealed::Sealed for Permit<R> {}
 
 impl<R: Deref<Target = Resource<SemaphoreType>>> Outcome<SemaphoreType, R> for Permit<R> {
     fn granted(held: Held<SemaphoreType, R>, ask: Units) -> Result<Self, AcquireError> {

@@ -72,7 +72,7 @@ impl<T: ResourceType> Resource<T> {
     /// sure whether something may have changed in between, compare [`Held::fence`](crate::front::Held::fence) of two holds:
     /// equal numbers mean that no exclusive hold came between them.
     pub fn leaving(&self) -> Leaving<'_, T> {
-        Leaving::new(self, self.inner.lock().slots.departures())
+        Leaving::new(self, self.wake().slots.departures())
     }
 
     pub(in crate::front) fn poll_leaving(

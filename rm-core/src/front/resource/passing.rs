@@ -14,9 +14,9 @@ use crate::front::slots::State;
 use crate::id::Token;
 use crate::owner::Owner;
 use crate::resource::ResourceType;
-use crate::sync::MutexGuard;
 use crate::time::Time;
 
+use super::sleep::Awake;
 use super::{Clock, Inner, Resource};
 
 /// By what a holder is known to its resource.
@@ -44,6 +44,13 @@ pub(super) struct Passing {
     heat: Heat,
     /// Entries that were found at the last closing.
     entries: u32,
+}
+
+impl Passing {
+    /// Whether those inside have a hold in the book.
+    pub(super) const fn is_booked(&self) -> bool {
+        self.booked.is_some()
+    }
 }
 
 /// The one hold of those who are inside a gate.
@@ -128,8 +135,8 @@ impl<T: ResourceType> Resource<T> {
     }
 
     /// Locks it, and closes its gate.
-    pub(in crate::front) fn lock(&self) -> MutexGuard<'_, Inner<T>> {
-        let mut inner = self.inner.lock();
+    pub(in crate::front) fn lock(&self) -> Awake<'_, T> {
+        let mut inner = self.wake();
         if inner.passing.is_open {
             let inside = self.gate.close();
             inner.on_closed(inside, &self.capital);
@@ -138,7 +145,7 @@ impl<T: ResourceType> Resource<T> {
     }
 
     /// Unlocks it, and opens its gate again if that was open and still may be.
-    pub(in crate::front) fn unlock(&self, mut inner: MutexGuard<'_, Inner<T>>) {
+    pub(in crate::front) fn unlock(&self, mut inner: Awake<'_, T>) {
         if core::mem::take(&mut inner.passing.was_open) {
             inner.reopen(self, None);
         }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Weak};
 use smallvec::SmallVec;
 use tracing::Level;
 
+use super::sleep::Awake;
 use super::{Inner, Resource};
 use crate::credit::Opaque;
 use crate::effect::Effect;
@@ -22,7 +23,7 @@ use crate::id::{Note, PeerId};
 use crate::message::Message;
 use crate::resource::ResourceType;
 use crate::session::packet::Item;
-use crate::sync::{MutexGuard, Ordering};
+use crate::sync::Ordering;
 use crate::time::Time;
 
 /// Which time an input needs.
@@ -36,7 +37,7 @@ pub(super) enum Clock {
 
 /// A resource that is locked for one input.
 pub(super) struct Turn<'a, T: ResourceType> {
-    pub(super) inner: MutexGuard<'a, Inner<T>>,
+    pub(super) inner: Awake<'a, T>,
     pub(super) now: Time,
     pub(super) after: Afterwards,
     /// Who lets go of what moves in it, where that is in a distributed trace.

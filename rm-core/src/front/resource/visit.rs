@@ -12,7 +12,7 @@ use crate::sync::Ordering;
 impl<T: ResourceType> Resource<T> {
     /// A resource that rested goes on: what it had borrowed is good for as long as `link` is trusted.
     pub(in crate::front) fn go_on(&self, link: Option<Arc<Link>>, age: Age, seen: u32) {
-        let mut inner = self.inner.lock();
+        let mut inner = self.wake();
         inner.link = link;
         inner.age = age;
         inner.seen = seen;

@@ -115,7 +115,7 @@ use self::world::World;
 use crate::owner::Settings;
 use crate::policy::Policy;
 use crate::resource::{Lending, ResourceType};
-use crate::testing::{any_key, fresh_seed, panic_text};
+use crate::testing::{any_key, fresh_seed, how_to_replay, panic_text};
 use crate::time::saturating_nanos;
 
 /// The most events of one run, unless set: beyond it the owners are taken to talk in a circle.
@@ -332,20 +332,9 @@ impl<T: ResourceType> Simulation<T> {
                 event: found.event,
                 at: Duration::from_nanos(found.at),
                 trace,
-                replay: self.how_to_replay(seed),
+                replay: how_to_replay(seed, self.replay.as_deref()),
             }
         })
-    }
-
-    fn how_to_replay(&self, seed: u64) -> String {
-        let thread = std::thread::current();
-        let command = match (&self.replay, thread.name()) {
-            (Some(command), _) => command.clone(),
-            // The thread of a test has its name.
-            (None, Some(test)) if test != "main" => format!("cargo test {test}"),
-            (None, _) => "and the same command".into(),
-        };
-        format!("RM_SEED={seed} {command}")
     }
 }
 

@@ -16,9 +16,9 @@ pub(crate) use self::look::{
     CompletionsArgs, ManArgs, SchemaArgs, SchemaFormat, Sort, TopArgs, TreeArgs, Until, WaitArgs,
     WatchArgs, WhyArgs,
 };
-pub(crate) use self::parse::parse;
+pub(crate) use self::parse::{in_one_line, parse, refuse};
 use self::parse::{parse_name, parse_reason, parse_span, parse_type};
-pub(crate) use self::rmd::Rmd;
+pub(crate) use self::rmd::{LogFormat, Rmd};
 pub(crate) use self::tls::TlsArgs;
 use crate::client::DEFAULT_ENDPOINT;
 

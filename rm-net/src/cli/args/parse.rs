@@ -23,25 +23,29 @@ const INTERVALS: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration
 
 /// The arguments of this process, or the code to end with after help, a version or a complaint.
 pub(crate) fn parse<P: Parser>() -> Result<P, Exit> {
-    P::try_parse().map_err(|error| {
-        if !error.use_stderr() {
-            // Help or version; if nobody reads it, so be it.
-            drop(error.print());
-            return Exit::OK;
-        }
-        let mut before_command = std::env::args_os().take_while(|arg| arg != "--");
-        if before_command.any(|arg| arg == "--json") {
-            let line = serde_json::json!({ "error": in_one_line(&error), "hint": "see --help" });
-            output::complain(&line.to_string());
-        } else {
-            drop(error.print());
-        }
-        Exit::USAGE
-    })
+    P::try_parse().map_err(|error| refuse(&error))
+}
+
+/// Says what is wrong with the arguments of this process, and returns the code to end with; help and a version are
+/// printed, and nothing is wrong.
+pub(crate) fn refuse(error: &clap::Error) -> Exit {
+    if !error.use_stderr() {
+        // If nobody reads it, so be it.
+        drop(error.print());
+        return Exit::OK;
+    }
+    let mut before_command = std::env::args_os().take_while(|arg| arg != "--");
+    if before_command.any(|arg| arg == "--json") {
+        let line = serde_json::json!({ "error": in_one_line(error), "hint": "see --help" });
+        output::complain(&line.to_string());
+    } else {
+        drop(error.print());
+    }
+    Exit::USAGE
 }
 
 /// What is wrong, without the usage that follows it.
-fn in_one_line(error: &clap::Error) -> String {
+pub(crate) fn in_one_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     let lines = text.lines().map(str::trim);

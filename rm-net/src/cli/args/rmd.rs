@@ -1,11 +1,11 @@
-//! The flags of `rmd`.
+//! The flags of `rmd`. Each is a key of its configuration file too: see `serve/settings`.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 #[cfg(feature = "etcd")]
 use clap::Args;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use super::TlsArgs;
 use super::parse::{parse_mode, parse_span};
@@ -17,6 +17,12 @@ use crate::client::DEFAULT_ENDPOINT;
 #[derive(Debug, Parser)]
 #[command(name = "rmd", version, max_term_width = 100, after_help = RMD_HELP)]
 pub(crate) struct Rmd {
+    /// Read settings from this file; flags and the environment win over it
+    #[arg(long, env = "RM_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print each setting and where it comes from, say whether they make sense together, and end
+    #[arg(long)]
+    pub(crate) check_config: bool,
     /// The name by which people know the server [default: the name of the host]
     #[arg(long, env = "RM_NAME")]
     pub(crate) name: Option<String>,
@@ -59,12 +65,33 @@ pub(crate) struct Rmd {
         help_heading = "Security"
     )]
     pub(crate) tls_client_ca: Option<PathBuf>,
+    /// Serve a page about locks and members, metrics and health over HTTP at this address, such as 127.0.0.1:7680
+    #[cfg(feature = "http")]
+    #[arg(long, env = "RM_HTTP", value_name = "ADDR")]
+    pub(crate) http: Option<String>,
     /// What to log to standard error, such as info or rm_net=debug
     #[arg(long, env = "RUST_LOG", value_name = "FILTER", default_value = "info")]
     pub(crate) log: String,
+    /// How to write the log
+    #[arg(
+        long,
+        env = "RM_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
+    pub(crate) log_format: LogFormat,
     /// Print JSON, one object a line; errors too, on standard error
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// A line for people.
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 /// How a server is a member of a cluster.
@@ -127,9 +154,13 @@ pub(crate) struct ClusterArgs {
 const RMD_HELP: &str = "\
 It prints a line when it is ready. SIGTERM and SIGINT stop it: it refuses new requests, calls all credit
 home and waits for holders, at most for --drain-timeout; a second signal ends that wait. It prints what was
-in the way. A restart need not wait for leases if all credit had come back.
+in the way. A restart need not wait for leases if all credit had come back. SIGHUP makes it read its file again
+and take over what can change while it runs; it logs what cannot.
 
-The log, on standard error, is text also with --json.
+Settings come from flags, then the environment, then the file of --config, in which each flag is a key:
+--data-dir is data-dir, --etcd-ca is ca in the section [etcd].
+
+The log, on standard error, is as --log-format says, also with --json.
 
 Exit codes: 0 stopped as told; 64 usage; 71 the address cannot be listened on; 73 the data directory
 cannot be used; 78 a setting makes no sense.";

@@ -7,21 +7,41 @@
 use core::mem::{size_of, size_of_val};
 use std::alloc::System;
 use std::future::IntoFuture;
+use std::sync::Arc;
 
 use cap::Cap;
+use rm_core::credit::Opaque;
+use rm_core::front::{Domain, DomainSettings, Host, Role, Trust};
+use rm_core::id::{Class, LoanId, Order, Party, PeerId, ResourceKey, Stamp, Version};
+use rm_core::message::{Grant, Message, Steps, Want};
+use rm_core::owner::Settings;
+use rm_core::resource::ResourceType as _;
+use rm_core::session::packet::Item;
+use rm_core::time::Time;
 use rm_rwlock::doc::domain;
-use rm_rwlock::{OwnedReadGuard, ReadGuard, RwLock};
+use rm_rwlock::{OwnedReadGuard, ReadGuard, RwCredit, RwLock, RwLockType};
 
 #[global_allocator]
 static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 
-/// Operations, and locks.
+/// Operations.
 const MANY: usize = 10_000;
+/// Locks of one node.
+const LOCKS: usize = 100_000;
+/// So many sweeps meet each of them twice.
+const SWEEPS: usize = 16;
+const PEER: PeerId = PeerId(1);
+
+/// Targets, in bytes.
+const AT_ROOT: usize = 200;
+const AT_CLIENT: usize = 300;
 
 fn main() {
     sizes();
     println!();
     allocations();
+    println!();
+    nodes();
 }
 
 fn sizes() {
@@ -77,16 +97,127 @@ fn allocations() {
         asked(read_owned)
     );
     println!("| a cached write, {MANY} times | {} |", asked(write));
+}
 
-    let mut locks = Vec::with_capacity(MANY);
-    let before = ALLOCATOR.allocated();
-    for number in 0..MANY {
-        let lock = RwLock::new(&domain, format!("lock-{number:011}"));
-        pollster::block_on(async { drop(lock.read().await.expect("granted")) });
-        locks.push(lock);
+/// What the locks of a node take: in use lately, and once nobody used them for some seconds. Names of 19 bytes, which are
+/// kept inline, and the hash table included.
+fn nodes() {
+    println!("| bytes for each of {LOCKS} locks | lately used | unused | target |");
+    println!("|---|---|---|---|");
+    let root = Role::Root {
+        epoch: 1,
+        grace: false,
+    };
+    let at_root = node(root, want, Handles::Dropped);
+    let cached = node(Role::Debtor, grant, Handles::Dropped);
+    let kept = node(Role::Debtor, grant, Handles::Kept);
+    for (what, [used, unused], target) in [
+        ("at the root: lent to a client", at_root, AT_ROOT),
+        ("at a client: cached, no handle is kept", cached, AT_CLIENT),
+        ("at a client: cached, its handle is kept", kept, AT_CLIENT),
+    ] {
+        let verdict = if unused <= target {
+            "reached"
+        } else {
+            "not reached"
+        };
+        println!("| {what} | {used} | {unused} | {target}: {verdict} |");
     }
-    let each = (ALLOCATOR.allocated() - before) / MANY;
-    println!("| a lock that was read once and whose handle is kept | {each} |");
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Handles {
+    Dropped,
+    Kept,
+}
+
+/// Bytes for each lock of a node, each made by one message; the handles themselves are not counted.
+fn node(role: Role, made_by: impl Fn(usize) -> Message<Opaque>, handles: Handles) -> [usize; 2] {
+    let settings = DomainSettings::new("here", Settings::default());
+    let domain = Domain::new(settings, role, Arc::new(Nowhere)).with_type(RwLockType::default());
+    if role == Role::Debtor {
+        let lease = Arc::new(Trust::until(Time::from_nanos(u64::MAX)));
+        domain.on_creditor_up(PEER, lease);
+    }
+    let mut kept = Vec::with_capacity(LOCKS);
+    let before = ALLOCATOR.allocated();
+    let each = || (ALLOCATOR.allocated() - before) / LOCKS;
+    for number in 0..LOCKS {
+        let name = format!("volume-{number:012}");
+        let item = Item {
+            type_id: RwLockType::ID,
+            key: ResourceKey::new(name.as_bytes()).expect("a name"),
+            message: made_by(number),
+        };
+        domain.deliver(PEER, item).expect("no misbehaviour");
+        if handles == Handles::Kept {
+            kept.push(RwLock::new(&domain, &name));
+        }
+    }
+    let used = each();
+    for _ in 0..SWEEPS {
+        domain.sweep();
+    }
+    [used, each()]
+}
+
+fn order(number: usize) -> Order {
+    Order {
+        class: Class::New,
+        stamp: Stamp(number as u64),
+        party: Party::default(),
+        seq: number as u64,
+    }
+}
+
+/// A debtor asks for a share.
+fn want(number: usize) -> Message<Opaque> {
+    Message::Want(Want {
+        order: order(number),
+        version: Version(1),
+        level: Opaque::of(&RwCredit::READ),
+        try_only: false,
+        deadline: None,
+        note: None,
+    })
+}
+
+/// The creditor lends one.
+fn grant(number: usize) -> Message<Opaque> {
+    Message::Grant(Grant {
+        loan: LoanId {
+            epoch: 1,
+            counter: 1,
+        },
+        order: order(number),
+        version: Version(1),
+        delta: Opaque::of(&RwCredit::READ),
+        steps: Steps::new(),
+        fence: 2,
+        limit: 100,
+        value: None,
+        colour: None,
+    })
+}
+
+/// A host that nobody listens to.
+#[derive(Debug)]
+struct Nowhere;
+
+impl Host for Nowhere {
+    fn now(&self) -> Time {
+        Time::from_nanos(1)
+    }
+
+    fn stamp_now(&self) -> Time {
+        self.now()
+    }
+
+    fn queue(&self, _: PeerId, _: Item) {}
+
+    fn flush(&self, _: PeerId) {}
+
+    fn rearm(&self) {}
 }
 
 /// How many bytes were asked for while `operation` ran many times, after a first time.

@@ -44,12 +44,19 @@ impl Wake for Parker {
 }
 
 thread_local! {
-    /// One for all that the thread blocks on, so that it is known as one who asks: see `nesting`.
+    /// One for all that the thread blocks on, so that a lock type knows it as one who asks.
     static PARKER: Arc<Parker> = Parker::new();
 }
 
-/// Parks this thread until `future` is ready.
-pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+/// Parks this thread until `future` is ready. It needs no runtime: what wakes the future wakes the thread.
+///
+/// It is what the `blocking` of a lock type's requests rests on. Not for a task of an async runtime: it would hold up every
+/// other task of its thread, perhaps the one that is to let go.
+///
+/// ```
+/// assert_eq!(rm_core::front::block_on(async { 42 }), 42);
+/// ```
+pub fn block_on<F: Future>(future: F) -> F::Output {
     let parker = Parker::of_this_thread();
     let waker = Waker::from(Arc::clone(&parker));
     let mut cx = Context::from_waker(&waker);
@@ -68,6 +75,7 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "another thread wakes this one")]
 mod tests {
     use core::future::poll_fn;
 

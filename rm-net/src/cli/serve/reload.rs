@@ -1,0 +1,83 @@
+//! SIGHUP: the settings are read again. What can change while the server runs does; of the rest it is logged that it
+//! takes a restart. Settings that cannot be used change nothing.
+
+use std::convert::Infallible;
+use std::ffi::OsString;
+use std::sync::Arc;
+
+use super::logs::Logs;
+use super::notify;
+use super::plan::Plan;
+use super::settings::{Refused, Settings};
+use crate::cli::args::in_one_line;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::signals::Signals;
+use crate::transport::Transport;
+
+/// What a reload needs.
+pub(super) struct Reload {
+    pub(super) argv: Vec<OsString>,
+    pub(super) logs: Arc<Logs>,
+    /// What the node uses: certificates are exchanged in it.
+    pub(super) transport: Transport,
+    /// What the service manager is told afterwards.
+    pub(super) status: String,
+}
+
+impl Reload {
+    /// Reads the settings again at each signal, for as long as it is polled. Cancel safe.
+    pub(super) async fn at_signals(
+        &self,
+        hangups: &mut Signals,
+        settings: &mut Settings,
+    ) -> Infallible {
+        loop {
+            hangups.next().await;
+            notify::reloading();
+            match self.again(settings) {
+                Ok(newer) => *settings = newer,
+                Err(failure) => {
+                    let hint = failure.hint.as_deref().unwrap_or_default();
+                    tracing::error!(error = %failure.error, hint, "settings are as before");
+                }
+            }
+            notify::ready(&self.status);
+        }
+    }
+
+    /// Takes over what can be taken over. All of it is looked at before any of it is.
+    fn again(&self, settings: &Settings) -> Result<Settings, Failure> {
+        let newer = Settings::load(&self.argv).map_err(|refused| match refused {
+            Refused::Config(failure) => failure,
+            Refused::Usage(error) => Failure::new(Exit::USAGE, in_one_line(&error)),
+        })?;
+        // Also what takes a restart is to make sense, or the restart would fail.
+        Plan::of(&newer.args)?;
+        // Files that settings name may say something else now, though the settings do not.
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.transport.tls_config() {
+            tls.reload()
+                .map_err(|error| Failure::new(Exit::CONFIG, error))?;
+        }
+        if newer.args.log != settings.args.log {
+            self.logs.change(&newer.args.log)?;
+        }
+        tell(settings, &newer);
+        Ok(newer)
+    }
+}
+
+/// Logs what has changed, and what of it takes a restart.
+fn tell(settings: &Settings, newer: &Settings) {
+    let mut changes = 0;
+    for told in settings.changed(newer) {
+        changes += 1;
+        let value = told.value.as_deref().unwrap_or("unset");
+        if told.is_live() {
+            tracing::info!(key = told.key, value, source = %told.source, "changed");
+        } else {
+            tracing::warn!(key = told.key, value, source = %told.source, "changes at the next start");
+        }
+    }
+    tracing::info!(changes, "settings read again");
+}
