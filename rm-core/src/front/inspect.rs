@@ -20,14 +20,29 @@ use crate::time::Time;
 /// The name and identity of a peer, as far as its session knows them.
 pub type PeerNames<'a> = dyn Fn(PeerId) -> (String, NodeId) + 'a;
 
+/// Which resources whoever asks may know of.
+pub type Visible<'a> = dyn Fn(TypeId, &ResourceKey) -> bool + 'a;
+
 /// What inspection asks of a table.
 pub(super) trait AnyInspect {
-    /// Up to `limit` resources whose name starts with `prefix`, after `after`, in order.
-    fn list(&self, prefix: &[u8], after: Option<&ResourceKey>, limit: usize) -> Vec<Summary>;
+    /// Up to `limit` visible resources whose name starts with `prefix`, after `after`, in order.
+    fn list(
+        &self,
+        prefix: &[u8],
+        after: Option<&ResourceKey>,
+        limit: usize,
+        is_visible: &Visible<'_>,
+    ) -> Vec<Summary>;
     fn show(&self, key: &ResourceKey, names: &PeerNames<'_>) -> Option<ResourceView>;
     fn debtors(&self, key: &ResourceKey) -> Vec<PeerId>;
     /// Adds the requests that wait here for resources whose name starts with `prefix`.
-    fn waits(&self, prefix: &[u8], names: &PeerNames<'_>, longest: &mut Longest);
+    fn waits(
+        &self,
+        prefix: &[u8],
+        names: &PeerNames<'_>,
+        longest: &mut Longest,
+        is_visible: &Visible<'_>,
+    );
 }
 
 /// The requests that have waited longest, of those seen so far.
@@ -67,6 +82,7 @@ pub(super) fn answer(
     shared: &Shared,
     query: &Query,
     names: &PeerNames<'_>,
+    is_visible: &Visible<'_>,
 ) -> Answer {
     match query {
         Query::List {
@@ -84,7 +100,7 @@ pub(super) fn answer(
                     .map(|(_, key)| key);
                 // One more than asked tells whether there is more.
                 let room = limit + 1 - resources.len();
-                resources.extend(table.list(prefix, after, room));
+                resources.extend(table.list(prefix, after, room, is_visible));
                 if resources.len() > limit {
                     break;
                 }
@@ -93,6 +109,7 @@ pub(super) fn answer(
             resources.truncate(limit);
             Answer::List { resources, more }
         }
+        Query::Show { type_id, key } if !is_visible(*type_id, key) => Answer::Show(None),
         Query::Show { type_id, key } => {
             Answer::Show(types.get(type_id).and_then(|table| table.show(key, names)))
         }
@@ -100,13 +117,17 @@ pub(super) fn answer(
             let limit = (*limit).clamp(1, TOP_MAX) as usize;
             let mut longest = Longest::new(limit);
             for table in types.values() {
-                table.waits(prefix, names, &mut longest);
+                table.waits(prefix, names, &mut longest, is_visible);
             }
             longest.trim();
+            // Not under the sketch's lock: whoever decides what is visible may take his time.
+            let mut hot = shared.hottest(prefix);
+            hot.retain(|resource| is_visible(resource.type_id, &resource.key));
+            hot.truncate(limit);
             Answer::Top(Box::new(TopView {
                 node: shared.name.clone(),
                 uptime: core::time::Duration::ZERO,
-                hot: shared.hottest(prefix, limit),
+                hot,
                 omitted: longest.seen - longest.waits.len() as u64,
                 waits: longest.waits,
             }))
@@ -116,14 +137,21 @@ pub(super) fn answer(
 }
 
 impl<T: ResourceType> AnyInspect for Table<T> {
-    fn list(&self, prefix: &[u8], after: Option<&ResourceKey>, limit: usize) -> Vec<Summary> {
+    fn list(
+        &self,
+        prefix: &[u8],
+        after: Option<&ResourceKey>,
+        limit: usize,
+        is_visible: &Visible<'_>,
+    ) -> Vec<Summary> {
         let mut found: BTreeMap<ResourceKey, Summary> = BTreeMap::new();
         self.each(|place| {
             let key = place.key();
             let is_past = after.is_none_or(|after| key > after);
             let is_near =
                 found.len() < limit || found.last_key_value().is_some_and(|(k, _)| key < k);
-            if !is_past || !is_near || !key.as_bytes().starts_with(prefix) {
+            let is_meant = is_past && is_near && key.as_bytes().starts_with(prefix);
+            if !is_meant || !is_visible(T::ID, key) {
                 return;
             }
             if let Some(summary) = summary(place) {
@@ -142,9 +170,16 @@ impl<T: ResourceType> AnyInspect for Table<T> {
         })
     }
 
-    fn waits(&self, prefix: &[u8], names: &PeerNames<'_>, longest: &mut Longest) {
+    fn waits(
+        &self,
+        prefix: &[u8],
+        names: &PeerNames<'_>,
+        longest: &mut Longest,
+        is_visible: &Visible<'_>,
+    ) {
         self.each_live(|resource| {
-            if !resource.key().as_bytes().starts_with(prefix) {
+            let key = resource.key();
+            if !key.as_bytes().starts_with(prefix) || !is_visible(T::ID, key) {
                 return;
             }
             resource.with_owner(|owner| {

@@ -52,6 +52,7 @@ pub(crate) mod members;
 pub(crate) mod output;
 mod pages;
 mod release;
+mod rules;
 mod schema;
 pub(crate) mod serve;
 mod servers;
