@@ -10,6 +10,10 @@ use crate::view::View;
 pub const LIST_MAX: u32 = 1_000;
 /// The most holders, caches and waiting requests one answer shows of a resource.
 pub const ENTRIES_MAX: usize = 256;
+/// The most requests that an entry names as waiting for it, or as those it waits behind.
+pub const EDGES_MAX: usize = 8;
+/// The most resources, and the most requests, that one [`Answer::Top`] lists.
+pub const TOP_MAX: u32 = 256;
 /// The most warnings of a coordinator that one answer has.
 pub const WARNINGS_MAX: usize = 16;
 
@@ -39,6 +43,13 @@ pub enum Query {
     Members,
     /// What the node knows of its own machine: clocks, files, limits.
     Health,
+    /// Which resources credit moves for most, and which requests have waited longest.
+    Top {
+        /// Of those whose name starts so; all types.
+        prefix: Vec<u8>,
+        /// At most so many of each; more than [`TOP_MAX`] counts as that.
+        limit: u32,
+    },
     /// A question of a later version. Answered by [`Answer::Unknown`]; never asked.
     Unknown,
 }
@@ -70,6 +81,8 @@ pub enum Answer {
     Members(Box<MembersView>),
     /// To `Health`.
     Health(Box<HealthView>),
+    /// To `Top`.
+    Top(Box<TopView>),
 }
 
 /// One line of a list.
@@ -132,6 +145,38 @@ pub struct Entry {
     pub loan: Option<LoanId>,
     /// How many guards share a holder's hold; 0 where that is not known, and of others.
     pub guards: u32,
+    /// The debtor of the answering node that told of it, where that is another one than `node`; else empty.
+    pub via: String,
+    /// Of a waiting request: the older ones that it waits behind, as far as others do not say so already. At most
+    /// [`EDGES_MAX`].
+    pub behind: Vec<Order>,
+    /// Of a holder or a debtor: the requests for which it was asked to give way, oldest first. At most [`EDGES_MAX`].
+    pub wanted_by: Vec<Order>,
+    /// Of a debtor without a connection: after so long its lease is over, and its credit comes back.
+    pub lease_left: Option<Duration>,
+}
+
+impl Entry {
+    /// An entry that says nothing but who does what.
+    #[must_use]
+    pub const fn new(kind: EntryKind, node: String, node_id: NodeId, mode: String) -> Self {
+        Self {
+            kind,
+            node,
+            node_id,
+            mode,
+            label: String::new(),
+            age: Duration::ZERO,
+            order: None,
+            fence: None,
+            loan: None,
+            guards: 0,
+            via: String::new(),
+            behind: Vec::new(),
+            wanted_by: Vec::new(),
+            lease_left: None,
+        }
+    }
 }
 
 /// What a party does with a resource.
@@ -146,6 +191,64 @@ pub enum EntryKind {
     Silent,
     /// It waits.
     Waits,
+}
+
+/// What goes on at a node: where credit moves most, and who has waited longest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "the wire carries each field")]
+pub struct TopView {
+    /// The name of the node that answers.
+    pub node: String,
+    /// How long it has counted.
+    pub uptime: Duration,
+    /// The resources of which credit moved most since then, most first; at most [`TOP_MAX`].
+    pub hot: Vec<HotResource>,
+    /// The requests that have waited longest, longest first; at most [`TOP_MAX`].
+    pub waits: Vec<LongWait>,
+    /// How many more wait.
+    pub omitted: u64,
+}
+
+/// How often credit of one resource moved, as a sketch of bounded size counts it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "the wire carries each field")]
+pub struct HotResource {
+    /// The type.
+    pub type_id: TypeId,
+    /// The type's name.
+    pub type_name: String,
+    /// The resource.
+    pub key: ResourceKey,
+    /// Loans that were given or raised since the resource is in the sketch.
+    pub grants: u64,
+    /// Recalls that were sent since then.
+    pub recalls: u64,
+    /// How many grants and recalls there may have been before: those of a resource that it took the place of.
+    pub uncertain: u64,
+}
+
+/// A request that waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "the wire carries each field")]
+pub struct LongWait {
+    /// The type of what it waits for.
+    pub type_id: TypeId,
+    /// The type's name.
+    pub type_name: String,
+    /// What it waits for.
+    pub key: ResourceKey,
+    /// The node where it was made, as it says.
+    pub node: String,
+    /// The debtor of the answering node that it came through, where that is another one; else empty.
+    pub via: String,
+    /// What it asks for, such as `write`.
+    pub mode: String,
+    /// What it called itself.
+    pub label: String,
+    /// How long it has waited.
+    pub age: Duration,
+    /// Its place.
+    pub order: Order,
 }
 
 /// A node as a whole.
@@ -238,6 +341,8 @@ pub struct MembersView {
     pub coordinator: CoordinatorView,
     /// How long credit of which it knows nothing may still be in use; zero: there is none.
     pub grace: Duration,
+    /// In the middle of a tree: the addresses of its creditor, separated by commas; else empty.
+    pub creditor: String,
 }
 
 /// How a node stands with what coordinates its cluster.

@@ -39,6 +39,12 @@ pub enum FrameError {
     /// A frame without a packet.
     #[error("a frame has no bytes")]
     Empty,
+    /// The other side is no peer at all.
+    #[error("it speaks {what}: this is the port of another program")]
+    Foreign {
+        /// What it speaks, as far as its first bytes tell.
+        what: &'static str,
+    },
     /// The connection failed.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -117,9 +123,12 @@ impl Decoder for PacketCodec {
                 return Err(FrameError::Empty);
             }
             if bytes > self.bytes_max {
-                return Err(FrameError::TooLarge {
-                    bytes,
-                    max: self.bytes_max,
+                return Err(match foreign(buffer) {
+                    Some(what) => FrameError::Foreign { what },
+                    None => FrameError::TooLarge {
+                        bytes,
+                        max: self.bytes_max,
+                    },
                 });
             }
             if buffer.len() < HEAD_BYTES + bytes {
@@ -144,6 +153,18 @@ impl Decoder for PacketCodec {
         }
         Ok(packet)
     }
+}
+
+/// What the other side speaks, where its first bytes are those of something else: as a length they are too large.
+fn foreign(buffer: &BytesMut) -> Option<&'static str> {
+    let words: [(&[u8], &str); 4] = [
+        (b"HTTP", "HTTP"),
+        (b"SSH-", "SSH"),
+        (b"\x15\x03", "TLS"),
+        (b"-ERR", "the protocol of Redis"),
+    ];
+    let found = words.iter().find(|(begin, _)| buffer.starts_with(begin));
+    found.map(|(_, what)| *what)
 }
 
 /// The length in the head of the frame at the front of `buffer`, if the head is whole.

@@ -131,17 +131,11 @@ impl Operator {
     }
 
     async fn until_welcome(&mut self) -> Result<(), ConnectError> {
-        let mut last = "the connection ended".to_owned();
         while self.welcome.is_none() {
-            match self.step().await {
-                Ok(_) => {}
-                Err(error) => {
-                    if let Some(why) = transport::problem(&error) {
-                        let endpoint = self.address.clone();
-                        return Err(ConnectError::Tls { endpoint, why });
-                    }
-                    last = error.to_string();
-                }
+            let failed = self.step().await.err();
+            if let Some(why) = failed.as_ref().and_then(transport::problem) {
+                let endpoint = self.address.clone();
+                return Err(ConnectError::Tls { endpoint, why });
             }
             if let Some(VoidReason::Ended(EndReason::Refused(Refusal { code, text }))) =
                 self.session.void_reason()
@@ -152,10 +146,11 @@ impl Operator {
                     text: text.clone(),
                 });
             }
-            if self.welcome.is_none() && !self.session.is_open() {
+            // No error here passes by trying again: what cannot be read stays in front of all that follows.
+            if let Some(error) = failed {
                 return Err(ConnectError::Unreachable {
                     endpoints: self.address.clone(),
-                    last,
+                    last: error.to_string(),
                 });
             }
         }

@@ -156,6 +156,31 @@ fn a_release_finds_the_root_wherever_it_is_asked() {
 }
 
 #[test]
+fn whoever_is_asked_who_has_a_lock_and_why_it_waits_asks_its_root() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    // Of so many locks each member is the root of some.
+    let names: Vec<_> = (0..6).map(|index| format!("lock/{index}")).collect();
+    let locks: Vec<_> = names.iter().map(String::as_str).collect();
+    let mut flags = vec!["--label", "nightly"];
+    flags.extend(&locks);
+    let _holder = cluster.servers[0].hold(&flags, "read line");
+    for server in &cluster.servers {
+        assert_eq!(objects(&server.run(&["--json", "ls", "lock/"])).len(), 6);
+        for name in &locks {
+            let why = objects(&server.run(&["--json", "why", name])).remove(0);
+            assert_eq!(why["holders"][0]["label"], "nightly", "{why}");
+            let free = server.run(&["wait", "-w", "0", "-E", "42", name]);
+            assert_eq!(code(&free), Some(42), "{}", stdout(&free));
+        }
+        let branches = objects(&server.run(&["--json", "tree", "lock/"]));
+        let held = branches.iter().map(|branch| branch["held"].as_u64());
+        assert_eq!(held.sum::<Option<u64>>(), Some(6));
+    }
+}
+
+#[test]
 fn a_drained_server_leaves_and_a_lock_that_is_held_survives() {
     let Some(mut cluster) = Cluster::start() else {
         return;

@@ -123,6 +123,28 @@ fn version_and_help_go_to_standard_output_with_code_0() {
 }
 
 #[test]
+fn a_server_of_another_kind_is_named() {
+    use std::io::Write as _;
+
+    let other = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = other.local_addr().expect("an address").to_string();
+    std::thread::spawn(move || {
+        for connection in other.incoming() {
+            let mut connection = connection.expect("accepted");
+            drop(connection.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
+        }
+    });
+    for args in [&["status"][..], &["why", "x"]] {
+        let mut all = vec!["--endpoints", &address];
+        all.extend_from_slice(args);
+        let output = finish(rmctl(&all));
+        assert_eq!(code(&output), Some(75));
+        let errors = stderr(&output);
+        assert!(errors.contains("it speaks HTTP"), "{args:?}: {errors}");
+    }
+}
+
+#[test]
 fn a_signal_stops_the_server_in_order_and_it_reports() {
     for signal in [Signal::TERM, Signal::INT] {
         let mut daemon = Daemon::start();
@@ -143,7 +165,8 @@ fn a_server_with_a_creditor_lends_what_it_borrows_and_returns_it_when_it_is_stop
     let mut holder = rack.hold(&["x"], "read line");
     let tried = root.run(&["lock", "-n", "x", "--", "true"]);
     assert_eq!(code(&tried), Some(1), "two write");
-    assert!(stdout(&root.run(&["show", "x"])).contains("rack holds it"));
+    let shown = stdout(&root.run(&["show", "x"]));
+    assert!(shown.contains("(by way of rack) holds it"), "{shown}");
     let status = &objects(&rack.run(&["--json", "status"]))[0];
     let coordinator = format!("borrows from {}", root.address);
     assert_eq!(status["coordinator"], coordinator.as_str());

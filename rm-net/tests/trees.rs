@@ -287,5 +287,8 @@ async fn a_question_to_the_root_tells_who_holds_below_the_middle() {
     };
     let mut holds = view.entries.iter().filter(|e| e.kind == EntryKind::Holds);
     let holder = holds.next().expect("somebody holds it");
-    assert_eq!((&*holder.node, &*holder.label), ("middle", "deep"));
+    assert_eq!(
+        (&*holder.node, &*holder.via, &*holder.label),
+        ("low", "middle", "deep")
+    );
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Weak};
 use smallvec::smallvec;
 
 use super::acquire::AcquireError;
+use super::heat::Heat;
 use super::host::Host;
 use super::inspect::{AnyInspect, PeerNames, Visible};
 use super::lending::Lending;
@@ -28,7 +29,7 @@ use crate::cluster::History;
 use crate::effect::Effects;
 use crate::error::{LostReason, PeerMisbehaved};
 use crate::id::{Class, Order, PeerId, ResourceKey, Stamp, TypeId};
-use crate::inspect::{Answer, Query};
+use crate::inspect::{Answer, HotResource, Query};
 use crate::message::{Blockers, Message, Refusal, Unclaimed};
 use crate::owner::Settings;
 use crate::policy::Policy;
@@ -144,6 +145,8 @@ pub(super) struct Shared {
     unknown: AtomicU64,
     /// What its owners decided and lost.
     tally: Tally,
+    /// Of which resources credit moves most.
+    heat: Heat,
     /// Why resources were taken away from this node.
     pub(super) reasons: Reasons,
 }
@@ -225,9 +228,15 @@ impl Shared {
         self.tally.count_recall();
     }
 
-    /// Counts what an owner decided, and what was lost.
-    pub(super) fn count<T: ResourceType>(&self, fx: &mut Effects<T>) {
-        self.tally.count(fx);
+    /// Counts what the owner of one resource decided, what was lost, and what moved.
+    pub(super) fn count<T: ResourceType>(&self, key: &ResourceKey, fx: &mut Effects<T>) {
+        let moved = self.tally.count(fx);
+        self.heat.count::<T>(key, moved);
+    }
+
+    /// The resources of which credit moved most.
+    pub(super) fn hottest(&self, prefix: &[u8], limit: usize) -> Vec<HotResource> {
+        self.heat.hottest(prefix, limit)
     }
 
     pub(super) fn is_shut(&self) -> bool {
@@ -389,6 +398,7 @@ impl Domain {
             wind_ups: WindUps::default(),
             unknown: AtomicU64::new(0),
             tally: Tally::default(),
+            heat: Heat::default(),
             reasons: Reasons::default(),
         };
         Self {
@@ -690,7 +700,7 @@ impl Domain {
         names: &PeerNames<'_>,
         is_visible: &Visible<'_>,
     ) -> Answer {
-        super::inspect::answer(&self.types.tables, query, names, is_visible)
+        super::inspect::answer(&self.types.tables, &self.shared, query, names, is_visible)
     }
 
     /// The debtors that have a loan of a resource.

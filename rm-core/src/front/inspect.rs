@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::domain::AnyTable;
+use super::domain::{AnyTable, Shared};
 use super::resource::Resource;
 use super::shard::Place;
 use super::table::Table;
 use crate::credit::Level as _;
 use crate::id::{NodeId, PeerId, ResourceKey, Token, TypeId};
 use crate::inspect::{
-    Answer, ENTRIES_MAX, Entry, EntryKind, LIST_MAX, Query, ResourceView, Summary,
+    Answer, ENTRIES_MAX, Entry, EntryKind, LIST_MAX, LongWait, Query, ResourceView, Summary,
+    TOP_MAX, TopView,
 };
-use crate::owner::Owner;
+use crate::owner::{Owner, WaitingView};
 use crate::resource::ResourceType;
 use crate::time::Time;
 
@@ -34,10 +35,45 @@ pub(super) trait AnyInspect {
     ) -> Vec<Summary>;
     fn show(&self, key: &ResourceKey, names: &PeerNames<'_>) -> Option<ResourceView>;
     fn debtors(&self, key: &ResourceKey) -> Vec<PeerId>;
+    /// Adds the requests that wait here for resources whose name starts with `prefix`.
+    fn waits(&self, prefix: &[u8], names: &PeerNames<'_>, longest: &mut Longest);
+}
+
+/// The requests that have waited longest, of those seen so far.
+#[derive(Debug)]
+pub(super) struct Longest {
+    limit: usize,
+    seen: u64,
+    waits: Vec<LongWait>,
+}
+
+impl Longest {
+    const fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            seen: 0,
+            waits: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, wait: LongWait) {
+        self.seen += 1;
+        self.waits.push(wait);
+        if self.waits.len() >= 2 * self.limit {
+            self.trim();
+        }
+    }
+
+    /// Sorts them, and forgets those that are too many.
+    fn trim(&mut self) {
+        self.waits.sort_by_key(|wait| wait.order.stamp);
+        self.waits.truncate(self.limit);
+    }
 }
 
 pub(super) fn answer(
     types: &BTreeMap<TypeId, Arc<dyn AnyTable>>,
+    shared: &Shared,
     query: &Query,
     names: &PeerNames<'_>,
     is_visible: &Visible<'_>,
@@ -70,6 +106,26 @@ pub(super) fn answer(
         Query::Show { type_id, key } if !is_visible(*type_id, key) => Answer::Show(None),
         Query::Show { type_id, key } => {
             Answer::Show(types.get(type_id).and_then(|table| table.show(key, names)))
+        }
+        Query::Top { prefix, limit } => {
+            let limit = (*limit).clamp(1, TOP_MAX) as usize;
+            let mut longest = Longest::new(limit);
+            for table in types.values() {
+                table.waits(prefix, names, &mut longest);
+            }
+            longest.trim();
+            let omitted = longest.seen - longest.waits.len() as u64;
+            let mut waits = longest.waits;
+            waits.retain(|wait| is_visible(wait.type_id, &wait.key));
+            let mut hot = shared.hottest(prefix, limit);
+            hot.retain(|hot| is_visible(hot.type_id, &hot.key));
+            Answer::Top(Box::new(TopView {
+                node: shared.name.clone(),
+                uptime: core::time::Duration::ZERO,
+                hot,
+                waits,
+                omitted,
+            }))
         }
         Query::Health | Query::Members | Query::Status | Query::Unknown => Answer::Unknown,
     }
@@ -109,6 +165,30 @@ impl<T: ResourceType> AnyInspect for Table<T> {
         })
     }
 
+    fn waits(&self, prefix: &[u8], names: &PeerNames<'_>, longest: &mut Longest) {
+        self.each_live(|resource| {
+            if !resource.key().as_bytes().starts_with(prefix) {
+                return;
+            }
+            resource.with_owner(|owner| {
+                for waiting in owner.waiting() {
+                    let entry = waiting_entry(resource, &waiting, names);
+                    longest.add(LongWait {
+                        type_id: T::ID,
+                        type_name: T::NAME.into(),
+                        key: resource.key().clone(),
+                        node: entry.node,
+                        via: entry.via,
+                        mode: entry.mode,
+                        label: entry.label,
+                        age: entry.age,
+                        order: waiting.order,
+                    });
+                }
+            });
+        });
+    }
+
     fn show(&self, key: &ResourceKey, names: &PeerNames<'_>) -> Option<ResourceView> {
         let resource = self.find(key)?;
         let now = resource.shared().host.now();
@@ -146,18 +226,7 @@ fn view<T: ResourceType>(
     let shared = resource.shared();
     let here = (shared.name.clone(), shared.owner_settings.party.node);
     let mode = |credit: &T::Credit| T::mode_name(&T::Level::of(credit), owner.capital()).to_owned();
-    let entry = |kind, (node, node_id): (String, NodeId), mode| Entry {
-        kind,
-        node,
-        node_id,
-        mode,
-        label: String::new(),
-        age: core::time::Duration::ZERO,
-        order: None,
-        fence: None,
-        loan: None,
-        guards: 0,
-    };
+    let jam = owner.jam();
     let mut entries = Vec::new();
     let all = owner.holds().count() + owner.loans().count() + owner.waiting().len();
     for (token, hold) in owner.holds().take(ENTRIES_MAX) {
@@ -169,28 +238,22 @@ fn view<T: ResourceType>(
                 .map_or_else(String::new, |note| note.label.clone()),
             age: now.since(hold.since),
             fence: Some(hold.fence),
-            ..entry(EntryKind::Holds, here.clone(), mode(&hold.credit))
+            wanted_by: jam.wanting(token),
+            ..Entry::new(EntryKind::Holds, here.0.clone(), here.1, mode(&hold.credit))
         });
     }
     for (peer, loan) in owner.loans().take(ENTRIES_MAX - entries.len()) {
-        let caches = entry(EntryKind::Caches, names(peer), format!("{loan:?}"));
+        let (node, node_id) = names(peer);
         entries.push(Entry {
             loan: owner.loan_id(peer),
-            ..caches
+            wanted_by: owner.debtor_wanted_by(peer),
+            ..Entry::new(EntryKind::Caches, node, node_id, format!("{loan:?}"))
         });
     }
     for waiting in owner.waiting().take(ENTRIES_MAX - entries.len()) {
-        let note = waiting
-            .note
-            .map(|note| (**note).clone())
-            .unwrap_or_default();
-        let place = waiting.debtor.map_or_else(|| here.clone(), names);
-        let waited = Time::from_nanos(waiting.order.stamp.0);
         entries.push(Entry {
-            label: note.label,
-            age: shared.host.stamp_now().since(waited),
-            order: Some(waiting.order),
-            ..entry(EntryKind::Waits, place, note.mode)
+            behind: jam.behind(waiting.order),
+            ..waiting_entry(resource, &waiting, names)
         });
     }
     let omitted = (all - entries.len()) as u32;
@@ -201,5 +264,33 @@ fn view<T: ResourceType>(
         entries,
         omitted,
         fence: owner.fence().now(),
+    }
+}
+
+/// A request that waits. A debtor's may come from another node below it, which its note names.
+fn waiting_entry<T: ResourceType>(
+    resource: &Resource<T>,
+    waiting: &WaitingView<'_, T::Level>,
+    names: &PeerNames<'_>,
+) -> Entry {
+    let shared = resource.shared();
+    let note = waiting.note.map(|note| (**note).clone());
+    let note = note.unwrap_or_default();
+    let here = || (shared.name.clone(), shared.owner_settings.party.node);
+    let (through, node_id) = waiting.debtor.map_or_else(here, names);
+    let is_elsewhere = !note.node.is_empty() && note.node != through;
+    let (node, node_id, via) = if is_elsewhere {
+        let node_id = NodeId::of_name(note.node.as_bytes());
+        (note.node, node_id, through)
+    } else {
+        (through, node_id, String::new())
+    };
+    let since = Time::from_nanos(waiting.order.stamp.0);
+    Entry {
+        label: note.label,
+        age: shared.host.stamp_now().since(since),
+        order: Some(waiting.order),
+        via,
+        ..Entry::new(EntryKind::Waits, node, node_id, note.mode)
     }
 }

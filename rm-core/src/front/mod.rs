@@ -27,6 +27,7 @@ mod blocking;
 mod convert;
 mod domain;
 mod gate;
+mod heat;
 mod host;
 mod inspect;
 mod lending;

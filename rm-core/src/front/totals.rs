@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use super::heat::Moved;
 use crate::effect::{Effect, Effects};
 use crate::error::LostReason;
 use crate::message::{Message, Unclaimed};
@@ -101,8 +102,10 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Counts what the effects of one input tell. They stay, but for the tally of decisions.
-    pub(super) fn count<T: ResourceType>(&self, fx: &mut Effects<T>) {
+    /// Counts what the effects of one input tell, and says what of it moves credit. They stay, but for the tally of
+    /// decisions.
+    pub(super) fn count<T: ResourceType>(&self, fx: &mut Effects<T>) -> Moved {
+        let mut moved = Moved::default();
         for (decision, count) in fx.take_decisions() {
             add(&self.decided[decision as usize], count);
         }
@@ -110,12 +113,14 @@ impl Tally {
             match effect {
                 Effect::Lost { why, .. } => add(&self.lost[*why as usize], 1),
                 Effect::Send { message, .. } => match message {
+                    Message::Grant(_) => moved.grants += 1,
                     Message::Claimed(_) => add(&self.claims_confirmed, 1),
                     Message::Unclaimed {
                         why: Unclaimed::Refused,
                         ..
                     } => add(&self.claims_refused, 1),
                     Message::Recall { steps, .. } if !steps.is_empty() => {
+                        moved.recalls += 1;
                         add(&self.recalls_sent, 1);
                     }
                     _ => {}
@@ -126,6 +131,7 @@ impl Tally {
                 | Effect::Wanted { .. } => {}
             }
         }
+        moved
     }
 
     /// A recall has come.

@@ -331,7 +331,7 @@ impl<T: ResourceType> Owner<T> {
     }
 
     /// What a request still needs, and what it takes for granted from older wants of the same debtor.
-    fn need(
+    pub(super) fn need(
         &self,
         walk: &mut Walk<T::Credit, T::Level>,
         item: &Waiting<T::Level>,

@@ -29,6 +29,7 @@
 
 mod adaptive;
 mod balance;
+mod behind;
 mod check;
 mod claim;
 mod colour;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use rm_rwlock::{AcquireError, RwLock};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -27,20 +28,28 @@ const BATCH: u32 = 1_000;
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// What is printed.
-#[derive(Serialize)]
-struct Report {
+#[derive(JsonSchema, Serialize)]
+pub(super) struct Report {
+    /// A lock that nobody has yet: the server is asked.
     uncached_write: Line,
+    /// A lock to read whose credit is cached.
     cached_read: Line,
+    /// A lock to write whose credit is cached.
     cached_write: Line,
+    /// A lock to write that another client has cached.
     hand_over: Line,
 }
 
 /// One measurement. For cached locks each sample is the mean of a batch of 1,000.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct Line {
+    /// How often it was measured.
     samples: u64,
+    /// The median, in nanoseconds.
     p50_ns: u64,
+    /// What 99 of 100 took at most, in nanoseconds.
     p99_ns: u64,
+    /// The longest, in nanoseconds.
     max_ns: u64,
 }
 

@@ -27,12 +27,7 @@ pub(super) fn transport() -> &'static Transport {
     TRANSPORT.get_or_init(Transport::default)
 }
 
-/// Connects to the first of `endpoints` that answers.
-pub(crate) async fn connect(endpoints: &[String]) -> Result<Client, Failure> {
-    Ok(builder(endpoints)?.connect().await?)
-}
-
-/// The same, under a name of its own.
+/// Connects to the first of `endpoints` that answers, under a name of its own.
 pub(crate) async fn connect_as(endpoints: &[String], name: String) -> Result<Client, Failure> {
     Ok(builder(endpoints)?.name(name).connect().await?)
 }

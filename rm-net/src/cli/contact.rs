@@ -86,7 +86,11 @@ pub(crate) async fn order(
 
 /// The failure where an answer is none to what was asked.
 pub(crate) fn not_understood() -> Failure {
-    super::inspect::not_understood()
+    Failure::new(
+        Exit::PROTOCOL,
+        "the server does not understand the question",
+    )
+    .hint("'rmctl --version' and 'rmctl status' tell the versions: the server's may be older")
 }
 
 /// Who gives the orders: user and host.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rm_core::command::{Action, Outcome};
 use rm_core::inspect::{Answer, MembersView, NodeRole, Query};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::args::DrainArgs;
@@ -25,24 +26,32 @@ const LOOK: Duration = Duration::from_millis(250);
 const LAST_STEPS: Duration = Duration::from_secs(10);
 
 /// What is printed while the server drains, and at the end.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-enum Event {
+pub(super) enum Event {
     /// It has begun. Printed anew when something changed.
     Draining(Progress),
     /// It has gone. `clean`: everything had come back.
-    Drained { node: String, clean: bool },
+    Drained {
+        /// The server, by its name.
+        node: String,
+        /// Whether everything had come back.
+        clean: bool,
+    },
     /// It is still there, and the time is over.
     NotDrained(Progress),
 }
 
 /// What a server that drains still has.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Progress {
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+pub(super) struct Progress {
+    /// The node, by its name.
     node: String,
+    /// `active`, `gathering`, `suspended`, `leaving` or `outside`.
     standing: &'static str,
-    /// Loans that are out, and guards of its own process.
+    /// Loans that are out.
     loans: u64,
+    /// Guards of the server's own process.
     holds: u64,
     #[serde(skip)]
     standing_in_words: &'static str,

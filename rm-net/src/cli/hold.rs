@@ -3,6 +3,7 @@
 //! It is for programs that cannot start the work as a child: they start `rmctl hold`, read the line that says that
 //! the locks are held, and close its standard input when they are done. If they die, it is closed too.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::args::HoldArgs;
@@ -16,24 +17,33 @@ use super::stdin;
 use crate::Client;
 
 /// What is printed when something happens to the locks.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
-enum Event {
+pub(super) enum Event {
+    /// All are held.
     Held {
+        /// The mode, such as `read` or `write`; of cached credit, how much it is; empty where it is not known.
         mode: &'static str,
+        /// Each lock, sorted by name.
         locks: Vec<HeldLock>,
     },
+    /// They are held no more. It ends with 113.
     Lost {
+        /// Why.
         reason: String,
     },
+    /// They were given back. It ends with 0.
     Released,
 }
 
 /// A lock that is held.
-#[derive(Serialize)]
-struct HeldLock {
+#[derive(JsonSchema, Serialize)]
+pub(super) struct HeldLock {
+    /// The name, readable: bytes that are no text as `\xNN`.
     name: String,
+    /// The name exactly: its bytes in hexadecimal.
     name_hex: String,
+    /// The fencing token of a holder; of a lock, the highest that the server has seen.
     fence: u64,
 }
 

@@ -1,4 +1,4 @@
-//! `rmctl ls`, `show` and `status`: what a server tells about itself.
+//! `rmctl ls` and `show`: what servers tell of their locks.
 //!
 //! JSON shapes, stable: `ls` prints a [`SummaryLine`] a lock, `show` a [`ShowLine`] for each type that has the name.
 //! A name is there twice: readable, and exactly, in hexadecimal. Times are in milliseconds.
@@ -7,21 +7,24 @@ use std::fmt::Write as _;
 use std::os::unix::ffi::OsStringExt as _;
 
 use rm_core::id::{ResourceKey, TypeId};
-use rm_core::inspect::{Answer, Entry, EntryKind, Query, ResourceView, StatusView, Summary};
+use rm_core::inspect::{Entry, EntryKind, ResourceView, Summary};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::args::{LsArgs, ShowArgs};
-use super::connect::connect;
 use super::exit::{Exit, Failure};
 use super::output::{self, Output, hex, millis, readable, span, tame};
-use super::pages::{self, Pages};
-use crate::Client;
+use super::pages::Pages;
+use super::servers::Servers;
 
 /// A line of `ls`.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 pub(crate) struct SummaryLine {
+    /// The name, readable: bytes that are no text as `\xNN`.
     name: String,
+    /// The name exactly: its bytes in hexadecimal.
     name_hex: String,
+    /// The type, such as `rw-lock`; empty where nothing is called so.
     r#type: String,
     /// Holders at the server's own process.
     holds: u32,
@@ -32,9 +35,11 @@ pub(crate) struct SummaryLine {
 }
 
 /// What `show` prints.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 pub(crate) struct ShowLine {
+    /// The name, readable: bytes that are no text as `\xNN`.
     name: String,
+    /// The name exactly: its bytes in hexadecimal.
     name_hex: String,
     /// Empty where the server knows nothing of that name.
     r#type: String,
@@ -42,23 +47,33 @@ pub(crate) struct ShowLine {
     known: bool,
     /// The highest fencing token the server has seen.
     fence: u64,
+    /// Holders, caches and waiting requests.
     entries: Vec<EntryLine>,
     /// How many more entries there are.
     omitted: u32,
 }
 
 /// One party's part in a lock.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 pub(crate) struct EntryLine {
     /// `holds`, `caches`, `waits` or `silent`.
     kind: &'static str,
+    /// The node, by its name.
     node: String,
+    /// The debtor through which it is known; empty: it has a session with the server itself.
+    via: String,
+    /// The mode, such as `read` or `write`; of cached credit, how much it is; empty where it is not known.
     mode: String,
+    /// What the request called itself; empty if nothing.
     label: String,
+    /// How long it has held, or waited.
     age_ms: u64,
+    /// The fencing token of a holder; of a lock, the highest that the server has seen.
     fence: Option<u64>,
     /// How many guards share a holder's hold.
     guards: Option<u32>,
+    /// Of a node without a connection: when its lease ends.
+    lease_left_ms: Option<u64>,
 }
 
 pub(crate) async fn ls(
@@ -67,40 +82,30 @@ pub(crate) async fn ls(
     output: Output,
 ) -> Result<Exit, Failure> {
     let prefix = args.prefix.unwrap_or_default().into_vec();
-    let client = connect(endpoints).await?;
-    let done = list(&client, prefix, output).await;
-    warn_of_grace(&client, output).await;
-    client.close().await;
+    let mut servers = Servers::open(endpoints, output).await?;
+    let done = list(&mut servers, &prefix, output).await;
+    servers.warn_of_grace(output).await;
+    servers.close().await;
     done
 }
 
-/// Says so where the server has started anew and does not know yet what was lent before.
-async fn warn_of_grace(client: &Client, output: Output) {
-    // Without an answer to this there is no warning: what was asked for has been answered.
-    if let Ok(status) = ask_status(client).await
-        && !status.grace.is_zero()
-    {
-        let text = format!(
-            "the server has just started, or taken over from another: for another {} locks that it does not show may still be held",
-            span(status.grace)
-        );
-        output.notice("rmctl", &text);
-    }
-}
-
-async fn list(client: &Client, prefix: Vec<u8>, output: Output) -> Result<Exit, Failure> {
+async fn list(servers: &mut Servers, prefix: &[u8], output: Output) -> Result<Exit, Failure> {
     let mut is_first = true;
-    let mut pages = Pages::new(prefix);
-    while let Some(page) = pages.next(client).await? {
-        if output.is_json() {
-            for summary in &page {
-                output::line(&output::json(&SummaryLine::from(summary)))?;
+    for server in servers.each() {
+        let mut pages = Pages::new(prefix.to_vec());
+        while let Some(page) = pages.next(&mut server.operator).await? {
+            if output.is_json() {
+                for summary in &page {
+                    output::line(&output::json(&SummaryLine::from(summary)))?;
+                }
+            } else if !page.is_empty() {
+                output::line(&summaries(&page, is_first))?;
             }
-        } else if !page.is_empty() {
-            output::line(&summaries(&page, std::mem::take(&mut is_first)))?;
-        } else if is_first {
-            output.notice("rmctl", "no such lock is held, cached or waited for");
+            is_first &= page.is_empty();
         }
+    }
+    if is_first && !output.is_json() {
+        output.notice("rmctl", "no such lock is held, cached or waited for");
     }
     Ok(Exit::OK)
 }
@@ -110,50 +115,56 @@ pub(crate) async fn show(
     args: &ShowArgs,
     output: Output,
 ) -> Result<Exit, Failure> {
-    let client = connect(endpoints).await?;
-    let views = views(&client, &args.name).await;
-    warn_of_grace(&client, output).await;
-    client.close().await;
-    for view in views? {
+    let mut servers = Servers::open(endpoints, output).await?;
+    let views = servers.views(&args.name).await;
+    if views.as_ref().is_ok_and(Vec::is_empty) {
+        notice_similar(&mut servers, &args.name, output).await;
+    }
+    servers.warn_of_grace(output).await;
+    servers.close().await;
+    let mut views = views?;
+    if views.is_empty() {
+        views.push(unknown(&args.name));
+    }
+    for view in views {
         output.print(&ShowLine::from(&view), || in_words(&view))?;
     }
     Ok(Exit::OK)
 }
 
-/// What is called `name`, of every type. One that says that nothing is, where nothing is.
-async fn views(client: &Client, name: &ResourceKey) -> Result<Vec<ResourceView>, Failure> {
-    let mut views = Vec::new();
-    for Summary { type_id, key, .. } in pages::called(client, name).await? {
-        let Answer::Show(view) = client.inspect(Query::Show { type_id, key }).await? else {
-            return Err(not_understood());
-        };
-        // It may have been let go of since it was listed.
-        views.extend(view);
-    }
-    if views.is_empty() {
-        views.push(unknown(name));
-    }
-    Ok(views)
-}
-
-/// What the server says of itself.
-pub(crate) async fn ask_status(client: &Client) -> Result<StatusView, Failure> {
-    match client.inspect(Query::Status).await? {
-        Answer::Status(status) => Ok(status),
-        _ => Err(not_understood()),
+/// Says which name may have been meant, where nothing is called `name`.
+pub(crate) async fn notice_similar(servers: &mut Servers, name: &ResourceKey, output: Output) {
+    // Without an answer there is no guess: what was asked for has been answered.
+    if let Ok(Some(similar)) = similar(servers, name).await {
+        output.notice("rmctl", &format!("did you mean {similar}?"));
     }
 }
 
-pub(super) fn not_understood() -> Failure {
-    Failure::new(
-        Exit::PROTOCOL,
-        "the server does not understand the question",
-    )
-    .hint("'rmctl --version' and 'rmctl status' tell the versions: the server's may be older")
+/// The name in use that is most like `name`, if one is.
+async fn similar(servers: &mut Servers, name: &ResourceKey) -> Result<Option<String>, Failure> {
+    let wanted = readable(name.as_bytes());
+    let most = (wanted.chars().count() / 4).clamp(1, 4);
+    // Who mistypes the first letter gets no guess: the server lists by what names begin with.
+    let prefix = name.as_bytes()[..1].to_vec();
+    let mut best: Option<(usize, String)> = None;
+    for server in servers.each() {
+        let page = Pages::new(prefix.clone())
+            .next(&mut server.operator)
+            .await?;
+        for summary in page.unwrap_or_default() {
+            let other = readable(summary.key.as_bytes());
+            let distance = strsim::damerau_levenshtein(&wanted, &other);
+            if (1..=most).contains(&distance) && best.as_ref().is_none_or(|best| distance < best.0)
+            {
+                best = Some((distance, other));
+            }
+        }
+    }
+    Ok(best.map(|(_, name)| name))
 }
 
 /// Nothing is called so, whatever its type.
-fn unknown(name: &ResourceKey) -> ResourceView {
+pub(crate) fn unknown(name: &ResourceKey) -> ResourceView {
     ResourceView {
         type_id: TypeId(0),
         type_name: String::new(),
@@ -198,9 +209,13 @@ fn in_words(view: &ResourceView) -> String {
     text
 }
 
-/// Whether the server only knows that a node has credit which the node itself says it holds.
+/// Whether the server only knows that a node has credit, and the node itself tells who uses it.
 fn says_nothing_new(entry: &Entry, all: &[Entry]) -> bool {
-    let is_better = |other: &Entry| other.kind == EntryKind::Holds && other.node == entry.node;
+    let is_below = |other: &Entry| other.via.split(" > ").next() == Some(&*entry.node);
+    let is_better = |other: &Entry| {
+        let is_same = other.node == entry.node && other.kind != EntryKind::Caches;
+        other.kind != EntryKind::Waits && (is_same || is_below(other))
+    };
     entry.kind == EntryKind::Caches && all.iter().any(is_better)
 }
 
@@ -209,18 +224,26 @@ fn entry_in_words(entry: &Entry) -> String {
         empty if empty.is_empty() => "a node without a name".into(),
         node => node,
     };
+    let node = match tame(&entry.via) {
+        via if via.is_empty() => node,
+        via => format!("{node} (by way of {via})"),
+    };
     let mode = tame(&entry.mode);
     let age = span(entry.age);
     let mut text = match entry.kind {
         EntryKind::Holds => format!("{node} holds it to {mode}, for {age}"),
         // Since when, and how much of it is in use, the server does not know.
         EntryKind::Caches => format!("{node} has it cached, and may use it"),
-        EntryKind::Silent => format!("{node} may hold it, and has not answered for {age}"),
+        EntryKind::Silent => format!("{node} may hold it, and does not answer"),
         EntryKind::Waits if mode.is_empty() => format!("{node} waits for it, for {age}"),
         EntryKind::Waits => format!("{node} waits to {mode}, for {age}"),
     };
     if entry.guards > 1 {
         write!(text, ", {} times", entry.guards).expect("a string takes everything");
+    }
+    if let Some(left) = entry.lease_left {
+        let left = span(left);
+        write!(text, "; its lease ends in {left} at most").expect("a string takes everything");
     }
     if let Some(fence) = entry.fence {
         write!(text, ", fence {fence}").expect("a string takes everything");
@@ -268,11 +291,13 @@ impl From<&Entry> for EntryLine {
                 EntryKind::Waits => "waits",
             },
             node: entry.node.clone(),
+            via: entry.via.clone(),
             mode: entry.mode.clone(),
             label: entry.label.clone(),
             age_ms: millis(entry.age),
             fence: entry.fence,
             guards: (entry.guards > 0).then_some(entry.guards),
+            lease_left_ms: entry.lease_left.map(millis),
         }
     }
 }
@@ -296,16 +321,10 @@ mod tests {
 
     fn entry(kind: EntryKind, mode: &str, label: &str) -> Entry {
         Entry {
-            kind,
-            node: "web-1".into(),
-            node_id: NodeId(1),
-            mode: mode.into(),
             label: label.into(),
             age: Duration::from_millis(1_500),
-            order: None,
             fence: (kind == EntryKind::Holds).then_some(7),
-            loan: None,
-            guards: 0,
+            ..Entry::new(kind, "web-1".into(), NodeId(1), mode.into())
         }
     }
 

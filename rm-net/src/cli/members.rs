@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use rm_core::inspect::{CoordinatorView, MembersView, NodeRole};
 use rm_core::view::{Member, MemberState};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::connect::addresses;
@@ -16,48 +17,65 @@ use super::output::{self, Output, hex, millis, readable, span, tame};
 use super::status::{role, standing, standing_in_words};
 
 /// What `members` prints.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 pub(crate) struct MembersLine {
     /// The server that answered.
     node: String,
+    /// The address that was asked.
     endpoint: String,
     /// Its registration; 0: none.
     reg: u64,
+    /// `standalone`, `member` or `relay`: in the middle of a tree.
     role: &'static str,
+    /// `active`, `gathering`, `suspended`, `leaving` or `outside`.
     standing: &'static str,
     /// The epoch of its view; 0: it has none.
     epoch: u32,
     /// The first epoch of the cluster; 0: not known.
     founded: u32,
+    /// The length of a lease.
     lease_ms: u64,
+    /// The members of that view.
     members: Vec<MemberLine>,
     /// Members whose reports it waits for.
     missing: Vec<String>,
     /// How long it knows itself to be a member; null: for ever.
     good_for_ms: Option<u64>,
+    /// What keeps the list of members, and how it stands with it.
     coordinator: CoordinatorLine,
     /// How long what nobody has told of may still be in use.
     grace_ms: u64,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 pub(crate) struct MemberLine {
+    /// The name, readable: bytes that are no text as `\xNN`.
     name: String,
+    /// The name exactly: its bytes in hexadecimal.
     name_hex: String,
+    /// Its registration; 0: none.
     reg: u64,
+    /// Where it is reached.
     address: String,
     /// `full` or `leaving`.
     state: &'static str,
+    /// Its share beside the others'.
     weight: u32,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 pub(crate) struct CoordinatorLine {
+    /// Which it is.
     kind: String,
+    /// Whether it can be reached.
     connected: bool,
+    /// What went wrong last; empty if nothing did.
     last_error: String,
+    /// The version of its software; empty where it has none.
     version: String,
+    /// How long its last answer took, in microseconds.
     latency_us: u64,
+    /// What is known to be wrong with it.
     warnings: Vec<String>,
 }
 
@@ -230,6 +248,7 @@ mod tests {
                 ..CoordinatorView::default()
             },
             grace: Duration::ZERO,
+            creditor: String::new(),
         }
     }
 

@@ -7,8 +7,11 @@
 //! serve    rmd
 //! lock     rmctl lock: a command under a lock; hold takes one without a command
 //! inspect  rmctl ls, show; pages: what a server lists
+//! why      rmctl why: who waits for whom; top, tree, watch, wait: the commands of these names
+//! servers  all servers that a question about locks concerns
 //! contact  one server, for those who ask or order each by itself
 //! status, members, release, drain: the commands of these names
+//! schema   what JSON looks like; manual: completions and manual pages
 //! doctor   rmctl doctor: what is wrong, and what to change
 //! bench    rmctl bench
 //! demo     rmctl demo: a server and clients as processes, real work under locks, a verdict
@@ -43,15 +46,24 @@ mod hold;
 mod increment;
 pub(crate) mod inspect;
 mod lock;
+mod lookout;
+mod manual;
 pub(crate) mod members;
 pub(crate) mod output;
 mod pages;
 mod release;
 mod rules;
+mod schema;
 pub(crate) mod serve;
+mod servers;
 mod signals;
 pub(crate) mod status;
 mod stdin;
+mod top;
+mod tree;
+mod wait;
+mod watch;
+mod why;
 
 /// Runs `rmctl` with the arguments of the process.
 #[must_use]
@@ -118,6 +130,8 @@ fn run(args: Rmctl, output: Output) -> Result<Exit, Failure> {
         connect::set_transport(args.tls.transport()?);
     }
     match args.command {
+        Command::Completions(completions) => manual::completions(&completions),
+        Command::Man(man) => manual::pages(&man),
         Command::Bench(bench) => threads()?.block_on(bench::run(endpoints, &bench, output)),
         Command::Demo(demo) => one_thread()?.block_on(demo::run(&demo, output)),
         Command::Doctor(doctor) => one_thread()?.block_on(doctor::run(endpoints, &doctor, output)),
@@ -133,7 +147,13 @@ fn run(args: Rmctl, output: Output) -> Result<Exit, Failure> {
         Command::Release(release) => {
             one_thread()?.block_on(release::run(endpoints, &release, output))
         }
+        Command::Schema(schema) => schema::run(&schema),
         Command::Show(show) => one_thread()?.block_on(inspect::show(endpoints, &show, output)),
+        Command::Top(top) => one_thread()?.block_on(top::run(endpoints, top, output)),
+        Command::Tree(tree) => one_thread()?.block_on(tree::run(endpoints, tree, output)),
+        Command::Wait(wait) => one_thread()?.block_on(wait::run(endpoints, &wait, output)),
+        Command::Watch(watch) => one_thread()?.block_on(watch::run(endpoints, &watch, output)),
+        Command::Why(why) => one_thread()?.block_on(why::run(endpoints, &why, output)),
         Command::Status => one_thread()?.block_on(status::run(endpoints, output)),
     }
 }

@@ -7,6 +7,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::exit::{Exit, Failure};
@@ -20,19 +21,42 @@ pub(crate) const PLAIN: &str = "\u{1b}[0m";
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
     is_json: bool,
+    /// Notices are not printed: something else has the terminal.
+    is_quiet: bool,
 }
 
 /// An error as JSON.
-#[derive(Serialize)]
-struct ErrorLine<'a> {
+#[derive(JsonSchema, Serialize)]
+pub(super) struct ErrorLine<'a> {
+    /// What happened.
     error: &'a str,
+    /// What to do about it; null where the error says so.
     hint: Option<&'a str>,
+}
+
+/// What is going on, as JSON.
+#[derive(JsonSchema, Serialize)]
+pub(super) struct NoticeLine<'a> {
+    /// What is going on, or what to think of when reading the result.
+    notice: &'a str,
 }
 
 impl Output {
     /// `json`: whether `--json` was given.
     pub(crate) const fn new(json: bool) -> Self {
-        Self { is_json: json }
+        Self {
+            is_json: json,
+            is_quiet: false,
+        }
+    }
+
+    /// The same without notices, for who draws on the terminal.
+    #[cfg(feature = "top")]
+    pub(crate) const fn quiet(self) -> Self {
+        Self {
+            is_quiet: true,
+            ..self
+        }
     }
 
     /// Whether JSON is wanted.
@@ -55,8 +79,11 @@ impl Output {
 
     /// A line about what is going on, to standard error: text, or `{"notice": ..}`.
     pub(crate) fn notice(self, program: &str, text: &str) {
+        if self.is_quiet {
+            return;
+        }
         if self.is_json {
-            complain(&serde_json::json!({ "notice": text }).to_string());
+            complain(&json(&NoticeLine { notice: text }));
         } else {
             complain(&format!("{program}: {text}"));
         }

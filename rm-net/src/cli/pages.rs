@@ -8,12 +8,31 @@ use rm_core::inspect::{Answer, LIST_MAX, Query, Summary};
 use rm_core::resource::ResourceType as _;
 use rm_types::SemaphoreType;
 
+use super::contact::not_understood;
 use super::exit::Failure;
-use super::inspect::not_understood;
-use crate::Client;
+use crate::error::InspectError;
+use crate::{Client, Operator};
 
 /// The most types that are looked through for a name.
 const TYPES_MAX: usize = 256;
+
+/// Who can be asked.
+pub(crate) trait Ask {
+    /// Asks something.
+    async fn ask(&mut self, query: Query) -> Result<Answer, InspectError>;
+}
+
+impl Ask for Operator {
+    async fn ask(&mut self, query: Query) -> Result<Answer, InspectError> {
+        Self::ask(self, query).await
+    }
+}
+
+impl Ask for &Client {
+    async fn ask(&mut self, query: Query) -> Result<Answer, InspectError> {
+        self.inspect(query).await
+    }
+}
 
 /// The list, a page at a time.
 #[derive(Debug)]
@@ -34,7 +53,10 @@ impl Pages {
     }
 
     /// The next page; `None` after the last.
-    pub(crate) async fn next(&mut self, client: &Client) -> Result<Option<Vec<Summary>>, Failure> {
+    pub(crate) async fn next(
+        &mut self,
+        server: &mut impl Ask,
+    ) -> Result<Option<Vec<Summary>>, Failure> {
         if self.is_done {
             return Ok(None);
         }
@@ -43,7 +65,7 @@ impl Pages {
             after: self.after.take(),
             limit: LIST_MAX,
         };
-        let (resources, more) = list(client, query).await?;
+        let (resources, more) = list(server, query).await?;
         self.after = resources
             .last()
             .map(|last| (last.type_id, last.key.clone()));
@@ -54,7 +76,10 @@ impl Pages {
 }
 
 /// All that is called `name`: of every type the resource of that name, and semaphores of any number of units.
-pub(crate) async fn called(client: &Client, name: &ResourceKey) -> Result<Vec<Summary>, Failure> {
+pub(crate) async fn called(
+    server: &mut impl Ask,
+    name: &ResourceKey,
+) -> Result<Vec<Summary>, Failure> {
     let mut found = Vec::new();
     let mut after = None;
     for _ in 0..TYPES_MAX {
@@ -64,7 +89,7 @@ pub(crate) async fn called(client: &Client, name: &ResourceKey) -> Result<Vec<Su
             after,
             limit: 1,
         };
-        let (resources, _) = list(client, query).await?;
+        let (resources, _) = list(server, query).await?;
         let Some(first) = resources.into_iter().next() else {
             break;
         };
@@ -73,12 +98,12 @@ pub(crate) async fn called(client: &Client, name: &ResourceKey) -> Result<Vec<Su
             found.push(first);
         }
     }
-    found.extend(semaphores(client, name).await?);
+    found.extend(semaphores(server, name).await?);
     Ok(found)
 }
 
 /// Semaphores called `name`, whose resources have the number of units behind it.
-async fn semaphores(client: &Client, name: &ResourceKey) -> Result<Vec<Summary>, Failure> {
+async fn semaphores(server: &mut impl Ask, name: &ResourceKey) -> Result<Vec<Summary>, Failure> {
     let mut prefix = name.as_bytes().to_vec();
     prefix.push(b'#');
     let mut found = Vec::new();
@@ -91,7 +116,7 @@ async fn semaphores(client: &Client, name: &ResourceKey) -> Result<Vec<Summary>,
         after: Some((TypeId(SemaphoreType::ID.0 - 1), last_name())),
         ..Pages::new(prefix)
     };
-    while let Some(page) = pages.next(client).await? {
+    while let Some(page) = pages.next(server).await? {
         let is_past = page
             .last()
             .is_none_or(|last| last.type_id > SemaphoreType::ID);
@@ -107,8 +132,8 @@ async fn semaphores(client: &Client, name: &ResourceKey) -> Result<Vec<Summary>,
     Ok(found)
 }
 
-async fn list(client: &Client, query: Query) -> Result<(Vec<Summary>, bool), Failure> {
-    match client.inspect(query).await? {
+async fn list(server: &mut impl Ask, query: Query) -> Result<(Vec<Summary>, bool), Failure> {
+    match server.ask(query).await? {
         Answer::List { resources, more } => Ok((resources, more)),
         _ => Err(not_understood()),
     }

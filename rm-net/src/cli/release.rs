@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use rm_core::command::{Action, Force, LoanEnd, Outcome, Released};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::args::ReleaseArgs;
@@ -14,9 +15,11 @@ use super::exit::{Exit, Failure};
 use super::output::{Output, hex, millis, readable, span, tame};
 
 /// What `release` prints.
-#[derive(Serialize)]
-struct ReleaseLine {
+#[derive(JsonSchema, Serialize)]
+pub(super) struct ReleaseLine {
+    /// The name, readable: bytes that are no text as `\xNN`.
     name: String,
+    /// The name exactly: its bytes in hexadecimal.
     name_hex: String,
     /// Where it was done.
     endpoint: String,
@@ -24,6 +27,7 @@ struct ReleaseLine {
     how: &'static str,
     /// Whether nobody has it any more, as far as the server knows.
     free: bool,
+    /// Each loan that there was.
     loans: Vec<LoanLine>,
     /// How many more there were.
     omitted: u32,
@@ -31,8 +35,9 @@ struct ReleaseLine {
     own_holds: u32,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct LoanLine {
+    /// The node, by its name.
     node: String,
     /// `returned`, `silent` or `closed`.
     end: &'static str,

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use rm_core::inspect::{Answer, NodeRole, Query, Standing, StatusView};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::connect::addresses;
@@ -13,27 +14,39 @@ use super::exit::{Exit, Failure};
 use super::output::{self, Output, millis, span, tame};
 
 /// What `status` prints.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 pub(crate) struct StatusLine {
     /// The address that was asked.
     endpoint: String,
+    /// The name, readable: bytes that are no text as `\xNN`.
     name: String,
+    /// The version of the server's software.
     software: String,
+    /// What keeps the list of members, and how it stands with it.
     coordinator: String,
+    /// The epoch; 0: none.
     epoch: u32,
+    /// The length of a lease.
     lease_ms: u64,
+    /// How long the server has run.
     uptime_ms: u64,
     /// How long the server will still lend nothing, after a restart.
     grace_ms: u64,
+    /// Sessions with clients and other members.
     sessions: u32,
+    /// Resources with any state.
     resources: u64,
     /// `standalone`, `member` or `relay`.
     role: &'static str,
     /// `active`, `gathering`, `suspended`, `leaving` or `outside`.
     standing: &'static str,
+    /// The epoch of the view that the server goes by.
     view_epoch: u32,
+    /// The members of that view.
     members: u32,
+    /// Whether it reaches its coordinator; what has none does.
     coordinator_connected: bool,
+    /// Counters since the start, by name.
     counters: BTreeMap<String, u64>,
 }
 

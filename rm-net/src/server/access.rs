@@ -77,8 +77,10 @@ impl Server {
             Query::Show { type_id, key } => {
                 self.check_peer(peer, Action::Inspect, Target::Resource(*type_id, key))
             }
-            Query::List { .. } if !self.has_rules_for(peer.party.boot) => Ok(()),
-            Query::List { .. } => {
+            Query::List { .. } | Query::Top { .. } if !self.has_rules_for(peer.party.boot) => {
+                Ok(())
+            }
+            Query::List { .. } | Query::Top { .. } => {
                 let rules = self.hub.desk.rules();
                 rules.check_any(&peer.identity, Action::Inspect)
             }

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use rm_core::error::LostReason;
 use rm_core::front::{Domain, Host as _};
-use rm_core::id::{NodeId, PeerId, ResourceKey};
-use rm_core::inspect::{Answer, ENTRIES_MAX, Entry, EntryKind, Query, ResourceView, StatusView};
+use rm_core::id::{NAME_BYTES_MAX, NodeId, PeerId, ResourceKey};
+use rm_core::inspect::{
+    Answer, EDGES_MAX, ENTRIES_MAX, Entry, EntryKind, Query, ResourceView, StatusView,
+};
 use rm_core::policy::Decision;
 use rm_core::session::packet::Body;
 
@@ -59,6 +61,13 @@ impl Server {
                 let debtors = domain.debtors(*type_id, key);
                 Answer::Show(Some(self.ask_debtors(view, debtors, &query).await))
             }
+            Query::Top { .. } => {
+                let Answer::Top(mut view) = domain.inspect(&query, &names, &is_visible) else {
+                    return Answer::Unknown;
+                };
+                view.uptime = self.hub.now().since(self.started);
+                Answer::Top(view)
+            }
             Query::List { .. } | Query::Unknown => domain.inspect(&query, &names, &is_visible),
         }
     }
@@ -70,13 +79,14 @@ impl Server {
         }
     }
 
-    /// Adds what the debtors of a resource say of their own holders.
+    /// Adds what the debtors of a resource say of their own holders and requests.
     async fn ask_debtors(
         &self,
         mut view: ResourceView,
         debtors: Vec<PeerId>,
         query: &Query,
     ) -> ResourceView {
+        self.note_leases(&mut view, &debtors);
         let peers = debtors
             .into_iter()
             .filter_map(|id| self.hub.peer(id))
@@ -86,27 +96,20 @@ impl Server {
             let (hub, query) = (Arc::clone(&self.hub), query.clone());
             asked.spawn(async move {
                 let answer = hub.inquiries.ask(&hub, &peer, query, ASKED_PATIENCE).await;
-                (peer.name.clone(), answer)
+                (peer, answer)
             });
         }
-        while let Some(Ok((name, answer))) = asked.join_next().await {
+        while let Some(Ok((peer, answer))) = asked.join_next().await {
             match answer {
-                Ok(Answer::Show(Some(theirs))) => {
-                    let holds = theirs
-                        .entries
-                        .into_iter()
-                        .filter(|e| e.kind == EntryKind::Holds);
-                    view.entries.extend(holds.map(|entry| Entry {
-                        node: name.clone(),
-                        ..entry
-                    }));
-                }
+                Ok(Answer::Show(Some(theirs))) => add_theirs(&mut view, &peer.name, theirs),
                 Ok(_) => {}
                 Err(_) => {
-                    let caches = |e: &&Entry| e.kind == EntryKind::Caches && e.node == name;
+                    let left = self.trusted_for(peer.id);
+                    let caches = |e: &&Entry| e.kind == EntryKind::Caches && e.node == peer.name;
                     let silent = view.entries.iter().find(caches).cloned();
                     view.entries.extend(silent.map(|e| Entry {
                         kind: EntryKind::Silent,
+                        lease_left: Some(left),
                         ..e
                     }));
                 }
@@ -116,6 +119,18 @@ impl Server {
         view.entries.truncate(ENTRIES_MAX);
         view.omitted = view.omitted.saturating_add(more as u32);
         view
+    }
+
+    /// Says of debtors that have no connection when their leases end.
+    fn note_leases(&self, view: &mut ResourceView, debtors: &[PeerId]) {
+        let is_cache = |entry: &&mut Entry| entry.kind == EntryKind::Caches;
+        // Both are in the order of the book.
+        for (entry, &id) in view.entries.iter_mut().filter(is_cache).zip(debtors) {
+            let peer = self.hub.peer(id);
+            if peer.is_none_or(|peer| !peer.is_connected()) {
+                entry.lease_left = Some(self.trusted_for(id));
+            }
+        }
     }
 
     pub(crate) fn status(&self, domain: &Domain) -> StatusView {
@@ -143,6 +158,45 @@ impl Server {
             members: members.view.map_or(0, |view| view.members().len() as u32),
             is_coordinator_connected: members.coordinator.is_connected,
         }
+    }
+}
+
+/// Adds what a debtor says of holders and requests at it and below it.
+fn add_theirs(view: &mut ResourceView, debtor: &str, theirs: ResourceView) {
+    for entry in theirs.entries {
+        let known = match entry.kind {
+            EntryKind::Holds => None,
+            EntryKind::Waits => view
+                .entries
+                .iter_mut()
+                .find(|known| known.kind == EntryKind::Waits && known.order == entry.order),
+            EntryKind::Caches | EntryKind::Silent => None,
+        };
+        if let Some(known) = known {
+            // It waits there too, and perhaps behind others of which nobody tells us.
+            let news = entry.behind.into_iter();
+            let news = news.filter(|order| !known.behind.contains(order));
+            let news: Vec<_> = news.take(EDGES_MAX - known.behind.len()).collect();
+            known.behind.extend(news);
+            continue;
+        }
+        view.entries.push(Entry {
+            via: way(debtor, &entry),
+            ..entry
+        });
+    }
+}
+
+/// By way of whom a debtor's entry is known.
+fn way(debtor: &str, entry: &Entry) -> String {
+    if entry.node == debtor {
+        return String::new();
+    }
+    let below = [debtor, &entry.via].join(" > ");
+    if entry.via.is_empty() || below.len() > NAME_BYTES_MAX {
+        debtor.into()
+    } else {
+        below
     }
 }
 

@@ -184,7 +184,7 @@ impl Server {
     }
 
     /// How long a debtor may still trust what it was lent, at most.
-    fn trusted_for(&self, debtor: PeerId) -> Duration {
+    pub(super) fn trusted_for(&self, debtor: PeerId) -> Duration {
         let now = self.hub.now();
         let until = match self.hub.peer(debtor) {
             Some(peer) => peer.take_back_at(),

@@ -23,6 +23,7 @@ impl Server {
             node: self.hub.name.clone(),
             reg: self.config.reg,
             role: self.role,
+            creditor: self.creditor.clone().unwrap_or_default(),
             coordinator: coordinator.unwrap_or_else(|| CoordinatorView {
                 kind: self.coordinator.clone(),
                 is_connected: true,

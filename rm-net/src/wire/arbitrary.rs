@@ -370,6 +370,8 @@ fn query() -> impl Strategy<Value = Query> {
         Just(Query::Status),
         Just(Query::Members),
         Just(Query::Health),
+        (vec(any::<u8>(), 0..=255), any::<u32>())
+            .prop_map(|(prefix, limit)| Query::Top { prefix, limit }),
         Just(Query::Unknown),
     ]
 }
@@ -384,6 +386,7 @@ fn answer() -> impl Strategy<Value = Answer> {
         status().prop_map(Answer::Status),
         operators::members().prop_map(|view| Answer::Members(Box::new(view))),
         operators::health().prop_map(|view| Answer::Health(Box::new(view))),
+        operators::top().prop_map(|view| Answer::Top(Box::new(view))),
     ]
 }
 
@@ -428,20 +431,30 @@ fn entry() -> impl Strategy<Value = Entry> {
         option::of(any::<u64>()),
         option::of(loan()),
     );
-    (kind, any::<(u64, u32)>(), texts, span(SPAN_MAX), choices).prop_map(
+    let edges = (
+        text(),
+        vec(order(), 0..3),
+        vec(order(), 0..3),
+        option::of(span(SPAN_MAX)),
+    );
+    let entry = (kind, any::<(u64, u32)>(), texts, span(SPAN_MAX), choices).prop_map(
         |(kind, (node_id, guards), (node, mode, label), age, (order, fence, loan))| Entry {
-            kind,
-            node,
-            node_id: NodeId(node_id),
-            mode,
             label,
             age,
             order,
             fence,
             loan,
             guards,
+            ..Entry::new(kind, node, NodeId(node_id), mode)
         },
-    )
+    );
+    (entry, edges).prop_map(|(entry, (via, behind, wanted_by, lease_left))| Entry {
+        via,
+        behind,
+        wanted_by,
+        lease_left,
+        ..entry
+    })
 }
 
 fn status() -> impl Strategy<Value = StatusView> {

@@ -654,7 +654,7 @@ pub struct Inspect {
     #[prost(uint64, tag = "1")]
     pub id: u64,
     /// None known to the reader: a question of a later version, answered by `Inspected` without an answer.
-    #[prost(oneof = "inspect::Query", tags = "2, 3, 4, 5, 6")]
+    #[prost(oneof = "inspect::Query", tags = "2, 3, 4, 5, 6, 7")]
     pub query: ::core::option::Option<inspect::Query>,
 }
 /// Nested message and enum types in `Inspect`.
@@ -672,6 +672,8 @@ pub mod inspect {
         Members(super::MembersQuery),
         #[prost(message, tag = "6")]
         Health(super::HealthQuery),
+        #[prost(message, tag = "7")]
+        Top(super::TopQuery),
     }
 }
 /// Which resources have any state, in the order of type and name.
@@ -709,6 +711,16 @@ pub struct MembersQuery {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HealthQuery {
 }
+/// Which resources credit moves for most, and which requests have waited longest.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TopQuery {
+    /// Of those whose name starts so; all types.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub prefix: ::prost::bytes::Bytes,
+    /// At most so many of each.
+    #[prost(uint32, tag = "2")]
+    pub limit: u32,
+}
 /// The answer to `Inspect`.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Inspected {
@@ -716,7 +728,7 @@ pub struct Inspected {
     #[prost(uint64, tag = "1")]
     pub id: u64,
     /// None: the question was not understood.
-    #[prost(oneof = "inspected::Answer", tags = "2, 3, 4, 5, 6, 15")]
+    #[prost(oneof = "inspected::Answer", tags = "2, 3, 4, 5, 6, 7, 15")]
     pub answer: ::core::option::Option<inspected::Answer>,
 }
 /// Nested message and enum types in `Inspected`.
@@ -734,6 +746,8 @@ pub mod inspected {
         Members(super::MembersAnswer),
         #[prost(message, tag = "6")]
         Health(super::HealthAnswer),
+        #[prost(message, tag = "7")]
+        Top(super::TopAnswer),
         #[prost(message, tag = "15")]
         NotAllowed(super::NotAllowedAnswer),
     }
@@ -807,7 +821,7 @@ pub struct ResourceView {
     pub fence: u64,
 }
 /// One party's part in a resource.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Entry {
     /// What the party does.
     #[prost(enumeration = "EntryKind", tag = "1")]
@@ -839,6 +853,90 @@ pub struct Entry {
     /// How many guards share a holder's hold; 0 where that is not known, and of others.
     #[prost(uint32, tag = "10")]
     pub guards: u32,
+    /// The debtor of the answering node that told of it, where that is another one than `node`; else empty.
+    #[prost(string, tag = "11")]
+    pub via: ::prost::alloc::string::String,
+    /// Of a waiting request: the older ones that it waits behind.
+    #[prost(message, repeated, tag = "12")]
+    pub behind: ::prost::alloc::vec::Vec<Order>,
+    /// Of a holder or a debtor: the requests for which it was asked to give way, oldest first.
+    #[prost(message, repeated, tag = "13")]
+    pub wanted_by: ::prost::alloc::vec::Vec<Order>,
+    /// Of a debtor without a connection: after so long its lease is over.
+    #[prost(uint64, optional, tag = "14")]
+    pub lease_left_nanos: ::core::option::Option<u64>,
+}
+/// Answers `TopQuery`.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TopAnswer {
+    /// The node's name, as text.
+    #[prost(string, tag = "1")]
+    pub node: ::prost::alloc::string::String,
+    /// How long it has counted.
+    #[prost(uint64, tag = "2")]
+    pub uptime_nanos: u64,
+    /// Those of which credit moved most, most first.
+    #[prost(message, repeated, tag = "3")]
+    pub hot: ::prost::alloc::vec::Vec<HotResource>,
+    /// Those that have waited longest, longest first.
+    #[prost(message, repeated, tag = "4")]
+    pub waits: ::prost::alloc::vec::Vec<LongWait>,
+    /// How many more wait.
+    #[prost(uint64, tag = "5")]
+    pub omitted: u64,
+}
+/// How often credit of one resource moved.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HotResource {
+    /// The type.
+    #[prost(uint32, tag = "1")]
+    pub type_id: u32,
+    /// The type's name.
+    #[prost(string, tag = "2")]
+    pub type_name: ::prost::alloc::string::String,
+    /// The resource.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub key: ::prost::bytes::Bytes,
+    /// Loans that were given or raised since it is counted.
+    #[prost(uint64, tag = "4")]
+    pub grants: u64,
+    /// Recalls that were sent since then.
+    #[prost(uint64, tag = "5")]
+    pub recalls: u64,
+    /// How many of both there may have been before.
+    #[prost(uint64, tag = "6")]
+    pub uncertain: u64,
+}
+/// A request that waits.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LongWait {
+    /// The type of what it waits for.
+    #[prost(uint32, tag = "1")]
+    pub type_id: u32,
+    /// The type's name.
+    #[prost(string, tag = "2")]
+    pub type_name: ::prost::alloc::string::String,
+    /// What it waits for.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub key: ::prost::bytes::Bytes,
+    /// The node where it was made, as it says.
+    #[prost(string, tag = "4")]
+    pub node: ::prost::alloc::string::String,
+    /// The debtor of the answering node that it came through, where that is another one; else empty.
+    #[prost(string, tag = "5")]
+    pub via: ::prost::alloc::string::String,
+    /// What it asks for, such as `write`.
+    #[prost(string, tag = "6")]
+    pub mode: ::prost::alloc::string::String,
+    /// What it called itself.
+    #[prost(string, tag = "7")]
+    pub label: ::prost::alloc::string::String,
+    /// How long it has waited.
+    #[prost(uint64, tag = "8")]
+    pub age_nanos: u64,
+    /// Its place.
+    #[prost(message, optional, tag = "9")]
+    pub order: ::core::option::Option<Order>,
 }
 /// Answers `StatusQuery`.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -919,6 +1017,9 @@ pub struct MembersAnswer {
     /// How long credit of which it knows nothing may still be in use.
     #[prost(uint64, tag = "9")]
     pub grace_nanos: u64,
+    /// In the middle of a tree: the addresses of its creditor, separated by commas; else empty.
+    #[prost(string, tag = "10")]
+    pub creditor: ::prost::alloc::string::String,
 }
 /// How a node stands with its coordinator.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -3,15 +3,16 @@
 //! A question of a later version is no error: it is answered by [`Answer::Unknown`], which on the wire is an
 //! `Inspected` without an answer.
 
-use rm_core::id::{NodeId, TypeId};
+use rm_core::id::{NodeId, Order, TypeId};
 use rm_core::inspect::{
-    Answer, ENTRIES_MAX, Entry, EntryKind, LIST_MAX, Query, ResourceView, StatusView, Summary,
+    Answer, EDGES_MAX, ENTRIES_MAX, Entry, EntryKind, LIST_MAX, Query, ResourceView, StatusView,
+    Summary,
 };
 
 use super::WireError;
 use super::generated as pb;
 use super::limits::{self, COUNTERS_MAX, NAME_BYTES_MAX};
-use super::{incoming, members, outgoing};
+use super::{incoming, members, outgoing, top};
 
 pub(super) fn query_out(id: u64, query: &Query) -> Result<pb::Inspect, WireError> {
     use pb::inspect::Query as Out;
@@ -38,6 +39,7 @@ pub(super) fn query_out(id: u64, query: &Query) -> Result<pb::Inspect, WireError
         Query::Status => Some(Out::Status(pb::StatusQuery {})),
         Query::Members => Some(Out::Members(pb::MembersQuery {})),
         Query::Health => Some(Out::Health(pb::HealthQuery {})),
+        Query::Top { prefix, limit } => Some(Out::Top(top::query_out(prefix, *limit)?)),
         Query::Unknown => None,
     };
     Ok(pb::Inspect { id, query })
@@ -68,6 +70,7 @@ pub(super) fn query_in(query: Option<pb::inspect::Query>) -> Result<Query, WireE
         Some(In::Status(_)) => Query::Status,
         Some(In::Members(_)) => Query::Members,
         Some(In::Health(_)) => Query::Health,
+        Some(In::Top(query)) => top::query_in(&query)?,
         None => Query::Unknown,
     })
 }
@@ -92,6 +95,7 @@ pub(super) fn answer_out(id: u64, answer: &Answer) -> Result<pb::Inspected, Wire
         Answer::Status(status) => Some(Out::Status(status_out(status)?)),
         Answer::Members(view) => Some(Out::Members(members::members_out(view)?)),
         Answer::Health(view) => Some(Out::Health(members::health_out(view))),
+        Answer::Top(view) => Some(Out::Top(top::top_out(view)?)),
     };
     Ok(pb::Inspected { id, answer })
 }
@@ -115,6 +119,7 @@ pub(super) fn answer_in(answer: Option<pb::inspected::Answer>) -> Result<Answer,
         Some(In::Status(status)) => Answer::Status(status_in(status)?),
         Some(In::Members(view)) => Answer::Members(Box::new(members::members_in(view)?)),
         Some(In::Health(view)) => Answer::Health(Box::new(members::health_in(view)?)),
+        Some(In::Top(view)) => Answer::Top(Box::new(top::top_in(view)?)),
     })
 }
 
@@ -146,7 +151,9 @@ fn view_out(view: &ResourceView) -> Result<pb::ResourceView, WireError> {
         type_id: view.type_id.0,
         type_name: outgoing::text(&view.type_name),
         key: outgoing::bytes(view.key.as_bytes()),
-        entries: view.entries.iter().map(entry_out).collect(),
+        entries: (view.entries.iter())
+            .map(entry_out)
+            .collect::<Result<_, _>>()?,
         omitted: view.omitted,
         fence: view.fence,
     })
@@ -167,14 +174,14 @@ fn view_in(view: pb::ResourceView) -> Result<ResourceView, WireError> {
     })
 }
 
-fn entry_out(entry: &Entry) -> pb::Entry {
+fn entry_out(entry: &Entry) -> Result<pb::Entry, WireError> {
     let kind = match entry.kind {
         EntryKind::Caches => pb::EntryKind::Caches,
         EntryKind::Holds => pb::EntryKind::Holds,
         EntryKind::Silent => pb::EntryKind::Silent,
         EntryKind::Waits => pb::EntryKind::Waits,
     };
-    pb::Entry {
+    Ok(pb::Entry {
         kind: kind.into(),
         node: outgoing::text(&entry.node),
         node_id: entry.node_id.0,
@@ -185,7 +192,21 @@ fn entry_out(entry: &Entry) -> pb::Entry {
         fence: entry.fence,
         loan: entry.loan.and_then(outgoing::loan),
         guards: entry.guards,
-    }
+        via: outgoing::text(&entry.via),
+        behind: orders_out("Entry.behind", &entry.behind)?,
+        wanted_by: orders_out("Entry.wanted_by", &entry.wanted_by)?,
+        lease_left_nanos: entry.lease_left.map(outgoing::span),
+    })
+}
+
+fn orders_out(field: &'static str, orders: &[Order]) -> Result<Vec<pb::Order>, WireError> {
+    limits::count(field, orders.len(), EDGES_MAX)?;
+    Ok(orders.iter().filter_map(outgoing::order).collect())
+}
+
+fn orders_in(field: &'static str, orders: Vec<pb::Order>) -> Result<Vec<Order>, WireError> {
+    let orders = orders.into_iter().map(Some);
+    orders.map(|order| incoming::order(field, order)).collect()
 }
 
 fn entry_in(entry: pb::Entry) -> Result<Entry, WireError> {
@@ -206,6 +227,8 @@ fn entry_in(entry: pb::Entry) -> Result<Entry, WireError> {
         Some(loan) => Some(incoming::loan("Entry.loan", Some(loan))?),
         None => None,
     };
+    let lease_left = entry.lease_left_nanos;
+    let lease_left = lease_left.map(|nanos| incoming::span("Entry.lease_left", nanos));
     Ok(Entry {
         kind,
         node: incoming::text("Entry.node", entry.node)?,
@@ -217,6 +240,10 @@ fn entry_in(entry: pb::Entry) -> Result<Entry, WireError> {
         fence: entry.fence,
         loan,
         guards: entry.guards,
+        via: incoming::text("Entry.via", entry.via)?,
+        behind: orders_in("Entry.behind", entry.behind)?,
+        wanted_by: orders_in("Entry.wanted_by", entry.wanted_by)?,
+        lease_left: lease_left.transpose()?,
     })
 }
 

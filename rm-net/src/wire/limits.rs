@@ -8,7 +8,7 @@ use core::time::Duration;
 pub use rm_core::book::BOOK_WAITING_MAX;
 pub use rm_core::cluster::{BOOK_LOANS_MAX, PART_BOOKS_MAX, PAST_MAX};
 pub use rm_core::id::{NAME_BYTES_MAX, NOTE_BYTES_MAX};
-pub use rm_core::inspect::{ENTRIES_MAX, LIST_MAX};
+pub use rm_core::inspect::{EDGES_MAX, ENTRIES_MAX, LIST_MAX, TOP_MAX};
 pub use rm_core::message::BLOCKERS_MAX;
 pub use rm_core::value::VALUE_BYTES_MAX;
 pub use rm_core::view::MEMBERS_MAX;

@@ -26,6 +26,7 @@ pub(super) fn members_out(view: &MembersView) -> Result<pb::MembersAnswer, WireE
         good_for_nanos: view.good_for.map(outgoing::span),
         coordinator: Some(coordinator_out(&view.coordinator)?),
         grace_nanos: outgoing::span(view.grace),
+        creditor: outgoing::text(&view.creditor),
     })
 }
 
@@ -49,6 +50,7 @@ pub(super) fn members_in(view: pb::MembersAnswer) -> Result<MembersView, WireErr
             view.coordinator,
         )?)?,
         grace: incoming::span("MembersAnswer.grace", view.grace_nanos)?,
+        creditor: incoming::text("MembersAnswer.creditor", view.creditor)?,
     })
 }
 

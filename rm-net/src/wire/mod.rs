@@ -30,6 +30,7 @@ pub mod limits;
 mod members;
 mod outgoing;
 mod scan;
+mod top;
 
 #[rustfmt::skip]
 #[allow(

@@ -12,8 +12,8 @@ use rm_core::inspect::WARNINGS_MAX;
 
 use super::WireError;
 use super::limits::{
-    self, BLOCKERS_MAX, BOOK_LOANS_MAX, BOOK_WAITING_MAX, COUNTERS_MAX, ENTRIES_MAX, ITEMS_MAX,
-    LIST_MAX, MEMBERS_MAX, PART_BOOKS_MAX, PAST_MAX, STEPS_MAX,
+    self, BLOCKERS_MAX, BOOK_LOANS_MAX, BOOK_WAITING_MAX, COUNTERS_MAX, EDGES_MAX, ENTRIES_MAX,
+    ITEMS_MAX, LIST_MAX, MEMBERS_MAX, PART_BOOKS_MAX, PAST_MAX, STEPS_MAX, TOP_MAX,
 };
 
 /// A field that is a list, or leads to one.
@@ -73,6 +73,7 @@ const INSPECTED: &[Field] = &[
     Field::new("Inspected.show", 3, 1, SHOW),
     Field::new("Inspected.status", 4, 1, STATUS),
     Field::new("Inspected.members", 5, 1, STANDING),
+    Field::new("Inspected.top", 7, 1, TOP),
 ];
 const LIST: &[Field] = &[Field::new(
     "ListAnswer.resources",
@@ -81,7 +82,15 @@ const LIST: &[Field] = &[Field::new(
     &[],
 )];
 const SHOW: &[Field] = &[Field::new("ShowAnswer.view", 1, 1, VIEW)];
-const VIEW: &[Field] = &[Field::new("ResourceView.entries", 4, ENTRIES_MAX, &[])];
+const VIEW: &[Field] = &[Field::new("ResourceView.entries", 4, ENTRIES_MAX, ENTRY)];
+const ENTRY: &[Field] = &[
+    Field::new("Entry.behind", 12, EDGES_MAX, &[]),
+    Field::new("Entry.wanted_by", 13, EDGES_MAX, &[]),
+];
+const TOP: &[Field] = &[
+    Field::new("TopAnswer.hot", 3, TOP_MAX as usize, &[]),
+    Field::new("TopAnswer.waits", 4, TOP_MAX as usize, &[]),
+];
 const STATUS: &[Field] = &[Field::new("StatusAnswer.counters", 10, COUNTERS_MAX, &[])];
 const STANDING: &[Field] = &[
     Field::new("MembersAnswer.view", 5, 1, MEMBERS),

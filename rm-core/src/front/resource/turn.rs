@@ -126,7 +126,7 @@ impl<T: ResourceType> Resource<T> {
         } = turn;
         let inner = &mut **inner;
         inner.settle_link();
-        self.shared.count(&mut inner.fx);
+        self.shared.count(&self.key, &mut inner.fx);
         if inner.fx.is_empty() && inner.owner.next_deadline().is_none() {
             return;
         }

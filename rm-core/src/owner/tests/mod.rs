@@ -1,6 +1,7 @@
 //! Exact effects of single inputs.
 
 mod adaptive;
+mod behind;
 mod claim;
 mod colour;
 mod group;

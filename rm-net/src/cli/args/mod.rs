@@ -1,6 +1,6 @@
 //! The flags of `rmctl`. Flags win over the environment. What makes no sense ends with exit code 64.
 //!
-//! Those of `rmd` are in `rmd`; what makes a value acceptable is in `parse`.
+//! Those of commands that look on for longer, or deeper, are in `look`, those of `rmd` in `rmd`; what makes a value acceptable is in `parse`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -12,12 +12,17 @@ use rm_core::id::{ResourceKey, TypeId};
 use rm_core::resource::ResourceType as _;
 use rm_rwlock::RwLockType;
 
+pub(crate) use self::look::{
+    CompletionsArgs, ManArgs, SchemaArgs, SchemaFormat, Sort, TopArgs, TreeArgs, Until, WaitArgs,
+    WatchArgs, WhyArgs,
+};
 pub(crate) use self::parse::{in_one_line, parse, refuse};
 use self::parse::{parse_name, parse_reason, parse_span, parse_type};
 pub(crate) use self::rmd::{LogFormat, Rmd};
 pub(crate) use self::tls::TlsArgs;
 use crate::client::DEFAULT_ENDPOINT;
 
+mod look;
 mod parse;
 mod rmd;
 mod tls;
@@ -55,6 +60,16 @@ pub(crate) enum Command {
     Ls(LsArgs),
     /// Show who holds a lock, who has it cached, and who waits
     Show(ShowArgs),
+    /// Tell who waits for whom, over nodes and names, and what can be done
+    Why(WhyArgs),
+    /// Show which nodes have borrowed from which, and how much of it they use
+    Tree(TreeArgs),
+    /// Show the hottest locks, the longest waits and the servers, live
+    Top(TopArgs),
+    /// Print a line whenever holders or waiting requests of a lock change, until interrupted
+    Watch(WatchArgs),
+    /// Wait until nobody holds a lock, without taking it
+    Wait(WaitArgs),
     /// Show how each server is
     Status,
     /// Show the members of the cluster, as the first server that answers sees them
@@ -69,6 +84,12 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// Start a server and clients on this machine, do real work under locks, and judge it
     Demo(DemoArgs),
+    /// Print what the objects of --json look like, as JSON Schema or as a page to read
+    Schema(SchemaArgs),
+    /// Print the script by which a shell completes what is typed
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write those of all commands and of rmd to a directory
+    Man(ManArgs),
     /// Become a command, tied to the life of the parent (internal)
     #[command(name = "__exec", hide = true)]
     Exec(ExecArgs),

@@ -2,6 +2,7 @@
 //! What is wrong is said in one sentence, to people and to programs.
 
 use std::ffi::OsString;
+use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ use crate::cli::output;
 
 /// The longest span a flag takes: a year. Longer ones are typing errors.
 const SPAN_SECS_MAX: f64 = 366.0 * 86_400.0;
+/// How often a server may be looked at: each look is a question to it and to all who have credit.
+const INTERVALS: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(3_600);
 
 /// The arguments of this process, or the code to end with after help, a version or a complaint.
 pub(crate) fn parse<P: Parser>() -> Result<P, Exit> {
@@ -108,6 +111,17 @@ pub(super) fn parse_span(text: &str) -> Result<Duration, &'static str> {
     }
     Duration::try_from_secs_f64(seconds).map_err(|_| WRONG)
 }
+
+/// How often something is looked at: a span within [`INTERVALS`].
+pub(super) fn parse_interval(text: &str) -> Result<Duration, &'static str> {
+    let span = parse_span(text)?;
+    if INTERVALS.contains(&span) {
+        Ok(span)
+    } else {
+        Err("look no more often than every 50ms, and at least once an hour")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Rmctl;

@@ -38,7 +38,7 @@ mod ledger;
 mod process;
 pub(crate) mod server;
 mod tally;
-mod verdict;
+pub(super) mod verdict;
 mod volumes;
 
 use self::process::{Clients, Server};
@@ -180,7 +180,8 @@ async fn settle(judge: &Client) -> Result<Books, Failure> {
     loop {
         let mut books = Books::default();
         let mut pages = Pages::new(Vec::new());
-        while let Some(page) = pages.next(judge).await? {
+        let mut judge = judge;
+        while let Some(page) = pages.next(&mut judge).await? {
             for summary in page {
                 books.loans += u64::from(summary.debtors);
                 books.holds += u64::from(summary.holds);

@@ -1,5 +1,6 @@
 //! The verdict: what was seen, what must hold, and whether it did.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Books;
@@ -8,15 +9,21 @@ use super::tally::Counts;
 use crate::cli::output::{BAD, GOOD, PLAIN};
 
 /// What the demonstration ends with. The first seven keys are its stable shape; more may follow.
-#[derive(Debug, Serialize)]
-pub(super) struct Verdict {
+#[derive(Debug, JsonSchema, Serialize)]
+pub(in crate::cli) struct Verdict {
     /// `ok`, `violated`, or `failed` where the work could not be done.
     verdict: &'static str,
+    /// Times that a file was found as it must not be.
     violations: u64,
+    /// Work done under read locks.
     reads: u64,
+    /// Work done under write locks.
     writes: u64,
+    /// Locks for which the server was asked.
     remote_acquires: u64,
+    /// Locks that were served out of a client's cache.
     cached_acquires: u64,
+    /// The longest wait of a writer.
     writer_wait_ms_max: u64,
     /// Work that could not be done: a lock not had or lost, a file not used.
     failures: u64,

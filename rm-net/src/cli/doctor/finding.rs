@@ -2,14 +2,15 @@
 
 use std::fmt::Write as _;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cli::output::{BAD, GOOD, PLAIN, tame};
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Level {
+pub(in crate::cli) enum Level {
     /// As it should be.
     Ok,
     /// It works, and may not for long, or not for everybody.
@@ -19,13 +20,15 @@ pub(super) enum Level {
 }
 
 /// What was looked at, and what was found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Finding {
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+pub(in crate::cli) struct Finding {
+    /// How bad it is.
     pub(super) level: Level,
     /// What was looked at, such as `clock`.
     pub(super) check: &'static str,
     /// Where: an address, or `this machine`, or `all`.
     pub(super) subject: String,
+    /// What was found, in words.
     pub(super) text: String,
     /// What to change; empty where nothing is wrong.
     pub(super) advice: String,

@@ -20,7 +20,7 @@ use super::exit::{Exit, Failure};
 use super::output::Output;
 
 mod checks;
-mod finding;
+pub(super) mod finding;
 mod probe;
 
 use self::finding::Level;

@@ -5,9 +5,12 @@ use proptest::option;
 use proptest::prelude::*;
 use rm_core::command::{Action, Command, Force, LoanEnd, Outcome, Released};
 use rm_core::id::TypeId;
-use rm_core::inspect::{CoordinatorView, DataDirView, HealthView, MembersView, NodeRole, Standing};
+use rm_core::inspect::{
+    CoordinatorView, DataDirView, HealthView, HotResource, LongWait, MembersView, NodeRole,
+    Standing, TopView,
+};
 
-use super::{key, members as view, span, text};
+use super::{key, members as view, order, span, text};
 use crate::wire::limits::SPAN_MAX;
 
 pub(super) fn role() -> impl Strategy<Value = NodeRole> {
@@ -50,8 +53,9 @@ pub(super) fn members() -> impl Strategy<Value = MembersView> {
     let spans = (option::of(span(SPAN_MAX)), span(SPAN_MAX));
     let lists = (option::of(view()), vec(text(), 0..4));
     let kinds = (role(), standing(), coordinator());
-    (text(), any::<u64>(), spans, lists, kinds).prop_map(
-        |(node, reg, (good_for, grace), (view, missing), kinds)| {
+    let texts = (text(), text());
+    (texts, any::<u64>(), spans, lists, kinds).prop_map(
+        |((node, creditor), reg, (good_for, grace), (view, missing), kinds)| {
             let (role, standing, coordinator) = kinds;
             MembersView {
                 node,
@@ -63,6 +67,7 @@ pub(super) fn members() -> impl Strategy<Value = MembersView> {
                 good_for,
                 coordinator,
                 grace,
+                creditor,
             }
         },
     )
@@ -100,6 +105,44 @@ pub(super) fn health() -> impl Strategy<Value = HealthView> {
                 sessions_max,
                 data_dir,
             }
+        },
+    )
+}
+
+pub(super) fn top() -> impl Strategy<Value = TopView> {
+    let hot = (any::<(u32, u64, u64, u64)>(), text(), key()).prop_map(|(numbers, name, key)| {
+        let (type_id, grants, recalls, uncertain) = numbers;
+        HotResource {
+            type_id: TypeId(type_id),
+            type_name: name,
+            key,
+            grants,
+            recalls,
+            uncertain,
+        }
+    });
+    let texts = (text(), text(), text(), text(), text());
+    let wait = (any::<u32>(), texts, key(), span(SPAN_MAX), order()).prop_map(
+        |(type_id, (type_name, node, via, mode, label), key, age, order)| LongWait {
+            type_id: TypeId(type_id),
+            type_name,
+            key,
+            node,
+            via,
+            mode,
+            label,
+            age,
+            order,
+        },
+    );
+    let lists = (vec(hot, 0..4), vec(wait, 0..4));
+    (text(), span(SPAN_MAX), lists, any::<u64>()).prop_map(
+        |(node, uptime, (hot, waits), omitted)| TopView {
+            node,
+            uptime,
+            hot,
+            waits,
+            omitted,
         },
     )
 }
