@@ -19,7 +19,7 @@ use crate::frame::PacketCodec;
 use crate::hub::Hub;
 
 /// So much is read at once: at first, where a peer says little, and at most.
-const READ_BYTES_MIN: usize = 4 << 10;
+const READ_BYTES_MIN: usize = 1 << 10;
 const READ_BYTES_MAX: usize = 64 << 10;
 
 /// The other side is given so long to hear a goodbye.
