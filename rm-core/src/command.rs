@@ -72,6 +72,11 @@ pub enum Force {
 pub enum Outcome {
     /// The command was not understood.
     Unknown,
+    /// A rule forbids it to whoever ordered it.
+    NotAllowed {
+        /// Which rule, and whom it took them for.
+        text: String,
+    },
     /// It was not carried out.
     Refused {
         /// Why, and what to do.

@@ -31,6 +31,12 @@ pub enum Denied {
     /// It was granted, and lost before its caller looked.
     #[error("lost again before it could be used: {0}")]
     Lost(LostReason),
+    /// A rule of the creditor, or of one above it, forbids it.
+    #[error("not allowed")]
+    NotAllowed {
+        /// Which rule.
+        blockers: Blockers,
+    },
     /// More than all there is, or over a limit of the creditor.
     #[error("refused: it asks for more than there is, or a limit is reached")]
     Refused,

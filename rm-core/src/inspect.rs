@@ -49,6 +49,11 @@ pub enum Query {
 pub enum Answer {
     /// The question was not understood.
     Unknown,
+    /// A rule forbids whoever asks to know.
+    NotAllowed {
+        /// Which rule, and whom it took them for.
+        text: String,
+    },
     /// To `List`.
     List {
         /// By type and name.
@@ -273,6 +278,10 @@ pub struct HealthView {
     pub counts_suspend: bool,
     /// Whether connections to it are encrypted, and both sides authenticated.
     pub is_secured: bool,
+    /// How many rules it has; none: everything is allowed to whoever can connect.
+    pub rules: u32,
+    /// What those may do of whom nothing is known: names of actions, with blanks between them.
+    pub anonymous: String,
     /// Files and connections that its process has open; 0 where that is not known.
     pub files: u64,
     /// How many it may have open.

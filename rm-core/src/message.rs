@@ -222,7 +222,7 @@ pub struct Step<C> {
 /// Who is in the way of a request; at most [`BLOCKERS_MAX`] are named.
 pub type Blockers = SmallVec<[Blocker; 1]>;
 
-/// One holder, older request or silent peer in the way.
+/// One holder, older request, silent peer or rule in the way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_structs, reason = "the wire carries each field")]
 pub struct Blocker {
@@ -244,6 +244,8 @@ pub enum BlockerKind {
     Older,
     /// It was asked to give way and has not answered.
     Silent,
+    /// A rule of a creditor. Its note says which (`label`), what it forbids (`mode`) and to whom (`node`).
+    Rule,
 }
 
 /// Why a creditor refuses a want.
@@ -256,6 +258,8 @@ pub enum Refusal {
     Deadline,
     /// Two converting holders wait for each other.
     Deadlock,
+    /// A rule of the creditor, or of one above it, forbids it.
+    NotAllowed,
     /// It can never be granted, or may not: more than the capital, or over a limit.
     Refused,
     /// The creditor is winding up, and lends nothing any more.

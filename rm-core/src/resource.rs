@@ -3,6 +3,7 @@
 use core::fmt::Debug;
 use core::hash::Hash;
 
+use crate::access::Access;
 use crate::credit::{Colour, Credit, Level};
 use crate::id::{ResourceKey, TypeId};
 use crate::policy::Policy;
@@ -117,6 +118,15 @@ pub trait ResourceType: Clone + Debug + Eq + Hash + Send + Sync + 'static {
     fn in_colour(level: Self::Level, colour: Colour) -> Self::Level {
         let _ = colour;
         level
+    }
+
+    /// Whether what is asked for shuts out who asks for the same: whoever may only read never gets so much.
+    ///
+    /// If in doubt it does, as it does unless the type says otherwise: then any use of the type's resources is writing.
+    /// Of two levels, and of what is lent in steps, the larger shuts out no less.
+    fn access(ask: &Self::Level, capital: &Self::Credit) -> Access {
+        let _ = (ask, capital);
+        Access::Exclusive
     }
 
     /// What a person calls the mode that asks for this, such as `read`.

@@ -373,7 +373,7 @@ fn what_is_listed_and_counted_is_the_same_at_rest() {
             limit: 2,
         };
         let nobody = |_| (String::new(), rm_core::id::NodeId::default());
-        net.domain(0).inspect(&query, &nobody)
+        net.domain(0).inspect(&query, &nobody, &|_, _| true)
     };
     let (before, totals) = (list(&net), net.domain(1).totals());
     sweeps(&mut net);

@@ -405,7 +405,7 @@ fn a_middle_tells_who_below_has_what() {
         key: key("x"),
     };
     let names = |peer: PeerId| (format!("{peer}"), NodeId::default());
-    let Answer::Show(Some(view)) = net.domain(1).inspect(&query, &names) else {
+    let Answer::Show(Some(view)) = net.domain(1).inspect(&query, &names, &|_, _| true) else {
         panic!("it is there");
     };
     let [entry] = &view.entries[..] else {

@@ -2,10 +2,12 @@
 //!
 //! Nothing is decided by what stands here but when the node is to go, and that by whoever runs it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use rm_core::access::Rules;
+use rm_core::id::Boot;
 use rm_core::inspect::CoordinatorView;
 use tokio::sync::watch;
 
@@ -19,16 +21,48 @@ pub(crate) struct Desk {
     /// How often a lease of what is borrowed was in jeopardy.
     jeopardies: AtomicU64,
     drain: watch::Sender<Option<Duration>>,
+    /// Which sessions are of this very process: what a member borrows from itself.
+    own: Boot,
+    rules: RwLock<Arc<Rules>>,
+    /// There are any: so nothing is looked up where there are none.
+    has_rules: AtomicBool,
 }
 
 impl Desk {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(own: Boot) -> Self {
         Self {
             coordinator: Mutex::new(None),
             views: AtomicU64::new(0),
             jeopardies: AtomicU64::new(0),
             drain: watch::Sender::new(None),
+            own,
+            rules: RwLock::default(),
+            has_rules: AtomicBool::new(false),
         }
+    }
+
+    /// Whether that run is this process itself, which rules say nothing of.
+    pub(crate) fn is_own(&self, boot: Boot) -> bool {
+        boot == self.own
+    }
+
+    /// The rules for all that come.
+    pub(crate) fn rules(&self) -> Arc<Rules> {
+        let rules = self.rules.read();
+        Arc::clone(&rules.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether there are any.
+    pub(crate) fn has_rules(&self) -> bool {
+        // Acquire pairs with the release in `set_rules`.
+        self.has_rules.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_rules(&self, rules: Arc<Rules>) {
+        let is_closed = !rules.is_open();
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+        // Release pairs with the acquire in `has_rules`: whoever sees that there are any sees these.
+        self.has_rules.store(is_closed, Ordering::Release);
     }
 
     /// How it stands with its coordinator; `None`: it has none.
@@ -108,7 +142,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_first_order_to_drain_stands_and_late_comers_hear_it() {
-        let desk = Desk::new();
+        let desk = Desk::new(Boot(1));
         desk.order_drain(Duration::from_secs(1));
         desk.order_drain(Duration::from_secs(2));
         assert_eq!(desk.drain_ordered().await, Duration::from_secs(1));

@@ -152,6 +152,12 @@ pub enum ConnectError {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum InspectError {
+    /// A rule of the server forbids it.
+    #[error("not allowed: {text}")]
+    NotAllowed {
+        /// Which rule, and whom it took this side for.
+        text: String,
+    },
     /// There is no connection to the server at the moment.
     #[error("no connection to the server: is it running, and is the address right?")]
     Unavailable,

@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use rm_core::access::Allowance;
 use rm_core::front::{Domain, Host, WeakDomain};
-use rm_core::id::{Boot, NodeId, Party, PeerId, Stamp};
-use rm_core::session::Membership;
+use rm_core::id::{NodeId, Party, PeerId, ResourceKey, Stamp, TypeId};
+use rm_core::message::Message;
 use rm_core::session::packet::Item;
+use rm_core::session::{Membership, Ticket};
 use rm_core::stamp::STAMP_AHEAD_MAX;
 use rm_core::time::Time;
 use rm_core::view::View;
@@ -47,6 +49,8 @@ thread_local! {
 pub(crate) struct Hub {
     pub(crate) name: String,
     pub(crate) party: Party,
+    /// What proves to creditors that it is that run.
+    pub(crate) ticket: Ticket,
     clock: BootClock,
     /// What the clock last said, in nanoseconds.
     recent: AtomicU64,
@@ -83,18 +87,24 @@ pub(crate) struct Hub {
 impl Hub {
     /// The hub of the node `name` in this run of the process.
     pub(crate) fn new(name: &str) -> Arc<Self> {
-        Self::with_desk(name, Arc::new(Desk::new()))
+        let ticket = fresh_ticket();
+        Self::build(name, ticket, Arc::new(Desk::new(ticket.boot())))
     }
 
     /// The same for another part of a node, whose operators come to one desk.
     pub(crate) fn with_desk(name: &str, desk: Arc<Desk>) -> Arc<Self> {
+        Self::build(name, fresh_ticket(), desk)
+    }
+
+    fn build(name: &str, ticket: Ticket, desk: Arc<Desk>) -> Arc<Self> {
         let node = NodeId::of_name(name.as_bytes());
         Arc::new(Self {
             name: name.into(),
             party: Party {
                 node,
-                boot: fresh_boot(),
+                boot: ticket.boot(),
             },
+            ticket,
             clock: BootClock::new(),
             recent: AtomicU64::new(BootClock::new().now().as_nanos()),
             domain: OnceLock::new(),
@@ -388,6 +398,11 @@ impl Host for Hub {
 
     fn queue(&self, to: PeerId, item: Item) {
         if let Some(peer) = self.peer(to) {
+            if matches!(item.message, Message::Grant(_) | Message::Deny { .. }) {
+                // One of its wants is answered.
+                let mut wants = peer.wants.lock().unwrap_or_else(PoisonError::into_inner);
+                wants.give_back();
+            }
             peer.queue(item);
         }
     }
@@ -403,6 +418,20 @@ impl Host for Hub {
             Some(peer) => peer.name.clone(),
             None => BEFORE_RESTART.into(),
         }
+    }
+
+    fn allowance(&self, debtor: PeerId, type_id: TypeId, key: &ResourceKey) -> Allowance {
+        if !self.desk.has_rules() {
+            return Allowance::Everything;
+        }
+        // Of one that is gone nothing is left to be allowed.
+        let Some(peer) = self.peer(debtor) else {
+            return Allowance::Everything;
+        };
+        if self.desk.is_own(peer.party.boot) {
+            return Allowance::Everything;
+        }
+        self.desk.rules().allowance(&peer.identity, type_id, key)
     }
 
     fn party(&self, peer: PeerId) -> Option<Party> {
@@ -433,9 +462,15 @@ impl std::fmt::Debug for Hub {
     }
 }
 
-/// A number that no other run has.
-fn fresh_boot() -> Boot {
-    // Without randomness from the system: the clock and the process, which differ between runs of one machine.
-    let fallback = || stamp_now().as_nanos() ^ u64::from(std::process::id()).rotate_left(48);
-    Boot(getrandom::u64().unwrap_or_else(|_| fallback()))
+/// The secret of this run, from which its number is made: no other run has either.
+pub(crate) fn fresh_ticket() -> Ticket {
+    let mut ticket = Ticket::default();
+    if getrandom::fill(&mut ticket.0).is_err() {
+        // Without randomness from the system: the clock and the process, which differ between runs of one machine, but
+        // which others may guess.
+        tracing::warn!("the system gives no random numbers: others may guess this run's ticket");
+        let seed = u128::from(stamp_now().as_nanos()) << 32 | u128::from(std::process::id());
+        ticket.0 = seed.to_be_bytes();
+    }
+    ticket
 }

@@ -46,6 +46,7 @@ impl Inquiries {
             return Err(InspectError::Unavailable);
         }
         match tokio::time::timeout(patience, receiver).await {
+            Ok(Ok(Answer::NotAllowed { text })) => Err(InspectError::NotAllowed { text }),
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) => Err(InspectError::Unavailable),
             Err(_) => Err(InspectError::Timeout(patience)),

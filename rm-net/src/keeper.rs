@@ -87,6 +87,7 @@ impl Keeper {
         let config = DebtorConfig {
             name: hub.name.clone().into_bytes(),
             boot: hub.party.boot,
+            ticket: hub.ticket,
             session,
             reg,
             window: WINDOW,

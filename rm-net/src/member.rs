@@ -45,6 +45,7 @@ pub(crate) struct Plan {
     pub(crate) types: Types,
     pub(crate) window: Window,
     pub(crate) resources_max: Option<usize>,
+    pub(crate) session_resources_max: Option<usize>,
     pub(crate) value_bytes_max: Option<usize>,
     pub(crate) try_limit: Duration,
     pub(crate) hello_patience: Option<Duration>,
@@ -179,6 +180,9 @@ impl Member {
         let owner = Settings::default().with_party(hub.party, &plan.name);
         let mut settings = DomainSettings::new(&plan.name, owner.with_try_limit(plan.try_limit));
         settings.resources_max = plan.resources_max.unwrap_or(settings.resources_max);
+        settings.debtor_resources_max = plan
+            .session_resources_max
+            .unwrap_or(settings.debtor_resources_max);
         let owner = &mut settings.owner;
         owner.value_bytes_max = plan.value_bytes_max.unwrap_or(owner.value_bytes_max);
         let role = Role::Root {

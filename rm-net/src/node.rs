@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use rm_core::access::Rules;
 use rm_core::front::{Domain, DomainSettings, Role, Scope, Totals, WindUpReport};
 use rm_core::owner::Settings;
 use rm_rwlock::{RwLock, all};
@@ -301,6 +302,25 @@ impl Node {
         StopReport {
             is_clean: noted.unwrap_or(false),
             loans,
+        }
+    }
+
+    /// Other rules from now on, without a restart.
+    ///
+    /// What is asked from here on goes by them. What was asked before and still waits is denied if they forbid it, and credit
+    /// that was lent is taken back if its debtor may not have it any more: cached credit silently, holds are
+    /// [lost](rm_core::error::LostReason::Revoked). Exclusion holds all the while. The session of an identity that may not do
+    /// anything any more ends.
+    ///
+    /// It looks at every resource before it returns.
+    pub fn set_rules(&self, rules: Rules) {
+        self.hub.desk.set_rules(Arc::new(rules));
+        #[cfg(feature = "etcd")]
+        if let Some(life) = self.member.as_ref().and_then(|member| member.life()) {
+            life.server.enforce();
+        }
+        if let Some(server) = &self.server {
+            server.enforce();
         }
     }
 

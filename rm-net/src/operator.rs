@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use rm_core::command::{Command, Outcome};
-use rm_core::id::Boot;
 use rm_core::inspect::{Answer, Query};
 use rm_core::session::packet::{Body, Packet, Welcome};
 use rm_core::session::{
@@ -18,9 +17,10 @@ use rm_core::session::{
 };
 use tokio_util::codec::{Decoder as _, Encoder as _};
 
-use crate::clock::{BootClock, stamp_now};
+use crate::clock::BootClock;
 use crate::error::{ConnectError, InspectError};
 use crate::frame::PacketCodec;
+use crate::hub::fresh_ticket;
 use crate::node::host_name;
 use crate::transport::{self, Stream, Transport};
 
@@ -107,9 +107,11 @@ impl Operator {
 
     fn over(address: &str, stream: Stream, patience: Duration) -> Self {
         let now = BootClock::new().now();
+        let ticket = fresh_ticket();
         let config = DebtorConfig {
             name: format!("operator@{}/{}", host_name(), std::process::id()).into_bytes(),
-            boot: Boot(getrandom::u64().unwrap_or_else(|_| stamp_now().as_nanos())),
+            boot: ticket.boot(),
+            ticket,
             session: 1,
             reg: 0,
             window: WINDOW,
@@ -180,13 +182,16 @@ impl Operator {
     /// Asks the server something. Read-only. Cancel safe: an answer that comes later is dropped.
     ///
     /// # Errors
-    /// Where the connection ended, or no answer came within 5 s.
+    /// Where a rule forbids it, the connection ended, or no answer came within 5 s.
     pub async fn ask(&mut self, query: Query) -> Result<Answer, InspectError> {
         let id = self.fresh_id();
         self.aside.push_back(Body::Inspect { id, query });
         let answered = async {
             loop {
                 match self.step().await {
+                    Ok(Heard::Answer(of, Answer::NotAllowed { text })) if of == id => {
+                        return Err(InspectError::NotAllowed { text });
+                    }
                     Ok(Heard::Answer(of, answer)) if of == id => return Ok(answer),
                     Ok(_) => {}
                     Err(_) => return Err(InspectError::Unavailable),
@@ -201,13 +206,16 @@ impl Operator {
     /// the order back.
     ///
     /// # Errors
-    /// Where the connection ended, or no answer came within 5 s: then it may have been carried out or not.
+    /// Where a rule forbids it; or the connection ended, or no answer came within 5 s: then it may have been carried out or not.
     pub async fn order(&mut self, command: Command) -> Result<Outcome, InspectError> {
         let id = self.fresh_id();
         self.aside.push_back(Body::Command { id, command });
         let answered = async {
             loop {
                 match self.step().await {
+                    Ok(Heard::Outcome(of, Outcome::NotAllowed { text })) if of == id => {
+                        return Err(InspectError::NotAllowed { text });
+                    }
                     Ok(Heard::Outcome(of, outcome)) if of == id => return Ok(outcome),
                     Ok(_) => {}
                     Err(_) => return Err(InspectError::Unavailable),

@@ -31,7 +31,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, TryLockEr
 use bytes::{Buf, BytesMut};
 use rm_core::access::Identity;
 use rm_core::cluster::Report;
-use rm_core::front::{Host, Trust};
+use rm_core::front::{Host, Quota, Trust};
 use rm_core::id::{Party, PeerId};
 use rm_core::session::packet::{Body, Item, Packet};
 use rm_core::session::{SessionEffect, SessionEffects, Window, WindowFull};
@@ -123,6 +123,8 @@ pub(crate) struct Peer {
     pub(crate) let_go: CancellationToken,
     /// It has ended, and what was lent over it is back.
     pub(crate) over: CancellationToken,
+    /// Its wants that wait, as its creditor counts them.
+    pub(crate) wants: Mutex<Quota>,
     /// The permit for its one command that may be carried out at a time.
     pub(crate) commands: Arc<Semaphore>,
     /// One permit for each of its questions that may be answered at once.
@@ -156,6 +158,7 @@ impl Peer {
             superseded: CancellationToken::new(),
             let_go: CancellationToken::new(),
             over: CancellationToken::new(),
+            wants: Mutex::default(),
             commands: Arc::new(Semaphore::new(1)),
             questions: Arc::new(Semaphore::new(QUESTIONS_MAX)),
         })

@@ -309,6 +309,7 @@ async fn ask_for_view(
         version: WIRE_VERSION,
         name: hub.name.clone().into_bytes(),
         boot: hub.party.boot,
+        ticket: hub.ticket,
         session: 0,
         reg: 0,
         next_expected: 1,

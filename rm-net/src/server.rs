@@ -8,13 +8,14 @@ use std::time::Duration;
 use bytes::BytesMut;
 use rm_core::access::Identity;
 use rm_core::cluster::Lender;
-use rm_core::front::Host as _;
+use rm_core::front::{Domain, Host as _};
 use rm_core::id::PeerId;
 use rm_core::inspect::NodeRole;
-use rm_core::session::packet::{Body, Hello, Packet, RefuseCode};
+use rm_core::message::Message;
+use rm_core::session::packet::{Body, Hello, Item, Packet, RefuseCode};
 use rm_core::session::{
     Admission, CreditorConfig, CreditorSession, CreditorSessions, Refusal, SessionEffect,
-    check_stamp,
+    check_stamp, check_ticket,
 };
 use rm_core::stamp::STAMP_AHEAD_MAX;
 use rm_core::time::Time;
@@ -32,6 +33,7 @@ use crate::session::Session;
 use crate::store::{Notes, Store};
 use crate::transport::{Caller, Listeners, Unopened};
 
+mod access;
 mod answers;
 pub(crate) mod commands;
 mod lending;
@@ -43,8 +45,10 @@ pub(crate) use self::answers::totals_by_name;
 const HELLO_PATIENCE: Duration = Duration::from_secs(5);
 /// Connections at once, those without a session included. Later ones wait to be accepted.
 const CONNECTIONS_MAX: usize = 16_384;
-/// Sessions at once, those included that only wait for their lease.
+/// Sessions at once of one identity, those included that only wait for their lease. Of all there are twice as many.
 pub(crate) const SESSIONS_MAX: usize = 16_384;
+/// Wants of one session that wait at once; more are refused.
+const WANTS_MAX: u64 = 262_144;
 /// Goodbyes are given so long to leave.
 const GOODBYE: Duration = Duration::from_millis(300);
 /// What a TLS connection starts with, and no hello.
@@ -125,7 +129,7 @@ impl Server {
                 (NodeRole::Relay, Notes::Needless, None, coordinator)
             }
         };
-        let sessions = CreditorSessions::new(config.reg, SESSIONS_MAX);
+        let sessions = CreditorSessions::new(config.reg, 2 * SESSIONS_MAX);
         Arc::new(Self {
             hub,
             config,
@@ -258,6 +262,8 @@ impl Server {
             let text = text.into();
             return Err(Body::Refuse { code, text });
         }
+        check_ticket(&hello).map_err(refuse)?;
+        self.check_access(&hello, identity).map_err(refuse)?;
         let is_another = hello.reg != 0 && hello.reg != self.config.reg;
         if hello.session == 0 || (is_another && self.lender.is_some()) {
             // It asks who the members are, or has to know.
@@ -281,17 +287,18 @@ impl Server {
         poison.map_err(refuse)?;
         domain.observe_stamp(stamp);
         // Of a session that there is, something is on disk already.
-        if let Some(peer) = self.sessions().resumes(&hello) {
-            let peer = self.resumable(peer, identity).map_err(protocol)?;
-            return Ok(Admitted::Resumes(hello, peer.ok_or_else(gone)?));
+        if let Some(peer) = self.sessions().resumes(&hello, identity) {
+            let peer = self.hub.peer(peer).ok_or_else(gone)?;
+            return Ok(Admitted::Resumes(hello, peer));
         }
         let id = self.hub.fresh_peer();
         let server = Arc::clone(self);
+        let caller = identity.clone();
         let (hello, admission) = tokio::task::spawn_blocking(move || {
             let mut notes = server.notes();
             // On disk before anybody may trust anything.
             let noted = notes.set_lent();
-            let admission = noted.map(|()| server.sessions().admit(&hello, id));
+            let admission = noted.map(|()| server.sessions().admit(&hello, &caller, id));
             drop(notes);
             (hello, admission)
         })
@@ -307,11 +314,17 @@ impl Server {
                 })
             }
             Ok(Admission::Gone { reason }) => Err(Body::Gone { reason }),
-            Ok(Admission::Refused(refusal)) => Err(refuse(refusal)),
+            Ok(Admission::Refused(refusal)) => {
+                if refusal.code == RefuseCode::Denied {
+                    let why = &*refusal.text;
+                    tracing::warn!(target: "rm::audit", caller = %identity, why, "no session");
+                }
+                Err(refuse(refusal))
+            }
             Ok(Admission::New) => Ok(Admitted::New(hello, id)),
             Ok(Admission::Resumes { peer }) => {
-                let peer = self.resumable(peer, identity).map_err(protocol)?;
-                Ok(Admitted::Resumes(hello, peer.ok_or_else(gone)?))
+                let peer = self.hub.peer(peer).ok_or_else(gone)?;
+                Ok(Admitted::Resumes(hello, peer))
             }
             Ok(Admission::Succeeds { ends }) => {
                 // One that is not there yet finds out by itself, before it does anything.
@@ -322,23 +335,6 @@ impl Server {
                 Ok(Admitted::New(hello, id))
             }
         }
-    }
-
-    /// The session that somebody wants to go on with, if it is there, and that one's.
-    fn resumable(&self, peer: PeerId, caller: &Identity) -> Result<Option<Arc<Peer>>, String> {
-        let Some(peer) = self.hub.peer(peer) else {
-            return Ok(None);
-        };
-        if peer.identity == *caller {
-            return Ok(Some(peer));
-        }
-        tracing::warn!(
-            target: "rm::audit", name = peer.name, owner = %peer.identity, %caller,
-            "somebody else wants to go on with a session"
-        );
-        Err(format!(
-            "the session is not that of {caller}: open a new one"
-        ))
     }
 
     /// The session, over this connection and those that follow, until it is over for good.
@@ -382,6 +378,9 @@ impl Server {
                 return Err("says what only a creditor says".into());
             }
             Arrived::Effect(effect) => match effect {
+                SessionEffect::Deliver(item) if !self.has_room_for(peer, &domain, &item) => {
+                    domain.refuse(peer.id, item);
+                }
                 SessionEffect::Deliver(item) => {
                     return domain
                         .deliver(peer.id, item)
@@ -391,11 +390,11 @@ impl Server {
                 SessionEffect::Silent => domain.on_debtor_silent(peer.id),
                 // Until it is heard over another connection, or its lease ends.
                 SessionEffect::Disconnected(why) | SessionEffect::Ended(why) => {
-                    tracing::debug!(peer = %peer.id, name = peer.name, %why, "connection over");
+                    tracing::debug!(peer = %peer.id, name = peer.name, why = why.to_string(), "connection over");
                     domain.on_debtor_silent(peer.id);
                 }
                 SessionEffect::Void(why) => {
-                    tracing::debug!(peer = %peer.id, name = peer.name, %why, "session over");
+                    tracing::debug!(peer = %peer.id, name = peer.name, why = why.to_string(), "session over");
                     domain.on_debtor_down(peer.id);
                     self.sessions().remove(peer.party, peer.id);
                     peer.over.cancel();
@@ -408,6 +407,20 @@ impl Server {
             },
         }
         Ok(())
+    }
+
+    /// Whether a debtor may want one more thing at once.
+    fn has_room_for(&self, peer: &Peer, domain: &Domain, item: &Item) -> bool {
+        if !matches!(item.message, Message::Want(_)) {
+            return true;
+        }
+        let lock = || peer.wants.lock().unwrap_or_else(PoisonError::into_inner);
+        // Counting anew takes locks of resources, under which grants are counted here: so not under this one. What is
+        // granted meanwhile is counted too high.
+        let mut wants = *lock();
+        let has_room = wants.take(self.hub.now(), WANTS_MAX, || domain.wants_of(peer.id));
+        *lock() = wants;
+        has_room
     }
 
     /// What a server does now and then: a new epoch where numbers run out, and a note on disk when nobody trusts

@@ -211,7 +211,7 @@ impl Supervisor {
         });
         // Once for each time that something else goes wrong: it is tried many times a minute.
         if !matches!(former, Phase::Connecting { last, .. } if last == text) {
-            tracing::info!(endpoints = ?self.endpoints, "no connection: {text}");
+            tracing::info!(endpoints = ?self.endpoints, why = text, "no connection");
         }
     }
 
@@ -422,7 +422,8 @@ impl Events {
                 Some(server) => server.on_question(&self.peer, id, query),
                 None => {
                     let node = NodeId::of_name(self.endpoint.as_bytes());
-                    let answer = domain.inspect(&query, &|_| (self.endpoint.clone(), node));
+                    let answer =
+                        domain.inspect(&query, &|_| (self.endpoint.clone(), node), &|_, _| true);
                     self.peer.say(Body::Inspected { id, answer }, &self.hub);
                 }
             },
@@ -494,7 +495,11 @@ impl Events {
                 self.on_connected();
             }
             SessionEffect::Ended(why) => {
-                tracing::info!(endpoint = self.endpoint, %why, "the session cannot go on");
+                tracing::info!(
+                    endpoint = self.endpoint,
+                    why = why.to_string(),
+                    "the session cannot go on"
+                );
                 self.say.withhold();
                 self.set(Phase::Connecting {
                     last: self.reason(&why),
@@ -521,7 +526,11 @@ impl Events {
                 };
                 self.say.withhold();
                 domain.on_creditor_down(self.peer.id, lost);
-                tracing::debug!(endpoint = self.endpoint, %why, "the session is over");
+                tracing::debug!(
+                    endpoint = self.endpoint,
+                    why = why.to_string(),
+                    "the session is over"
+                );
                 self.refused = self.refusal(&why).or(self.refused.take());
                 self.set(Phase::Connecting {
                     last: self.reason(&why),

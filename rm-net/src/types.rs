@@ -37,6 +37,20 @@ impl Types {
         }
     }
 
+    /// What they are called.
+    #[cfg(feature = "cli")]
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.by_id.values().map(|(name, _)| *name)
+    }
+
+    /// The number of the one of that name.
+    #[cfg(feature = "cli")]
+    pub(crate) fn id_of(&self, name: &str) -> Option<TypeId> {
+        let mut all = self.by_id.iter();
+        all.find(|(_, (known, _))| *known == name)
+            .map(|(id, _)| *id)
+    }
+
     /// The domain with all of them.
     pub(crate) fn equip(&self, domain: Domain) -> Domain {
         let register = self.by_id.values();

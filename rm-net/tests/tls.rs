@@ -449,6 +449,6 @@ async fn somebody_else_cannot_go_on_with_a_session() {
     hello.reg = u64::from(cluster.server.status().epoch);
     raw.say(Body::Hello(hello)).await;
     let (code, text) = raw.refusal().await;
-    assert_eq!(code, RefuseCode::Protocol);
-    assert!(text.contains("not that of anonymous"), "{text}");
+    assert_eq!(code, RefuseCode::Denied);
+    assert!(text.contains("comes now as anonymous"), "{text}");
 }

@@ -15,6 +15,7 @@
 
 use core::fmt;
 
+use rm_core::access::Access;
 use rm_core::credit::{Credit, Malformed};
 use rm_core::id::{ResourceKey, TypeId};
 use rm_core::number;
@@ -199,6 +200,15 @@ impl ResourceType for RwLockType {
 
     fn sole(capital: &RwCredit) -> Option<RwCredit> {
         Some(*capital)
+    }
+
+    /// Who has the intent may become a writer.
+    fn access(ask: &RwCredit, capital: &RwCredit) -> Access {
+        if Self::may_tick(ask, capital) {
+            Access::Exclusive
+        } else {
+            Access::Share
+        }
     }
 
     fn mode_name(ask: &RwCredit, capital: &RwCredit) -> &'static str {

@@ -43,6 +43,12 @@ pub enum AcquireError {
         /// Who is in the way, as far as that is known.
         holders: Vec<Holder>,
     },
+    /// A rule of the server, or of one above it, forbids it. Asking again does not help before the rules change.
+    #[error("not allowed: {why}")]
+    NotAllowed {
+        /// Which rule, whom it took this node for, and what it forbids.
+        why: String,
+    },
     /// The creditor refused: a limit is reached, or more was asked than there is.
     #[error("refused by the server: a limit is reached, or more was asked than there is")]
     Refused,
@@ -90,6 +96,7 @@ impl AcquireError {
             | Self::WouldDeadlock { holders } => holders,
             Self::BadName(_)
             | Self::BadRequest { .. }
+            | Self::NotAllowed { .. }
             | Self::Refused
             | Self::SessionLost(_)
             | Self::ShuttingDown
@@ -108,7 +115,7 @@ pub struct Holder {
     pub label: String,
     /// Its mode, such as `read`; empty where it is not known.
     pub mode: String,
-    /// Whether it holds, waits, or has not answered.
+    /// Whether it holds, waits, has not answered, or is a rule.
     pub kind: BlockerKind,
     /// Where its request belongs in a distributed trace, if it said so.
     pub trace: Option<TraceContext>,
@@ -133,6 +140,7 @@ impl fmt::Display for Holder {
             BlockerKind::Holder => "held",
             BlockerKind::Older => "asked for earlier",
             BlockerKind::Silent => "perhaps held",
+            BlockerKind::Rule => return f.write_str(&in_words(self)),
         };
         let node = if self.node.is_empty() {
             "a node"
@@ -147,6 +155,18 @@ impl fmt::Display for Holder {
             write!(f, " \"{}\"", self.label)?;
         }
         Ok(())
+    }
+}
+
+/// A rule that forbids something.
+fn in_words(rule: &Holder) -> String {
+    let Holder {
+        node, label, mode, ..
+    } = rule;
+    if label.starts_with("no ") {
+        format!("{label} of the server lets {node} {mode} it")
+    } else {
+        format!("{label} of the server forbids {node} to {mode} it")
     }
 }
 
@@ -370,6 +390,16 @@ pub(super) fn explain<T: ResourceType>(
         Denied::WouldDeadlock { blockers } => AcquireError::WouldDeadlock {
             holders: named(blockers),
         },
+        Denied::NotAllowed { blockers } => {
+            let mut named = named(blockers).into_iter();
+            let rule = named.find(|blocker| blocker.kind == BlockerKind::Rule);
+            AcquireError::NotAllowed {
+                why: rule.map_or_else(
+                    || "a rule of the server forbids it".into(),
+                    |rule| rule.to_string(),
+                ),
+            }
+        }
         Denied::Refused => AcquireError::Refused,
         Denied::Lost(why) => AcquireError::SessionLost(why),
         Denied::ShuttingDown => AcquireError::ShuttingDown,

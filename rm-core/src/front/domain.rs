@@ -7,9 +7,11 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
+use smallvec::smallvec;
+
 use super::acquire::AcquireError;
 use super::host::Host;
-use super::inspect::{AnyInspect, PeerNames};
+use super::inspect::{AnyInspect, PeerNames, Visible};
 use super::lending::Lending;
 use super::observe::Observer;
 use super::reclaim::Budget;
@@ -21,6 +23,7 @@ use super::timers::Timers;
 use super::totals::{Tally, Totals};
 use super::trust::{Ended, Trust};
 use super::windup::{Course, WindUpReport, WindUps};
+use crate::access::Forbidden;
 use crate::cluster::History;
 use crate::effect::Effects;
 use crate::error::{LostReason, PeerMisbehaved};
@@ -55,6 +58,9 @@ pub struct DomainSettings {
     pub policies: BTreeMap<TypeId, Policy>,
     /// The most resources of one type with any state here; more are refused. 4,194,304 by default.
     pub resources_max: usize,
+    /// The most resources of one type that exist here because one debtor asked for them; more are refused. 1,048,576 by
+    /// default: four times what a debtor caches, and a quarter of `resources_max`, so that none keeps all others out.
+    pub debtor_resources_max: usize,
     /// A debtor sends credit home that has not been used for this long; `None`: never. 10 minutes by default: long
     /// enough for work that comes back, short enough that a server need not remember for ever who once read what.
     pub idle_time: Option<Duration>,
@@ -76,6 +82,7 @@ impl DomainSettings {
             priority_max: Duration::from_secs(1),
             policies: BTreeMap::new(),
             resources_max: 1 << 22,
+            debtor_resources_max: 1 << 20,
             idle_time: Some(Duration::from_secs(600)),
             cached_max: 1 << 18,
             cached_bytes_max: 1 << 28,
@@ -118,6 +125,7 @@ pub(super) struct Shared {
     pub(super) timers: Timers,
     pub(super) priority_max: Duration,
     pub(super) resources_max: usize,
+    pub(super) debtor_resources_max: usize,
     pub(super) budget: Budget,
     role: Mutex<Role>,
     routes: Mutex<Routes>,
@@ -184,6 +192,26 @@ impl Shared {
         true
     }
 
+    /// Answers a want or a claim of what its debtor may not have.
+    pub(super) fn forbid(&self, from: PeerId, item: Item, why: &Forbidden) {
+        let message = match item.message {
+            Message::Want(want) => Message::Deny {
+                order: want.order,
+                version: want.version,
+                why: Refusal::NotAllowed,
+                blockers: smallvec![why.blocker()],
+            },
+            Message::Claim(claim) => Message::Unclaimed {
+                epoch: claim.epoch,
+                old: claim.loan,
+                why: Unclaimed::Refused,
+            },
+            _ => return,
+        };
+        self.host.queue(from, Item { message, ..item });
+        self.host.flush(from);
+    }
+
     /// A time not long ago, or the present one where spans are measured from it.
     pub(super) fn recent(&self) -> Time {
         match self.observer {
@@ -245,6 +273,7 @@ pub(super) trait AnyTable: AnyInspect + AnyRelease + Lending + Send + Sync {
     fn on_debtor_down(&self, peer: PeerId);
     fn on_debtor_heard(&self, peer: PeerId);
     fn on_debtor_silent(&self, peer: PeerId);
+    fn wants_of(&self, debtor: PeerId) -> u64;
     fn on_epoch(&self, epoch: u32);
     fn doubt_values(&self);
     fn return_values(&self);
@@ -342,6 +371,7 @@ impl Domain {
             timers: Timers::default(),
             priority_max: settings.priority_max,
             resources_max: settings.resources_max,
+            debtor_resources_max: settings.debtor_resources_max,
             budget: Budget {
                 idle_time: settings.idle_time,
                 resources: settings.cached_max as u64,
@@ -434,6 +464,19 @@ impl Domain {
         }
     }
 
+    /// Refuses what a debtor wants or claims without another look at it: it is over a limit.
+    pub fn refuse(&self, debtor: PeerId, item: Item) {
+        self.shared.turn_away(debtor, item);
+    }
+
+    /// How many wants of a debtor wait here. It looks at every resource.
+    #[must_use]
+    pub fn wants_of(&self, debtor: PeerId) -> u64 {
+        let mut wants = 0;
+        self.each(|table| wants += table.wants_of(debtor));
+        wants
+    }
+
     /// There is a session with the creditor, and its lease has been acknowledged.
     pub fn on_creditor_up(&self, peer: PeerId, trust: Arc<Trust>) {
         self.on_root_up(RootId::default(), peer, trust);
@@ -514,6 +557,12 @@ impl Domain {
     /// is a root it makes no difference, because the names of its loans rise from run to run.
     pub fn on_creditor_replaced(&self) {
         self.each(|table| table.on_creditor_replaced());
+    }
+
+    /// The rules have changed ([`Host::allowance`]): what debtors wait for and may not have any more is denied, and what
+    /// they have beyond it is taken back politely, as by [`release`](Self::release). It looks at every resource.
+    pub fn enforce(&self) {
+        self.each(|table| table.enforce());
     }
 
     /// The session with a debtor is over, and its lease with it: its loans are taken back.
@@ -632,10 +681,16 @@ impl Domain {
             .collect()
     }
 
-    /// Answers a question from what this node knows. What is asked of the node as a whole is its own to answer.
+    /// Answers a question from what this node knows, about resources that whoever asks may know of. What is asked of the
+    /// node as a whole is its own to answer.
     #[must_use]
-    pub fn inspect(&self, query: &Query, names: &PeerNames<'_>) -> Answer {
-        super::inspect::answer(&self.types.tables, query, names)
+    pub fn inspect(
+        &self,
+        query: &Query,
+        names: &PeerNames<'_>,
+        is_visible: &Visible<'_>,
+    ) -> Answer {
+        super::inspect::answer(&self.types.tables, query, names, is_visible)
     }
 
     /// The debtors that have a loan of a resource.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::observe::Observer;
-use crate::id::{Party, PeerId};
+use crate::access::Allowance;
+use crate::id::{Party, PeerId, ResourceKey, TypeId};
 use crate::session::packet::Item;
 use crate::time::Time;
 
@@ -34,6 +35,12 @@ pub trait Host: Send + Sync + 'static {
     fn party(&self, peer: PeerId) -> Option<Party> {
         let _ = peer;
         None
+    }
+
+    /// How much of a resource the rules let a debtor have. Asked before anything is remembered of what it wants or claims.
+    fn allowance(&self, debtor: PeerId, type_id: TypeId, key: &ResourceKey) -> Allowance {
+        let _ = (debtor, type_id, key);
+        Allowance::Everything
     }
 
     /// What people call a peer. Called under the lock of a resource.

@@ -19,10 +19,19 @@ use crate::time::Time;
 /// The name and identity of a peer, as far as its session knows them.
 pub type PeerNames<'a> = dyn Fn(PeerId) -> (String, NodeId) + 'a;
 
+/// Which resources whoever asks may know of.
+pub type Visible<'a> = dyn Fn(TypeId, &ResourceKey) -> bool + 'a;
+
 /// What inspection asks of a table.
 pub(super) trait AnyInspect {
-    /// Up to `limit` resources whose name starts with `prefix`, after `after`, in order.
-    fn list(&self, prefix: &[u8], after: Option<&ResourceKey>, limit: usize) -> Vec<Summary>;
+    /// Up to `limit` visible resources whose name starts with `prefix`, after `after`, in order.
+    fn list(
+        &self,
+        prefix: &[u8],
+        after: Option<&ResourceKey>,
+        limit: usize,
+        is_visible: &Visible<'_>,
+    ) -> Vec<Summary>;
     fn show(&self, key: &ResourceKey, names: &PeerNames<'_>) -> Option<ResourceView>;
     fn debtors(&self, key: &ResourceKey) -> Vec<PeerId>;
 }
@@ -31,6 +40,7 @@ pub(super) fn answer(
     types: &BTreeMap<TypeId, Arc<dyn AnyTable>>,
     query: &Query,
     names: &PeerNames<'_>,
+    is_visible: &Visible<'_>,
 ) -> Answer {
     match query {
         Query::List {
@@ -48,7 +58,7 @@ pub(super) fn answer(
                     .map(|(_, key)| key);
                 // One more than asked tells whether there is more.
                 let room = limit + 1 - resources.len();
-                resources.extend(table.list(prefix, after, room));
+                resources.extend(table.list(prefix, after, room, is_visible));
                 if resources.len() > limit {
                     break;
                 }
@@ -57,6 +67,7 @@ pub(super) fn answer(
             resources.truncate(limit);
             Answer::List { resources, more }
         }
+        Query::Show { type_id, key } if !is_visible(*type_id, key) => Answer::Show(None),
         Query::Show { type_id, key } => {
             Answer::Show(types.get(type_id).and_then(|table| table.show(key, names)))
         }
@@ -65,14 +76,21 @@ pub(super) fn answer(
 }
 
 impl<T: ResourceType> AnyInspect for Table<T> {
-    fn list(&self, prefix: &[u8], after: Option<&ResourceKey>, limit: usize) -> Vec<Summary> {
+    fn list(
+        &self,
+        prefix: &[u8],
+        after: Option<&ResourceKey>,
+        limit: usize,
+        is_visible: &Visible<'_>,
+    ) -> Vec<Summary> {
         let mut found: BTreeMap<ResourceKey, Summary> = BTreeMap::new();
         self.each(|place| {
             let key = place.key();
             let is_past = after.is_none_or(|after| key > after);
             let is_near =
                 found.len() < limit || found.last_key_value().is_some_and(|(k, _)| key < k);
-            if !is_past || !is_near || !key.as_bytes().starts_with(prefix) {
+            let is_meant = is_past && is_near && key.as_bytes().starts_with(prefix);
+            if !is_meant || !is_visible(T::ID, key) {
                 return;
             }
             if let Some(summary) = summary(place) {

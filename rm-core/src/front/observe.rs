@@ -49,6 +49,8 @@ pub enum Outcome {
     Granted,
     /// It was granted, and lost before the caller looked.
     Lost,
+    /// A rule of the server forbids it.
+    NotAllowed,
     /// A limit was reached.
     Refused,
     /// The node or its server is stopping.
@@ -63,12 +65,13 @@ pub enum Outcome {
 
 impl Outcome {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::BadRequest,
         Self::Busy,
         Self::Cancelled,
         Self::Granted,
         Self::Lost,
+        Self::NotAllowed,
         Self::Refused,
         Self::ShuttingDown,
         Self::Timeout,
@@ -85,6 +88,7 @@ impl Outcome {
             Self::Cancelled => "cancelled",
             Self::Granted => "granted",
             Self::Lost => "lost",
+            Self::NotAllowed => "not_allowed",
             Self::Refused => "refused",
             Self::ShuttingDown => "shutting_down",
             Self::Timeout => "timeout",
@@ -99,6 +103,7 @@ impl From<&AcquireError> for Outcome {
         match error {
             AcquireError::BadName(_) | AcquireError::BadRequest { .. } => Self::BadRequest,
             AcquireError::Busy { .. } => Self::Busy,
+            AcquireError::NotAllowed { .. } => Self::NotAllowed,
             AcquireError::Refused => Self::Refused,
             AcquireError::SessionLost(_) => Self::Lost,
             AcquireError::ShuttingDown => Self::ShuttingDown,

@@ -10,22 +10,26 @@
 //! out when they wake, which compares the session that they borrowed over with the present one.
 
 use core::any::Any;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
 
 use super::domain::{AnyTable, Role, Shared, UNKNOWN};
+use super::quota::Quota;
 use super::resource::Resource;
 use super::routes::{Adoption, Link};
 use super::shard::{Numbers, Place, Shard, hash_of};
 use super::totals::Totals;
 use super::windup::{Course, WindUpReport};
+use crate::access::{Access, Allowance, Forbidden};
 use crate::cluster::Stance;
+use crate::credit::Level as _;
 use crate::effect::Effects;
 use crate::error::{LostReason, PeerMisbehaved};
 use crate::id::{LoanId, Order, PeerId, ResourceKey};
 use crate::message::Message;
-use crate::owner::Owner;
+use crate::owner::{Owner, Rest, WaitingView};
 use crate::policy::Policy;
 use crate::resource::ResourceType;
 use crate::session::packet::Item;
@@ -48,6 +52,8 @@ pub(super) struct Table<T: ResourceType> {
     pub(super) count: AtomicU64,
     /// How many of them are not at rest.
     pub(super) live: AtomicU64,
+    /// How many were made for each debtor.
+    quotas: Mutex<BTreeMap<PeerId, Quota>>,
 }
 
 /// Why there is no resource.
@@ -68,6 +74,7 @@ impl<T: ResourceType> Table<T> {
             shards: shards.collect(),
             count: AtomicU64::new(0),
             live: AtomicU64::new(0),
+            quotas: Mutex::new(BTreeMap::new()),
         }
     }
 
@@ -268,6 +275,34 @@ impl<T: ResourceType> Table<T> {
         }
     }
 
+    /// Visits all live resources, and those at rest that have lent anybody more than it may have, none of them under a
+    /// shard's lock.
+    pub(super) fn each_that_lends_too_much(&self, f: impl Fn(&Arc<Resource<T>>)) {
+        for shard in &self.shards {
+            let (live, woken) = {
+                let mut shard = shard.lock();
+                let (live, seen) = (shard.live(), shard.seen);
+                let concerned = shard.iter_mut().filter(|place| match place {
+                    Place::Live(_) => false,
+                    Place::Resting(resting) => self.lends_too_much(&resting.key, &resting.rest),
+                });
+                let woken: Vec<_> = concerned.map(|place| self.wake(place, seen)).collect();
+                (live, woken)
+            };
+            live.iter().chain(&woken).for_each(&f);
+            self.put_away(shard, woken);
+        }
+    }
+
+    fn lends_too_much(&self, key: &ResourceKey, rest: &Rest<T::Credit>) -> bool {
+        let capital = self.resource_type.capital(key);
+        rest.any_loan(&mut |peer, loan| {
+            let allowance = self.shared.host.allowance(peer, T::ID, key);
+            let access = T::access(&T::Level::of(loan), &capital);
+            allowance.check(access).is_err()
+        })
+    }
+
     /// Wakes all resources of one shard, and visits them, not under its lock.
     fn each_of(&self, shard: usize, f: impl FnMut(&Arc<Resource<T>>)) {
         let all: Vec<_> = {
@@ -282,6 +317,65 @@ impl<T: ResourceType> Table<T> {
     fn shard(&self, key: &ResourceKey) -> &Mutex<Shard<T>> {
         // Bits that place nothing within a shard.
         &self.shards[((hash_of(key) >> 32) % SHARDS as u64) as usize]
+    }
+
+    /// The resource that a message of a neighbour makes; `None` where there are too many, or too many of that debtor.
+    fn made_for(&self, from: PeerId, item: &Item) -> Option<Arc<Resource<T>>> {
+        if matches!(item.message, Message::Want(_) | Message::Claim(_)) {
+            let most = self.shared.debtor_resources_max as u64;
+            let now = self.shared.host.now();
+            let quota = self.quotas.lock().get(&from).copied();
+            let mut quota = quota.unwrap_or_default();
+            // Not under the lock. A debtor's messages come one after the other.
+            let has_room = quota.take(now, most, || self.resources_of(from));
+            self.quotas.lock().insert(from, quota);
+            if !has_room {
+                return None;
+            }
+        }
+        self.resource(&item.key)
+    }
+
+    /// In how many resources a debtor has anything.
+    fn resources_of(&self, debtor: PeerId) -> u64 {
+        let mut count = 0;
+        self.each(|place| {
+            count += u64::from(match place {
+                Place::Live(resource) => resource.with_owner(|owner| owner.knows(debtor)),
+                Place::Resting(resting) => resting.rest.lends_to(debtor),
+            });
+        });
+        count
+    }
+
+    /// What the rules let a debtor have of what it wants or claims, or why that is too much. Nothing is remembered of it yet.
+    fn allowed(
+        &self,
+        from: PeerId,
+        item: &Item,
+    ) -> Result<Result<Access, Forbidden>, PeerMisbehaved> {
+        if !matches!(item.message, Message::Want(_) | Message::Claim(_)) {
+            // Whoever gives back, or withdraws, may always do so; and what a creditor says is its own to say.
+            return Ok(Ok(Access::Exclusive));
+        }
+        let host = &self.shared.host;
+        let allowance = host.allowance(from, T::ID, &item.key);
+        let may_have = match &allowance {
+            Allowance::Everything => return Ok(Ok(Access::Exclusive)),
+            Allowance::Shares(_) => Access::Share,
+            Allowance::Nothing(why) => return Ok(Err(why.clone())),
+        };
+        let level = match &item.message {
+            Message::Want(want) => want.level.read_level::<T::Credit, T::Level>(),
+            Message::Claim(claim) => claim.amount.read::<T::Credit>().map(|c| T::Level::of(&c)),
+            _ => return Ok(Ok(may_have)),
+        };
+        let level = level.map_err(|_| PeerMisbehaved::MalformedCredit)?;
+        let access = T::access(&level, &self.resource_type.capital(&item.key));
+        Ok(match allowance.check(access) {
+            Ok(()) => Ok(may_have),
+            Err(why) => Err(why.clone()),
+        })
     }
 
     /// Whether this node lends it, as far as it knows: a member's lender only what the view gives it. What is said of the
@@ -309,13 +403,25 @@ impl<T: ResourceType> AnyTable for Table<T> {
     }
 
     fn deliver(&self, from: PeerId, item: Item) -> Result<(), PeerMisbehaved> {
-        let most = self.shared.resources_max as u64;
-        match self.resource_within(&item.key, most, || self.makes_a_resource(&item)) {
-            Ok(resource) => return resource.on_message(from, item.message, item.let_go),
-            Err(Absent::Crowded) => drop(self.shared.turn_away(from, item)),
-            Err(Absent::Unwelcome) => {}
-        }
-        Ok(())
+        let may_have = match self.allowed(from, &item)? {
+            Ok(may_have) => may_have,
+            Err(why) => {
+                self.shared.forbid(from, item, &why);
+                return Ok(());
+            }
+        };
+        let resource = match self.find(&item.key) {
+            Some(resource) => resource,
+            None if self.makes_a_resource(&item) => match self.made_for(from, &item) {
+                Some(resource) => resource,
+                None => {
+                    self.shared.turn_away(from, item);
+                    return Ok(());
+                }
+            },
+            None => return Ok(()),
+        };
+        resource.on_message(from, item.message, (may_have, item.let_go))
     }
 
     fn on_creditor_up(&self, link: &Arc<Link>) {
@@ -378,6 +484,7 @@ impl<T: ResourceType> AnyTable for Table<T> {
     }
 
     fn on_debtor_down(&self, peer: PeerId) {
+        self.quotas.lock().remove(&peer);
         self.each_that_may_lend_to(peer, |resource| resource.on_debtor_down(peer));
     }
 
@@ -420,6 +527,15 @@ impl<T: ResourceType> AnyTable for Table<T> {
             // Nothing rests that was told to wind up.
             None => self.each_live(&mut add),
         }
+    }
+
+    fn wants_of(&self, debtor: PeerId) -> u64 {
+        let mut wants = 0;
+        let is_its = |waiting: &WaitingView<'_, T::Level>| waiting.debtor == Some(debtor);
+        self.each_live(|resource| {
+            wants += resource.with_owner(|owner| owner.waiting().filter(is_its).count() as u64);
+        });
+        wants
     }
 
     fn on_epoch(&self, epoch: u32) {

@@ -19,8 +19,9 @@
 //! **Size.** Four bytes an owner, nothing for each debtor. Only events are counted, never time, and the counters
 //! saturate: an owner does the same again after the same inputs, and has few states.
 
-use super::Owner;
 use super::walk::Walk;
+use super::{Owner, sum};
+use crate::access::Access;
 use crate::credit::{Credit, Level as _};
 use crate::effect::Effects;
 use crate::id::PeerId;
@@ -143,6 +144,20 @@ impl<T: ResourceType> Owner<T> {
 
     /// The extra on top of a grant to `peer`, which its loan includes already, out of what is `free`.
     pub(super) fn extra_for(&mut self, peer: PeerId, free: &T::Credit) -> T::Credit {
+        let extra = self.extra_by_policy(peer, free);
+        // Whoever may only read is not lent by policy what would let it write.
+        let debtor = &self.debtors[&peer];
+        let with_it = || T::Level::of(&sum(&debtor.loan, &extra));
+        let is_allowed = debtor.may_have == Access::Exclusive
+            || T::access(&with_it(), &self.capital) == Access::Share;
+        if is_allowed {
+            extra
+        } else {
+            T::Credit::empty()
+        }
+    }
+
+    fn extra_by_policy(&mut self, peer: PeerId, free: &T::Credit) -> T::Credit {
         // Cut off, so that a type that slices badly makes no credit.
         let slice = |parts: u32| free.slice(parts).meet(free);
         match self.policy {

@@ -503,6 +503,7 @@ impl<T: ResourceType> Owner<T> {
                 ahead: ahead as u32,
             },
             Refusal::Deadlock => Denied::WouldDeadlock { blockers },
+            Refusal::NotAllowed => Denied::NotAllowed { blockers },
             Refusal::Refused => Denied::Refused,
             Refusal::ShuttingDown => Denied::ShuttingDown,
         };

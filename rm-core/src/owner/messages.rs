@@ -11,6 +11,7 @@ use super::value::check_size;
 use super::{
     Asker, Debtor, Owner, RecallStep, STEPS_MAX, Spare, StandingWant, Upstream, Waiting, sum,
 };
+use crate::access::Access;
 use crate::credit::{Colour, Credit, Level};
 use crate::effect::Effects;
 use crate::error::{LostReason, PeerMisbehaved};
@@ -31,6 +32,8 @@ pub struct Origin {
     pub party: Party,
     /// The epoch of the packet that it came in: the view in which it was sent.
     pub epoch: u32,
+    /// The most that rules let a debtor have. The caller has checked that the message asks for no more.
+    pub may_have: Access,
 }
 
 /// Where there are no views, every message is of the present one; and nobody claims, so nobody need be known.
@@ -40,6 +43,7 @@ impl From<PeerId> for Origin {
             peer,
             party: Party::default(),
             epoch: u32::MAX,
+            may_have: Access::Exclusive,
         }
     }
 }
@@ -66,6 +70,7 @@ impl<T: ResourceType> Owner<T> {
             peer: from,
             party,
             epoch,
+            may_have,
         } = origin.into();
         let is_creditor = self.creditor() == Some(from);
         if message.is_downward() != is_creditor {
@@ -117,13 +122,19 @@ impl<T: ResourceType> Owner<T> {
             Message::Revoke { loan, reason } => self.on_revoke(loan, &reason, fx),
             Message::Unclaimed { epoch, old, why } => self.on_unclaimed((epoch, old), why, fx),
             Message::Unwant { order } => self.on_unwant(from, order),
-            Message::Want(want) => self.on_want(now, from, want, fx),
+            Message::Want(want) => self.on_want(now, (from, may_have), want, fx),
         }
         self.balance(now, Spare::Keep, fx);
         Ok(())
     }
 
-    fn on_want(&mut self, now: Time, from: PeerId, want: Want<T::Level>, fx: &mut Effects<T>) {
+    fn on_want(
+        &mut self,
+        now: Time,
+        (from, may_have): (PeerId, Access),
+        want: Want<T::Level>,
+        fx: &mut Effects<T>,
+    ) {
         let Want {
             order,
             version,
@@ -160,10 +171,11 @@ impl<T: ResourceType> Owner<T> {
             );
             return;
         }
-        self.debtors.entry(from).or_insert_with(|| {
+        let debtor = self.debtors.entry(from).or_insert_with(|| {
             self.unlent += 1;
             Box::new(Debtor::new(self.settings.fence_room))
         });
+        debtor.may_have = may_have;
         self.note_use(&level);
         self.lift_bars(order);
         let asker = Asker::Debtor(from, version);

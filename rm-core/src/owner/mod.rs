@@ -71,6 +71,7 @@ pub(crate) use self::rest::Rest;
 pub use self::settings::Settings;
 use self::tenure::{Succession, Tenure};
 use self::value::Known;
+use crate::access::Access;
 use crate::book::Lessee;
 use crate::credit::{Colour, Credit, Level};
 use crate::effect::Effects;
@@ -169,6 +170,8 @@ struct Debtor<C> {
     asked_at: Option<Time>,
     /// It may not hear us: its wants do not count.
     silent: bool,
+    /// The most that rules let it have: what it asked for is within that, and so must be what it gets on top.
+    may_have: Access,
     /// It asked for a higher limit than this owner could give.
     limit_owed: bool,
     /// It was confirmed of a claim, so its debtor may know it by the name that it claimed.
@@ -189,6 +192,7 @@ impl<C: Credit> Debtor<C> {
             room: room.max(1),
             asked_at: None,
             silent: false,
+            may_have: Access::Exclusive,
             limit_owed: false,
             is_claimed: false,
             absent: None,
@@ -417,6 +421,12 @@ impl<T: ResourceType> Owner<T> {
             .iter()
             .filter(|(_, d)| !d.loan.is_empty())
             .map(|(&peer, d)| (peer, &d.loan))
+    }
+
+    /// Whether that debtor has or wants anything.
+    #[must_use]
+    pub fn knows(&self, debtor: PeerId) -> bool {
+        self.debtors.contains_key(&debtor)
     }
 
     /// The local holds.

@@ -73,6 +73,13 @@ impl<C: Credit> Rest<C> {
         self.loans.iter().any(|loan| loan.peer == peer)
     }
 
+    /// Whether a loan is more than its debtor may have, as `exceeds` says.
+    pub(crate) fn any_loan(&self, exceeds: &mut dyn FnMut(PeerId, &C) -> bool) -> bool {
+        self.loans
+            .iter()
+            .any(|loan| exceeds(loan.peer, &loan.credit))
+    }
+
     /// How many debtors have a loan.
     pub(crate) fn debtors(&self) -> usize {
         self.loans.len()
@@ -290,6 +297,8 @@ impl<C: Credit> Debtor<C> {
             // They only size its next limit.
             room: _,
             asked_at: _,
+            // Each want says it anew.
+            may_have: _,
             silent,
             // Nothing is owed or recalled: the owner is settled.
             limit_owed: _,

@@ -5,16 +5,21 @@
 //! * *Hard* ([`Owner::close_loans`]) the loan is closed in the book at once. Its name is dead, so what comes back late doubles
 //!   nothing; later tokens are above its limit. Nothing says that the old holder has stopped: it is told, if it hears.
 //!
+//! Rules that change do the former to what a debtor may not have any more ([`Owner::enforce`]).
+//!
 //! **Fairness.** Neither is a request: nobody waits for it, and no request that waits loses its place.
 
 use std::sync::Arc;
 
+use smallvec::smallvec;
+
 use super::{Asker, Owner, Spare};
-use crate::credit::Credit;
+use crate::access::{Access, Allowance};
+use crate::credit::{Credit, Level as _};
 use crate::effect::{Effect, Effects};
 use crate::error::LostReason;
 use crate::id::{LoanId, PeerId};
-use crate::message::Message;
+use crate::message::{Message, Refusal};
 use crate::resource::ResourceType;
 use crate::time::Time;
 
@@ -31,6 +36,61 @@ impl<T: ResourceType> Owner<T> {
                 fx.send(*to, Message::Revoke { loan, reason });
             }
         }
+    }
+
+    /// The rules have changed: what a debtor waits for and may not have any more is denied, and a loan that is more than it
+    /// may have is revoked, politely. `allowance` says how much each may have.
+    pub fn enforce(
+        &mut self,
+        now: Time,
+        allowance: &dyn Fn(PeerId) -> Allowance,
+        fx: &mut Effects<T>,
+    ) {
+        let debtors = self
+            .debtors
+            .iter()
+            .filter(|(_, debtor)| debtor.absent.is_none());
+        let bounded: Vec<_> = debtors.map(|(&peer, _)| (peer, allowance(peer))).collect();
+        for (peer, allowance) in bounded {
+            let is_within = |level: &T::Level| allowance.check(T::access(level, &self.capital));
+            let loan = T::Level::of(&self.debtors[&peer].loan);
+            let exceeds = (!loan.is_zero()).then(|| is_within(&loan).err()).flatten();
+            if let Some(why) = exceeds {
+                self.revoke(
+                    Some(peer),
+                    &format!("the rules have changed: {why}").into(),
+                    fx,
+                );
+            }
+            if let Some(debtor) = self.debtors.get_mut(&peer) {
+                debtor.may_have = allowance.most().unwrap_or(Access::Share);
+            }
+            let capital = &self.capital;
+            self.waiting.retain(|waiting| {
+                let Asker::Debtor(asker, version) = waiting.asker else {
+                    return true;
+                };
+                let checked = allowance.check(T::access(&waiting.level, capital));
+                let Err(why) = checked else {
+                    return true;
+                };
+                if asker != peer {
+                    return true;
+                }
+                let (order, why) = (waiting.order, why.blocker());
+                fx.send(
+                    peer,
+                    Message::Deny {
+                        order,
+                        version,
+                        why: Refusal::NotAllowed,
+                        blockers: smallvec![why],
+                    },
+                );
+                false
+            });
+        }
+        self.balance(now, Spare::Keep, fx);
     }
 
     /// Closes the loan of a debtor, or of all, absent ones too, at once. What they had is free.

@@ -255,6 +255,8 @@ fn hash_debtor<C: Hash, H: Hasher>(
         limit: _,
         room: _,
         asked_at: _,
+        // The explorer has no rules.
+        may_have: _,
         limit_owed,
         sent,
         silent,

@@ -35,6 +35,7 @@ use super::lease::{DebtorLease, LeaseTerms, Renewed};
 use super::link::{Data, Link, Side, earliest, has_grant, unexpected};
 use super::packet::{Body, Hello, Item, WIRE_VERSION, Welcome};
 use super::sequence::{Window, WindowFull};
+use super::ticket::Ticket;
 
 /// What a debtor opens a session with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub struct DebtorConfig {
     pub name: Vec<u8>,
     /// Its run.
     pub boot: Boot,
+    /// What proves that it is that run: [`Ticket::boot`] is `boot`, if the creditor checks it.
+    pub ticket: Ticket,
     /// Which of that run's sessions with this creditor: from 1, one more each time.
     pub session: u64,
     /// The creditor's registration; 0: whoever answers.
@@ -105,6 +108,7 @@ impl DebtorSession {
             version: WIRE_VERSION,
             name: config.name,
             boot: config.boot,
+            ticket: config.ticket,
             session: config.session,
             reg: config.reg,
             next_expected: 1,

@@ -25,19 +25,22 @@
 //! # How to drive one
 //!
 //! ```
+//! use rm_core::access::Identity;
 //! use rm_core::id::{Boot, PeerId};
 //! use rm_core::session::{
 //!     Admission, CreditorConfig, CreditorSession, CreditorSessions, DebtorConfig, DebtorSession,
-//!     LeaseTerms, Membership, SessionEffect, SessionEffects, Window,
+//!     LeaseTerms, Membership, SessionEffect, SessionEffects, Ticket, Window, check_ticket,
 //! };
 //! use rm_core::session::packet::Body;
 //! use rm_core::time::Time;
 //! use std::time::Duration;
 //!
 //! let (now, batch) = (Time::ZERO, Window::default());
+//! let ticket = Ticket([7; 16]); // drawn at random at the start of the process
 //! let mut debtor = DebtorSession::connect(now, DebtorConfig {
 //!     name: b"web-1".to_vec(),
-//!     boot: Boot(1),
+//!     boot: ticket.boot(),
+//!     ticket,
 //!     session: 1,
 //!     reg: 0,
 //!     window: Window::default(),
@@ -46,8 +49,9 @@
 //! let Some(Body::Hello(hello)) = debtor.transmit(now, batch) else { unreachable!() };
 //!
 //! // The creditor reads the first packet of a connection, and decides.
+//! assert_eq!(check_ticket(&hello), Ok(()));
 //! let mut sessions = CreditorSessions::new(1, 1_000);
-//! assert_eq!(sessions.admit(&hello, PeerId(1)), Admission::New);
+//! assert_eq!(sessions.admit(&hello, &Identity::anonymous(), PeerId(1)), Admission::New);
 //! let config = CreditorConfig {
 //!     name: b"server".to_vec(),
 //!     boot: Boot(2),
@@ -109,6 +113,7 @@ mod link;
 mod registry;
 #[cfg(test)]
 mod testing;
+mod ticket;
 
 pub use creditor::{CreditorConfig, CreditorSession, Membership};
 pub use debtor::{DebtorConfig, DebtorSession};
@@ -117,3 +122,4 @@ pub use lease::{BadLease, ClockLook, CreditorLease, DebtorLease, JumpWatch, Leas
 pub use link::{ACK_DELAY, ACK_EVERY};
 pub use registry::{Admission, CreditorSessions, check_stamp};
 pub use sequence::{CannotResume, Incoming, Outgoing, Window, WindowFull};
+pub use ticket::{TICKET_BYTES, Ticket, check_ticket};

@@ -7,6 +7,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
+use super::ticket::Ticket;
 use crate::cluster::Report;
 use crate::command::{Command, Outcome};
 use crate::credit::Opaque;
@@ -139,6 +140,8 @@ pub struct Hello {
     pub name: Vec<u8>,
     /// Its run.
     pub boot: Boot,
+    /// What proves that it is that run.
+    pub ticket: Ticket,
     /// Which of that run's sessions with this creditor, from 1.
     pub session: u64,
     /// The creditor's registration that the session is with; 0 in a first hello: whoever you are.

@@ -5,7 +5,10 @@
 //! behind a broken link, so it keeps its lease, and both have sessions side by side.
 //!
 //! A hello with the number and the registration of a session that is not over asks to go on with it. Only its own run
-//! can: the number of a run is random, and nobody else is told.
+//! can, and only under the identity that opened the session: the driver has [checked](super::check_ticket) that the
+//! hello comes from the run that it names, and the transport who sends it.
+//!
+//! No identity can have more than half of the sessions, so that none keeps all others out.
 //!
 //! Only sessions that are not over are remembered. A late hello of a forgotten one that had received anything is
 //! gone; one that had not opens a session that nobody renews: it runs out by its lease, and nothing is lent over it.
@@ -14,6 +17,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+use crate::access::Identity;
 use crate::id::{BadName, NodeId, Party, PeerId, Stamp};
 use crate::stamp::HybridClock;
 use crate::time::Time;
@@ -55,13 +59,16 @@ pub struct CreditorSessions {
     /// At most so many.
     limit: usize,
     open: BTreeMap<Party, Known>,
+    /// How many of them each identity has.
+    shares: BTreeMap<Identity, usize>,
 }
 
 /// The newest session of one run of a debtor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Known {
     number: u64,
     peer: PeerId,
+    identity: Identity,
 }
 
 impl CreditorSessions {
@@ -72,18 +79,24 @@ impl CreditorSessions {
             reg,
             limit,
             open: BTreeMap::new(),
+            shares: BTreeMap::new(),
         }
     }
 
-    /// Decides about a hello. Where it opens a session, that is `peer` from now on.
-    pub fn admit(&mut self, hello: &Hello, peer: PeerId) -> Admission {
+    /// Decides about a hello of whom the transport knows as `identity`. Where it opens a session, that is `peer` from
+    /// now on.
+    pub fn admit(&mut self, hello: &Hello, identity: &Identity, peer: PeerId) -> Admission {
         if let Err(refusal) = check_hello(hello) {
             return Admission::Refused(refusal);
         }
         if hello.reg != 0 && hello.reg != self.reg {
             return gone("it was with an earlier run of this server");
         }
-        if let Some(peer) = self.resumes(hello) {
+        let present = self.open.get(&party(hello));
+        if let Some(present) = present.filter(|present| present.identity != *identity) {
+            return Admission::Refused(another(&present.identity, identity));
+        }
+        if let Some(peer) = self.resumes(hello, identity) {
             return Admission::Resumes { peer };
         }
         if hello.next_expected != 1 {
@@ -92,36 +105,51 @@ impl CreditorSessions {
         let known = Known {
             number: hello.session,
             peer,
+            identity: identity.clone(),
         };
-        let is_full = self.open.len() >= self.limit;
-        match self.open.entry(party(hello)) {
-            Entry::Occupied(mut entry) => {
-                if hello.session <= entry.get().number {
-                    return gone("a later connection needs a session with a higher number");
-                }
-                let ends = entry.insert(known).peer;
-                Admission::Succeeds { ends }
+        if let Some(present) = self.open.get_mut(&party(hello)) {
+            if hello.session <= present.number {
+                return gone("a later connection needs a session with a higher number");
             }
-            Entry::Vacant(_) if is_full => Admission::Refused(Refusal {
-                code: RefuseCode::Limit,
-                text: format!(
-                    "the server has {} sessions, as many as it may: close some, or raise its limit",
-                    self.limit
-                ),
-            }),
-            Entry::Vacant(entry) => {
-                entry.insert(known);
-                Admission::New
-            }
+            let ends = core::mem::replace(present, known).peer;
+            return Admission::Succeeds { ends };
         }
+        if let Err(refusal) = self.check_room(identity) {
+            return Admission::Refused(refusal);
+        }
+        self.open.insert(party(hello), known);
+        *self.shares.entry(identity.clone()).or_default() += 1;
+        Admission::New
     }
 
-    /// The session that a hello asks to go on with, if there is one.
+    /// Whether `identity` may have one more.
+    fn check_room(&self, identity: &Identity) -> Result<(), Refusal> {
+        let limit = |text| Refusal {
+            code: RefuseCode::Limit,
+            text,
+        };
+        if self.open.len() >= self.limit {
+            return Err(limit(format!(
+                "the server has {} sessions, as many as it may: close some, or raise its limit",
+                self.limit
+            )));
+        }
+        let most = self.limit.div_ceil(2);
+        let has = self.shares.get(identity).copied().unwrap_or(0);
+        if has >= most {
+            return Err(limit(format!(
+                "{identity} has {has} sessions, half of what the server has for all: close some, or raise its limit"
+            )));
+        }
+        Ok(())
+    }
+
+    /// The session that a hello asks to go on with, if there is one of that identity.
     #[must_use]
-    pub fn resumes(&self, hello: &Hello) -> Option<PeerId> {
+    pub fn resumes(&self, hello: &Hello, identity: &Identity) -> Option<PeerId> {
         let known = self.open.get(&party(hello))?;
         let is_same = hello.reg == self.reg && hello.session == known.number;
-        is_same.then_some(known.peer)
+        (is_same && known.identity == *identity).then_some(known.peer)
     }
 
     /// Whether `peer` is the newest session of `party`: another one has been superseded.
@@ -134,8 +162,17 @@ impl CreditorSessions {
 
     /// The session `peer` of `party` is over. A later one of the same run stays.
     pub fn remove(&mut self, party: Party, peer: PeerId) {
-        if self.is_newest(party, peer) {
-            self.open.remove(&party);
+        if !self.is_newest(party, peer) {
+            return;
+        }
+        let identity = self.open.remove(&party).map(|known| known.identity);
+        if let Some(identity) = identity
+            && let Entry::Occupied(mut share) = self.shares.entry(identity)
+        {
+            *share.get_mut() -= 1;
+            if *share.get() == 0 {
+                share.remove();
+            }
         }
     }
 
@@ -203,6 +240,16 @@ fn party(hello: &Hello) -> Party {
     }
 }
 
+/// A run does not change who it is.
+fn another(present: &Identity, identity: &Identity) -> Refusal {
+    Refusal {
+        code: RefuseCode::Denied,
+        text: format!(
+            "this run has a session as {present}, and comes now as {identity}: end that session first, or use the same certificate"
+        ),
+    }
+}
+
 fn gone(why: &str) -> Admission {
     Admission::Gone {
         reason: format!("{why}: open a new one"),
@@ -213,6 +260,7 @@ fn gone(why: &str) -> Admission {
 mod tests {
     use super::*;
     use crate::id::Boot;
+    use crate::session::Ticket;
     use crate::stamp::STAMP_AHEAD_MAX;
 
     const OURS: u64 = 7;
@@ -222,14 +270,19 @@ mod tests {
             version: WIRE_VERSION,
             name: b"web-1".to_vec(),
             boot: Boot(boot),
+            ticket: Ticket::default(),
             session,
             reg: 0,
             next_expected: 1,
         }
     }
 
+    fn anyone() -> Identity {
+        Identity::anonymous()
+    }
+
     fn sessions() -> CreditorSessions {
-        CreditorSessions::new(OURS, 2)
+        CreditorSessions::new(OURS, 4)
     }
 
     fn refused(admission: Admission) -> (RefuseCode, String) {
@@ -242,8 +295,11 @@ mod tests {
     #[test]
     fn a_later_session_of_the_same_run_ends_the_earlier() {
         let mut sessions = sessions();
-        assert_eq!(sessions.admit(&hello(1, 1), PeerId(10)), Admission::New);
-        let later = sessions.admit(&hello(1, 3), PeerId(11));
+        assert_eq!(
+            sessions.admit(&hello(1, 1), &anyone(), PeerId(10)),
+            Admission::New
+        );
+        let later = sessions.admit(&hello(1, 3), &anyone(), PeerId(11));
         assert_eq!(later, Admission::Succeeds { ends: PeerId(10) });
         assert_eq!(sessions.len(), 1);
     }
@@ -251,28 +307,31 @@ mod tests {
     #[test]
     fn the_same_or_an_earlier_session_is_gone() {
         let mut sessions = sessions();
-        sessions.admit(&hello(1, 2), PeerId(10));
+        sessions.admit(&hello(1, 2), &anyone(), PeerId(10));
         for session in [1, 2] {
-            let answer = sessions.admit(&hello(1, session), PeerId(11));
+            let answer = sessions.admit(&hello(1, session), &anyone(), PeerId(11));
             assert!(matches!(answer, Admission::Gone { .. }), "{answer:?}");
         }
-        let next = sessions.admit(&hello(1, 3), PeerId(12));
+        let next = sessions.admit(&hello(1, 3), &anyone(), PeerId(12));
         assert_eq!(next, Admission::Succeeds { ends: PeerId(10) });
     }
 
     #[test]
     fn another_run_of_the_same_name_proves_nothing() {
         let mut sessions = sessions();
-        sessions.admit(&hello(1, 1), PeerId(10));
-        assert_eq!(sessions.admit(&hello(2, 9), PeerId(11)), Admission::New);
+        sessions.admit(&hello(1, 1), &anyone(), PeerId(10));
+        assert_eq!(
+            sessions.admit(&hello(2, 9), &anyone(), PeerId(11)),
+            Admission::New
+        );
         assert_eq!(sessions.len(), 2);
     }
 
     #[test]
     fn a_session_that_is_over_makes_room_and_its_successor_stays() {
         let mut sessions = sessions();
-        sessions.admit(&hello(1, 1), PeerId(10));
-        sessions.admit(&hello(1, 2), PeerId(11));
+        sessions.admit(&hello(1, 1), &anyone(), PeerId(10));
+        sessions.admit(&hello(1, 2), &anyone(), PeerId(11));
         assert!(!sessions.is_newest(party(&hello(1, 1)), PeerId(10)));
         assert!(sessions.is_newest(party(&hello(1, 2)), PeerId(11)));
         sessions.remove(party(&hello(1, 1)), PeerId(10));
@@ -284,13 +343,50 @@ mod tests {
     #[test]
     fn one_session_too_many_is_refused_but_not_one_that_replaces() {
         let mut sessions = sessions();
-        sessions.admit(&hello(1, 1), PeerId(10));
-        sessions.admit(&hello(2, 1), PeerId(11));
-        let (code, text) = refused(sessions.admit(&hello(3, 1), PeerId(12)));
+        for (boot, uid) in [(1, 1), (2, 1), (3, 2), (4, 2)] {
+            sessions.admit(&hello(boot, 1), &Identity::unix(uid), PeerId(9 + boot));
+        }
+        let one_more = sessions.admit(&hello(5, 1), &Identity::unix(3), PeerId(20));
+        let (code, text) = refused(one_more);
         assert_eq!(code, RefuseCode::Limit);
         assert!(text.contains("raise its limit"), "{text}");
-        let later = sessions.admit(&hello(2, 2), PeerId(13));
+        let later = sessions.admit(&hello(2, 2), &Identity::unix(1), PeerId(13));
         assert_eq!(later, Admission::Succeeds { ends: PeerId(11) });
+    }
+
+    #[test]
+    fn no_identity_has_more_than_half_of_the_sessions() {
+        let mut sessions = sessions();
+        let (greedy, other) = (Identity::unix(1), Identity::unix(2));
+        sessions.admit(&hello(1, 1), &greedy, PeerId(10));
+        sessions.admit(&hello(2, 1), &greedy, PeerId(11));
+        let (code, text) = refused(sessions.admit(&hello(3, 1), &greedy, PeerId(12)));
+        assert_eq!(code, RefuseCode::Limit);
+        assert!(text.starts_with("unix:uid=1 has 2"), "{text}");
+        assert_eq!(
+            sessions.admit(&hello(3, 1), &other, PeerId(12)),
+            Admission::New
+        );
+        sessions.remove(party(&hello(1, 1)), PeerId(10));
+        assert_eq!(
+            sessions.admit(&hello(4, 1), &greedy, PeerId(13)),
+            Admission::New
+        );
+    }
+
+    #[test]
+    fn nobody_else_resumes_or_supersedes_the_session_of_an_identity() {
+        let mut sessions = sessions();
+        sessions.admit(&hello(1, 3), &Identity::unix(1), PeerId(10));
+        let mut resumed = hello(1, 3);
+        (resumed.reg, resumed.next_expected) = (OURS, 5);
+        let before = sessions.clone();
+        for hostile in [resumed, hello(1, 4)] {
+            let answer = sessions.admit(&hostile, &Identity::unix(2), PeerId(11));
+            assert_eq!(refused(answer).0, RefuseCode::Denied);
+            assert_eq!(sessions.resumes(&hostile, &Identity::unix(2)), None);
+        }
+        assert_eq!(sessions, before);
     }
 
     #[test]
@@ -298,7 +394,7 @@ mod tests {
         let mut strange = hello(1, 0);
         strange.version = WIRE_VERSION + 1;
         strange.name.clear();
-        let (code, text) = refused(sessions().admit(&strange, PeerId(10)));
+        let (code, text) = refused(sessions().admit(&strange, &anyone(), PeerId(10)));
         assert_eq!(code, RefuseCode::Version);
         assert!(
             text.contains("version 2") && text.contains("upgrade"),
@@ -314,7 +410,7 @@ mod tests {
         let mut zero = hello(1, 1);
         zero.next_expected = 0;
         for bad in [empty, long, hello(1, 0), zero] {
-            let (code, _) = refused(sessions().admit(&bad, PeerId(10)));
+            let (code, _) = refused(sessions().admit(&bad, &anyone(), PeerId(10)));
             assert_eq!(code, RefuseCode::Protocol, "{bad:?}");
         }
     }
@@ -322,11 +418,11 @@ mod tests {
     #[test]
     fn a_hello_of_an_open_session_goes_on_with_it_and_changes_nothing() {
         let mut sessions = sessions();
-        sessions.admit(&hello(1, 3), PeerId(10));
+        sessions.admit(&hello(1, 3), &anyone(), PeerId(10));
         let mut again = hello(1, 3);
         (again.reg, again.next_expected) = (OURS, 5);
         let before = sessions.clone();
-        let admission = sessions.admit(&again, PeerId(11));
+        let admission = sessions.admit(&again, &anyone(), PeerId(11));
         assert_eq!(admission, Admission::Resumes { peer: PeerId(10) });
         assert_eq!(sessions, before);
     }
@@ -334,17 +430,17 @@ mod tests {
     #[test]
     fn nobody_goes_on_with_an_older_session_that_of_another_run_or_one_that_is_over() {
         let mut sessions = sessions();
-        sessions.admit(&hello(1, 3), PeerId(10));
+        sessions.admit(&hello(1, 3), &anyone(), PeerId(10));
         for (boot, session) in [(1, 2), (2, 3), (1, 4)] {
             let mut other = hello(boot, session);
             (other.reg, other.next_expected) = (OURS, 5);
-            let answer = sessions.admit(&other, PeerId(11));
+            let answer = sessions.admit(&other, &anyone(), PeerId(11));
             assert!(matches!(answer, Admission::Gone { .. }), "{answer:?}");
         }
         let mut own = hello(1, 3);
         sessions.remove(party(&own), PeerId(10));
         (own.reg, own.next_expected) = (OURS, 5);
-        let answer = sessions.admit(&own, PeerId(12));
+        let answer = sessions.admit(&own, &anyone(), PeerId(12));
         assert!(matches!(answer, Admission::Gone { .. }), "{answer:?}");
         assert!(sessions.is_empty());
     }
@@ -356,10 +452,13 @@ mod tests {
         resumed.next_expected = 5;
         ours.reg = OURS;
         for hello in [other, resumed] {
-            let answer = sessions().admit(&hello, PeerId(10));
+            let answer = sessions().admit(&hello, &anyone(), PeerId(10));
             assert!(matches!(answer, Admission::Gone { .. }), "{answer:?}");
         }
-        assert_eq!(sessions().admit(&ours, PeerId(10)), Admission::New);
+        assert_eq!(
+            sessions().admit(&ours, &anyone(), PeerId(10)),
+            Admission::New
+        );
     }
 
     #[test]

@@ -33,11 +33,12 @@ mod talk;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use rm_core::access::Identity;
 use rm_core::id::{Boot, PeerId};
 use rm_core::session::packet::{Body, Hello};
 use rm_core::session::{
     Admission, CreditorConfig, CreditorSession, CreditorSessions, DebtorConfig, DebtorSession,
-    LeaseTerms, Membership, SessionEffect, SessionEffects, VoidReason, Window,
+    LeaseTerms, Membership, SessionEffect, SessionEffects, Ticket, VoidReason, Window,
 };
 use rm_core::time::Time;
 
@@ -229,6 +230,7 @@ impl World {
         let config = DebtorConfig {
             name: b"debtor".to_vec(),
             boot: Boot(1),
+            ticket: Ticket::default(),
             session: self.sessions as u64,
             reg: 0,
             window: Window::default(),
@@ -301,7 +303,10 @@ impl World {
     fn on_hello(&mut self, connection: usize, hello: &Hello) -> Verdict {
         let (local, mut fx) = (self.creditor_local(), SessionEffects::new());
         let n = hello.session as usize - 1;
-        match self.registry.admit(hello, PeerId(n as u64)) {
+        match self
+            .registry
+            .admit(hello, &Identity::anonymous(), PeerId(n as u64))
+        {
             Admission::New => {}
             Admission::Succeeds { ends } => {
                 let old = ends.0 as usize;

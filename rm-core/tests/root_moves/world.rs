@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use rm_core::access::Access;
 use rm_core::book::{Book, Lessee, Opening};
 use rm_core::credit::Credit as _;
 use rm_core::effect::{Effect, Effects};
@@ -393,6 +394,7 @@ impl World {
             peer,
             party: party(debtor),
             epoch,
+            may_have: Access::Exclusive,
         };
         let mut fx = Effects::new();
         // Who is not the root drops it.
@@ -411,6 +413,7 @@ impl World {
             peer: self.peers(debtor, lender).0,
             party: Party::default(),
             epoch,
+            may_have: Access::Exclusive,
         };
         let mut fx = Effects::new();
         let owner = &mut self.debtors[debtor].owner;

@@ -73,7 +73,8 @@ pub(crate) async fn order(
             Outcome::Refused { text } => {
                 return Err(Failure::new(Exit::UNAVAILABLE, tame(&text)));
             }
-            Outcome::Unknown => return Err(not_understood()),
+            // The second is said as an error.
+            Outcome::Unknown | Outcome::NotAllowed { .. } => return Err(not_understood()),
             outcome @ (Outcome::Draining | Outcome::Released { .. }) => {
                 return Ok((outcome, address));
             }

@@ -93,6 +93,9 @@ impl Failure {
                 "'rmctl show' with the lock's name tells who holds it and who waits; \
                      'rmctl status', whether the server has just started and lends nothing yet",
             ),
+            AcquireError::NotAllowed { .. } => of_lock(Exit::DENIED).hint(
+                "ask whoever runs the server for a rule that allows it, or use another certificate or user",
+            ),
             AcquireError::Refused => of_lock(Exit::UNAVAILABLE)
                 .hint("the server has reached a limit: look at 'rmctl status', try again later"),
             AcquireError::SessionLost(_) => {
@@ -127,7 +130,11 @@ impl From<ConnectError> for Failure {
 
 impl From<InspectError> for Failure {
     fn from(error: InspectError) -> Self {
-        Self::new(Exit::UNAVAILABLE, error)
+        let exit = match &error {
+            InspectError::NotAllowed { .. } => Exit::DENIED,
+            InspectError::Unavailable | InspectError::Timeout(_) => Exit::UNAVAILABLE,
+        };
+        Self::new(exit, error)
     }
 }
 
@@ -176,6 +183,10 @@ mod tests {
         };
         assert_eq!(code(busy), Exit(42));
         assert_eq!(code(late), Exit(42));
+        assert_eq!(
+            code(AcquireError::NotAllowed { why: "w".into() }),
+            Exit::DENIED
+        );
         assert_eq!(code(AcquireError::Unavailable), Exit::UNAVAILABLE);
         assert_eq!(code(AcquireError::ShuttingDown), Exit::UNAVAILABLE);
         assert_eq!(code(AcquireError::BadName(BadName::Empty)), Exit::USAGE);

@@ -47,6 +47,7 @@ pub(crate) mod members;
 pub(crate) mod output;
 mod pages;
 mod release;
+mod rules;
 pub(crate) mod serve;
 mod signals;
 pub(crate) mod status;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rm_core::access::Rules;
 use rm_core::cluster::Lender;
 use rm_core::front::{DomainSettings, Role};
 use rm_core::id::BadName;
@@ -47,6 +48,7 @@ pub struct NodeBuilder {
     creditors: Vec<String>,
     lease: Option<Duration>,
     resources_max: Option<usize>,
+    session_resources_max: Option<usize>,
     value_bytes_max: Option<usize>,
     hello_patience: Option<Duration>,
     window_items: Option<usize>,
@@ -54,6 +56,7 @@ pub struct NodeBuilder {
     weight: Option<u32>,
     #[cfg(feature = "etcd")]
     etcd: Option<EtcdConfig>,
+    rules: Rules,
     types: Types,
 }
 
@@ -62,6 +65,15 @@ impl NodeBuilder {
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
+        self
+    }
+
+    /// Who may do what here: see [`Rules`]. Without them everything is allowed to everybody who can connect.
+    ///
+    /// They are about sessions. What this process asks of its own node is not asked about.
+    #[must_use]
+    pub fn rules(mut self, rules: Rules) -> Self {
+        self.rules = rules;
         self
     }
 
@@ -189,6 +201,14 @@ impl NodeBuilder {
         self
     }
 
+    /// The most resources of one type that exist at the server because one session asked for them; requests for more are
+    /// refused. 1,048,576 by default.
+    #[must_use]
+    pub const fn session_resources_max(mut self, count: usize) -> Self {
+        self.session_resources_max = Some(count);
+        self
+    }
+
     /// The most bytes of a value: at most 65,536, and 1,024 by default. The same at all nodes and clients.
     #[must_use]
     pub const fn value_bytes_max(mut self, bytes: usize) -> Self {
@@ -266,6 +286,7 @@ impl NodeBuilder {
         // First, so that a start that fails here leaves the directory as it was.
         let listeners = self.bind().await?;
         let hub = Hub::new(&name);
+        hub.desk.set_rules(Arc::new(self.rules.clone()));
         self.transport.keep_fresh(&hub.ended);
         match data_dir {
             Some(data_dir) => {
@@ -355,6 +376,7 @@ impl NodeBuilder {
             None => None,
         };
         let hub = Hub::new(&name);
+        hub.desk.set_rules(Arc::new(self.rules.clone()));
         self.transport.keep_fresh(&hub.ended);
         let domain = domain(&hub, self.settings(&hub), Role::Debtor, &self.types);
         let coordinator = format!("etcd at {}", etcd.endpoints().join(","));
@@ -377,6 +399,7 @@ impl NodeBuilder {
                 ..WINDOW
             },
             resources_max: self.resources_max,
+            session_resources_max: self.session_resources_max,
             value_bytes_max: self.value_bytes_max,
             try_limit: TRY_LIMIT.min(terms.length() / 8),
             hello_patience: self.hello_patience,
@@ -438,6 +461,9 @@ impl NodeBuilder {
     fn settings(&self, hub: &Hub) -> DomainSettings {
         let mut settings = domain_settings(hub);
         settings.resources_max = self.resources_max.unwrap_or(settings.resources_max);
+        settings.debtor_resources_max = self
+            .session_resources_max
+            .unwrap_or(settings.debtor_resources_max);
         let owner = &mut settings.owner;
         owner.value_bytes_max = self.value_bytes_max.unwrap_or(owner.value_bytes_max);
         settings

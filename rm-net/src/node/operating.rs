@@ -41,7 +41,7 @@ impl Node {
         #[cfg(feature = "etcd")]
         if let Some(member) = &self.member {
             return match (member.life(), &query) {
-                (Some(life), _) => life.server.answer(query).await,
+                (Some(life), _) => life.server.answer(None, query).await,
                 (None, Query::Status) => Answer::Status(self.status()),
                 (None, Query::Members) => Answer::Members(Box::new(MembersView {
                     node: self.hub.name.clone(),
@@ -55,7 +55,7 @@ impl Node {
             };
         }
         match &self.server {
-            Some(server) => server.answer(query).await,
+            Some(server) => server.answer(None, query).await,
             None => self.answer_alone(&query),
         }
     }
@@ -66,7 +66,7 @@ impl Node {
             Query::Status => Answer::Status(self.status()),
             _ => self
                 .domain
-                .inspect(query, &|_| (String::new(), NodeId::default())),
+                .inspect(query, &|_| (String::new(), NodeId::default()), &|_, _| true),
         }
     }
 

@@ -113,6 +113,7 @@ impl Peer {
     fn install(&self, newcomer: Newcomer) -> Reading {
         let Newcomer {
             stream,
+            // The session's: no other is admitted to it.
             identity: _,
             mut codec,
             input,
@@ -183,7 +184,7 @@ impl Peer {
                 return Some(later);
             }
             Close::Offence(why) => {
-                tracing::warn!(peer = %self.id, name = self.name, "closing the connection: {why}");
+                tracing::warn!(peer = %self.id, name = self.name, why, "closing the connection");
                 let text = why.clone();
                 drop(f(Arrived::Offence { why: text.clone() }));
                 self.act(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rm_core::error::LostReason;
 use rm_core::front::{Domain, Host as _};
-use rm_core::id::{NodeId, PeerId};
+use rm_core::id::{NodeId, PeerId, ResourceKey};
 use rm_core::inspect::{Answer, ENTRIES_MAX, Entry, EntryKind, Query, ResourceView, StatusView};
 use rm_core::policy::Decision;
 use rm_core::session::packet::Body;
@@ -28,29 +28,38 @@ impl Server {
         let (server, peer) = (Arc::clone(self), Arc::clone(peer));
         tokio::spawn(async move {
             let _permit = permit;
-            let answer = server.answer(query).await;
+            let answer = match server.check_question(&peer, &query) {
+                Ok(()) => server.answer(Some(&peer), query).await,
+                Err(why) => Answer::NotAllowed {
+                    text: why.to_string(),
+                },
+            };
             peer.say(Body::Inspected { id, answer }, &server.hub);
         });
     }
 
-    /// Answers a question from the books, and from what debtors say.
-    pub(crate) async fn answer(self: &Arc<Self>, query: Query) -> Answer {
+    /// Answers a question from the books, and from what debtors say. Without an asker it is this process that asks, and
+    /// may see everything.
+    pub(crate) async fn answer(self: &Arc<Self>, asker: Option<&Peer>, query: Query) -> Answer {
         let Some(domain) = self.hub.domain() else {
             return Answer::Unknown;
         };
         let names = |id| self.name_of(id);
+        let is_visible = |type_id, key: &ResourceKey| {
+            asker.is_none_or(|asker| self.may_inspect(asker, type_id, key))
+        };
         match &query {
             Query::Status => Answer::Status(self.status(&domain)),
             Query::Members => Answer::Members(Box::new(self.members())),
             Query::Health => Answer::Health(Box::new(self.health().await)),
             Query::Show { type_id, key } => {
-                let Answer::Show(Some(view)) = domain.inspect(&query, &names) else {
+                let Answer::Show(Some(view)) = domain.inspect(&query, &names, &is_visible) else {
                     return Answer::Show(None);
                 };
                 let debtors = domain.debtors(*type_id, key);
                 Answer::Show(Some(self.ask_debtors(view, debtors, &query).await))
             }
-            Query::List { .. } | Query::Unknown => domain.inspect(&query, &names),
+            Query::List { .. } | Query::Unknown => domain.inspect(&query, &names, &is_visible),
         }
     }
 

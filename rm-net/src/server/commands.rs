@@ -40,13 +40,25 @@ impl Server {
             peer.say(Body::Commanded { id, outcome }, &self.hub);
             return;
         };
+        if let Err(why) = self.check_order(peer, &command.action) {
+            let text = why.to_string();
+            let action = in_words(&command.action);
+            tracing::warn!(
+                target: "rm::audit",
+                from = peer.name, identity = %peer.identity, by = command.by, action, reason = command.reason,
+                "not allowed: {text}"
+            );
+            let outcome = Outcome::NotAllowed { text };
+            peer.say(Body::Commanded { id, outcome }, &self.hub);
+            return;
+        }
         let (server, peer) = (Arc::clone(self), Arc::clone(peer));
         tokio::spawn(async move {
             let _permit = permit;
             let action = in_words(&command.action);
             tracing::warn!(
                 target: "rm::audit",
-                from = peer.name, by = command.by, action, reason = command.reason, "ordered"
+                from = peer.name, identity = %peer.identity, by = command.by, action, reason = command.reason, "ordered"
             );
             let outcome = server.carry_out(command).await;
             tracing::warn!(target: "rm::audit", from = peer.name, action, ?outcome, "carried out");

@@ -102,6 +102,9 @@ impl Server {
     fn tell(&self, to: RootId, body: &Body) {
         let peers = self.hub.peers();
         for peer in peers.iter().filter(|peer| peer.party.node == to.node) {
+            if self.check_member(peer).is_err() {
+                continue;
+            }
             peer.say(body.clone(), &self.hub);
         }
     }
@@ -116,7 +119,7 @@ impl Server {
         let member = members
             .map(|member| member.id())
             .find(|id| id.node == peer.party.node);
-        if let Some(member) = member {
+        if let Some(member) = member.filter(|_| self.check_member(peer).is_ok()) {
             lender.on_connected(member);
             self.stirred.notify_one();
         }

@@ -64,6 +64,7 @@ impl Server {
             (data_dir, open_files())
         });
         let (data_dir, files) = looked.await.unwrap_or_default();
+        let (rules, anonymous) = self.rules_in_words();
         HealthView {
             node: self.hub.name.clone(),
             software: env!("CARGO_PKG_VERSION").into(),
@@ -73,6 +74,8 @@ impl Server {
             clock: CLOCK_NAME.into(),
             counts_suspend: COUNTS_SUSPEND,
             is_secured: false,
+            rules,
+            anonymous,
             files,
             files_max: getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX),
             sessions_max: u32::try_from(SESSIONS_MAX).unwrap_or(u32::MAX),

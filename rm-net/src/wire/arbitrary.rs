@@ -18,6 +18,7 @@ use rm_core::message::{
     Unclaimed, Want,
 };
 use rm_core::session::packet::{Body, Hello, Item, Packet, RefuseCode, Welcome};
+use rm_core::session::{TICKET_BYTES, Ticket};
 use rm_core::trace::TraceContext;
 use rm_core::value::{Value, ValueState};
 use rm_core::view::{Member, MemberState, RootId, View, WEIGHT_MAX};
@@ -144,11 +145,12 @@ fn reported_book() -> impl Strategy<Value = ReportedBook> {
 
 fn hello() -> impl Strategy<Value = Hello> {
     let numbers = any::<(u32, u64, u64, u64, u64)>();
-    (name(), numbers).prop_map(
-        |(name, (version, boot, session, reg, next_expected))| Hello {
+    (name(), numbers, any::<[u8; TICKET_BYTES]>()).prop_map(
+        |(name, (version, boot, session, reg, next_expected), ticket)| Hello {
             version,
             name,
             boot: Boot(boot),
+            ticket: Ticket(ticket),
             session,
             reg,
             next_expected,
@@ -335,6 +337,7 @@ fn blockers() -> impl Strategy<Value = Blockers> {
         Just(BlockerKind::Holder),
         Just(BlockerKind::Older),
         Just(BlockerKind::Silent),
+        Just(BlockerKind::Rule),
     ];
     let blocker =
         (party(), kind, note()).prop_map(|(party, kind, note)| Blocker { party, kind, note });
@@ -348,6 +351,7 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         Just(Refusal::Deadlock),
         Just(Refusal::Refused),
         Just(Refusal::ShuttingDown),
+        Just(Refusal::NotAllowed),
     ]
 }
 
@@ -373,6 +377,7 @@ fn query() -> impl Strategy<Value = Query> {
 fn answer() -> impl Strategy<Value = Answer> {
     prop_oneof![
         Just(Answer::Unknown),
+        "[a-z ]{0,40}".prop_map(|text| Answer::NotAllowed { text }),
         (vec(summary(), 0..5), any::<bool>())
             .prop_map(|(resources, more)| Answer::List { resources, more }),
         option::of(view()).prop_map(Answer::Show),

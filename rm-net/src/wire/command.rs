@@ -71,6 +71,9 @@ pub(super) fn outcome_out(id: u64, outcome: &Outcome) -> Result<pb::Commanded, W
     use pb::commanded::Outcome as Out;
     let outcome = match outcome {
         Outcome::Unknown => None,
+        Outcome::NotAllowed { text } => Some(Out::NotAllowed(pb::NotAllowedOutcome {
+            text: outgoing::text(text),
+        })),
         Outcome::Refused { text } => Some(Out::Refused(pb::RefusedOutcome {
             text: outgoing::text(text),
         })),
@@ -102,6 +105,9 @@ pub(super) fn outcome_in(outcome: Option<pb::commanded::Outcome>) -> Result<Outc
     use pb::commanded::Outcome as In;
     Ok(match outcome {
         None => Outcome::Unknown,
+        Some(In::NotAllowed(it)) => Outcome::NotAllowed {
+            text: incoming::text("NotAllowedOutcome.text", it.text)?,
+        },
         Some(In::Refused(refused)) => Outcome::Refused {
             text: incoming::text("RefusedOutcome.text", refused.text)?,
         },

@@ -70,6 +70,10 @@ pub struct Hello {
     /// The number of the creditor's next item that the debtor has not received: 1 in a new session.
     #[prost(uint64, tag = "6")]
     pub next_expected: u64,
+    /// 16 random bytes drawn at the start of the debtor's process, and told to creditors alone. `boot` is the first 8 bytes
+    /// of SHA-256("rm/boot/1" + ticket), as a number with the highest byte first.
+    #[prost(bytes = "bytes", tag = "7")]
+    pub ticket: ::prost::bytes::Bytes,
 }
 /// Creditor: the session stands.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -712,7 +716,7 @@ pub struct Inspected {
     #[prost(uint64, tag = "1")]
     pub id: u64,
     /// None: the question was not understood.
-    #[prost(oneof = "inspected::Answer", tags = "2, 3, 4, 5, 6")]
+    #[prost(oneof = "inspected::Answer", tags = "2, 3, 4, 5, 6, 15")]
     pub answer: ::core::option::Option<inspected::Answer>,
 }
 /// Nested message and enum types in `Inspected`.
@@ -730,7 +734,16 @@ pub mod inspected {
         Members(super::MembersAnswer),
         #[prost(message, tag = "6")]
         Health(super::HealthAnswer),
+        #[prost(message, tag = "15")]
+        NotAllowed(super::NotAllowedAnswer),
     }
+}
+/// A rule forbids whoever asks to know.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NotAllowedAnswer {
+    /// Which rule, and whom it took them for.
+    #[prost(string, tag = "1")]
+    pub text: ::prost::alloc::string::String,
 }
 /// Answers `ListQuery`.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -968,6 +981,12 @@ pub struct HealthAnswer {
     /// Absent: it has none.
     #[prost(message, optional, tag = "12")]
     pub data_dir: ::core::option::Option<DataDirState>,
+    /// How many rules it has; none: everything is allowed to whoever can connect.
+    #[prost(uint32, tag = "20")]
+    pub rules: u32,
+    /// What those may do of whom nothing is known: names of actions, with blanks between them.
+    #[prost(string, tag = "21")]
+    pub anonymous: ::prost::alloc::string::String,
 }
 /// The data directory of a node.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1039,7 +1058,7 @@ pub struct Commanded {
     #[prost(uint64, tag = "1")]
     pub id: u64,
     /// None: the command was not understood.
-    #[prost(oneof = "commanded::Outcome", tags = "2, 3, 4, 5")]
+    #[prost(oneof = "commanded::Outcome", tags = "2, 3, 4, 5, 15")]
     pub outcome: ::core::option::Option<commanded::Outcome>,
 }
 /// Nested message and enum types in `Commanded`.
@@ -1055,7 +1074,16 @@ pub mod commanded {
         Draining(super::DrainingOutcome),
         #[prost(message, tag = "5")]
         Released(super::ReleasedOutcome),
+        #[prost(message, tag = "15")]
+        NotAllowed(super::NotAllowedOutcome),
     }
+}
+/// A rule forbids it to whoever ordered it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NotAllowedOutcome {
+    /// Which rule, and whom it took them for.
+    #[prost(string, tag = "1")]
+    pub text: ::prost::alloc::string::String,
 }
 /// The command was not carried out.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1241,6 +1269,8 @@ pub enum Refusal {
     Refused = 4,
     /// The creditor is winding up, and lends nothing any more.
     ShuttingDown = 5,
+    /// A rule of the creditor, or of one above it, forbids it: a blocker says which.
+    NotAllowed = 6,
 }
 impl Refusal {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1255,6 +1285,7 @@ impl Refusal {
             Self::Deadlock => "REFUSAL_DEADLOCK",
             Self::Refused => "REFUSAL_REFUSED",
             Self::ShuttingDown => "REFUSAL_SHUTTING_DOWN",
+            Self::NotAllowed => "REFUSAL_NOT_ALLOWED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1266,6 +1297,7 @@ impl Refusal {
             "REFUSAL_DEADLOCK" => Some(Self::Deadlock),
             "REFUSAL_REFUSED" => Some(Self::Refused),
             "REFUSAL_SHUTTING_DOWN" => Some(Self::ShuttingDown),
+            "REFUSAL_NOT_ALLOWED" => Some(Self::NotAllowed),
             _ => None,
         }
     }
@@ -1282,6 +1314,9 @@ pub enum BlockerKind {
     Older = 2,
     /// It was asked to give way and has not answered.
     Silent = 3,
+    /// A rule of the creditor, or of one above it. Its note says which (`label`), what it forbids (`mode`), and to whom
+    /// (`node`).
+    Rule = 4,
 }
 impl BlockerKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1294,6 +1329,7 @@ impl BlockerKind {
             Self::Holder => "BLOCKER_KIND_HOLDER",
             Self::Older => "BLOCKER_KIND_OLDER",
             Self::Silent => "BLOCKER_KIND_SILENT",
+            Self::Rule => "BLOCKER_KIND_RULE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1303,6 +1339,7 @@ impl BlockerKind {
             "BLOCKER_KIND_HOLDER" => Some(Self::Holder),
             "BLOCKER_KIND_OLDER" => Some(Self::Older),
             "BLOCKER_KIND_SILENT" => Some(Self::Silent),
+            "BLOCKER_KIND_RULE" => Some(Self::Rule),
             _ => None,
         }
     }

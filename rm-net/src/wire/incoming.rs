@@ -15,6 +15,7 @@ use rm_core::message::{
     Step, Steps, Unclaimed, Want,
 };
 use rm_core::session::packet::{Body, Hello, Item, Packet, RefuseCode, Welcome};
+use rm_core::session::{TICKET_BYTES, Ticket};
 use rm_core::trace::TraceContext;
 use rm_core::value::{Value, ValueState};
 use smallvec::SmallVec;
@@ -109,10 +110,18 @@ fn hello(hello: &pb::Hello) -> Result<Hello, WireError> {
         version: hello.version,
         name: hello.name.to_vec(),
         boot: Boot(hello.boot),
+        ticket: ticket(&hello.ticket)?,
         session: hello.session,
         reg: hello.reg,
         next_expected: hello.next_expected,
     })
+}
+
+fn ticket(bytes: &[u8]) -> Result<Ticket, WireError> {
+    limits::length("Hello.ticket", bytes.len(), TICKET_BYTES, TICKET_BYTES)?;
+    let mut ticket = Ticket::default();
+    ticket.0.copy_from_slice(bytes);
+    Ok(ticket)
 }
 
 fn welcome(welcome: &pb::Welcome) -> Result<Welcome, WireError> {
@@ -290,6 +299,7 @@ fn blockers(blockers: Vec<pb::Blocker>) -> Result<Blockers, WireError> {
             Ok(pb::BlockerKind::Holder) => BlockerKind::Holder,
             Ok(pb::BlockerKind::Older) => BlockerKind::Older,
             Ok(pb::BlockerKind::Silent) => BlockerKind::Silent,
+            Ok(pb::BlockerKind::Rule) => BlockerKind::Rule,
             Ok(pb::BlockerKind::Unspecified) | Err(_) => {
                 return Err(unknown("Blocker.kind", blocker.kind));
             }
@@ -312,6 +322,7 @@ fn refusal(value: i32) -> Result<Refusal, WireError> {
         Ok(pb::Refusal::Deadline) => Ok(Refusal::Deadline),
         Ok(pb::Refusal::Deadlock) => Ok(Refusal::Deadlock),
         Ok(pb::Refusal::ShuttingDown) => Ok(Refusal::ShuttingDown),
+        Ok(pb::Refusal::NotAllowed) => Ok(Refusal::NotAllowed),
         // A reason of a later version refuses all the same.
         Ok(pb::Refusal::Refused) | Err(_) => Ok(Refusal::Refused),
         Ok(pb::Refusal::Unspecified) => Err(unknown("Deny.why", value)),

@@ -76,6 +76,9 @@ pub(super) fn answer_out(id: u64, answer: &Answer) -> Result<pb::Inspected, Wire
     use pb::inspected::Answer as Out;
     let answer = match answer {
         Answer::Unknown => None,
+        Answer::NotAllowed { text } => Some(Out::NotAllowed(pb::NotAllowedAnswer {
+            text: outgoing::text(text),
+        })),
         Answer::List { resources, more } => {
             limits::count("ListAnswer.resources", resources.len(), LIST_MAX as usize)?;
             Some(Out::List(pb::ListAnswer {
@@ -97,6 +100,9 @@ pub(super) fn answer_in(answer: Option<pb::inspected::Answer>) -> Result<Answer,
     use pb::inspected::Answer as In;
     Ok(match answer {
         None => Answer::Unknown,
+        Some(In::NotAllowed(it)) => Answer::NotAllowed {
+            text: incoming::text("NotAllowedAnswer.text", it.text)?,
+        },
         Some(In::List(list)) => Answer::List {
             resources: list
                 .resources

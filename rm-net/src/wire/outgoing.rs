@@ -87,6 +87,7 @@ fn hello(hello: &Hello) -> Result<pb::Hello, WireError> {
         version: hello.version,
         name: bytes(&hello.name),
         boot: hello.boot.0,
+        ticket: bytes(&hello.ticket.0),
         session: hello.session,
         reg: hello.reg,
         next_expected: hello.next_expected,
@@ -260,6 +261,7 @@ fn blockers(field: &'static str, blockers: &[Blocker]) -> Result<Vec<pb::Blocker
             BlockerKind::Holder => pb::BlockerKind::Holder,
             BlockerKind::Older => pb::BlockerKind::Older,
             BlockerKind::Silent => pb::BlockerKind::Silent,
+            BlockerKind::Rule => pb::BlockerKind::Rule,
         };
         Ok(pb::Blocker {
             node: blocker.party.node.0,
@@ -278,6 +280,7 @@ const fn refusal(why: Refusal) -> pb::Refusal {
         Refusal::Deadlock => pb::Refusal::Deadlock,
         Refusal::Refused => pb::Refusal::Refused,
         Refusal::ShuttingDown => pb::Refusal::ShuttingDown,
+        Refusal::NotAllowed => pb::Refusal::NotAllowed,
     }
 }
 

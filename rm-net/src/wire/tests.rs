@@ -11,6 +11,7 @@ use rm_core::id::{
 };
 use rm_core::inspect::{Answer, Query};
 use rm_core::message::{Message, Want};
+use rm_core::session::Ticket;
 use rm_core::session::packet::{Body, Hello, Item, Packet, Welcome};
 use rm_core::value::{Value, ValueState};
 
@@ -77,7 +78,7 @@ fn the_bytes_of_a_hello_do_not_change() {
     let hello = packet(Body::Hello(hello(b"ab")));
     assert_bytes(
         &hello,
-        "0801110700000000000000 32 15 0801 12026162 190300000000000000 2004 2805 3006",
+        "0801110700000000000000 32 27 0801 12026162 190300000000000000 2004 2805 3006 3a1009090909090909090909090909090909",
     );
 }
 
@@ -551,6 +552,7 @@ fn hello(name: &[u8]) -> Hello {
         version: 1,
         name: name.into(),
         boot: Boot(3),
+        ticket: Ticket([9; 16]),
         session: 4,
         reg: 5,
         next_expected: 6,

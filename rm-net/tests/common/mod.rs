@@ -20,6 +20,7 @@ use rm_core::credit::Opaque;
 use rm_core::front::Domain;
 use rm_core::id::{Boot, Class, LoanId, NodeId, Order, Party, ResourceKey, Stamp, TypeId, Version};
 use rm_core::message::{Grant, Message, Steps, Want};
+use rm_core::session::Ticket;
 use rm_core::session::packet::{Body, Hello, Item, Packet, RefuseCode, WIRE_VERSION, Welcome};
 use rm_core::time::Time;
 use rm_net::clock::{BootClock, stamp_now};
@@ -386,10 +387,13 @@ impl Raw {
 
 pub(crate) fn hello(name: &[u8]) -> Hello {
     static NEXT: AtomicU64 = AtomicU64::new(1);
+    let mut ticket = Ticket::default();
+    ticket.0[..8].copy_from_slice(&NEXT.fetch_add(1, Ordering::SeqCst).to_be_bytes());
     Hello {
         version: WIRE_VERSION,
         name: name.to_vec(),
-        boot: Boot(NEXT.fetch_add(1, Ordering::SeqCst)),
+        boot: ticket.boot(),
+        ticket,
         session: 1,
         reg: 0,
         next_expected: 1,

@@ -9,6 +9,7 @@
 use core::fmt;
 use core::ops::{Bound, RangeBounds, RangeInclusive};
 
+use rm_core::access::Access;
 use rm_core::credit::{Credit, Malformed};
 use rm_core::front::{AcquireError, Resource};
 use rm_core::id::{ResourceKey, TypeId};
@@ -334,6 +335,14 @@ impl ResourceType for ByteRangeType {
     /// Only who has more than half the shares of some byte can have served a writer.
     fn may_tick(loan: &RangeCredit, capital: &RangeCredit) -> bool {
         loan.conflicts(loan, capital)
+    }
+
+    fn access(ask: &RangeCredit, capital: &RangeCredit) -> Access {
+        if ask.conflicts(ask, capital) {
+            Access::Exclusive
+        } else {
+            Access::Share
+        }
     }
 
     fn mode_name(ask: &RangeCredit, capital: &RangeCredit) -> &'static str {

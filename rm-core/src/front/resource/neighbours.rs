@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tracing::Level;
 
 use super::{Clock, Resource};
+use crate::access::Access;
 use crate::credit::Opaque;
 use crate::error::PeerMisbehaved;
 use crate::front::trace;
@@ -18,7 +19,7 @@ impl<T: ResourceType> Resource<T> {
         &self,
         from: PeerId,
         message: Message<Opaque>,
-        let_go: Option<Arc<Note>>,
+        (may_have, let_go): (Access, Option<Arc<Note>>),
     ) -> Result<(), PeerMisbehaved> {
         let decoded = message
             .try_map(
@@ -44,6 +45,7 @@ impl<T: ResourceType> Resource<T> {
                 Message::Grant(grant) => grant.loan.epoch,
                 _ => u32::MAX,
             },
+            may_have,
         };
         let mut turn = self.enter(Clock::Exact);
         turn.let_go = let_go;

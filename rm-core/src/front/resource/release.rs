@@ -20,4 +20,11 @@ impl<T: ResourceType> Resource<T> {
         });
         lent
     }
+
+    /// The rules have changed.
+    pub(in crate::front) fn enforce(&self) {
+        let host = &self.shared.host;
+        let allowance = |peer| host.allowance(peer, T::ID, &self.key);
+        self.input(|inner, now| inner.owner.enforce(now, &allowance, &mut inner.fx));
+    }
 }

@@ -1,6 +1,7 @@
 //! The debtor's side of a change of root: what an orphan may do, what it claims, and which answer counts.
 
 use super::units::*;
+use crate::access::Access;
 use crate::credit::Credit as _;
 use crate::effect::Effect;
 use crate::error::{LostReason, PeerMisbehaved};
@@ -464,6 +465,7 @@ fn a_grant_of_an_epoch_before_the_root_s_own_goes_back() {
         peer: NEXT,
         party: Party::default(),
         epoch,
+        may_have: Access::Exclusive,
     };
     let mut fx = Fx::new();
     let late = relent(loan(3, 1), 1, 1, 1);

@@ -1,6 +1,7 @@
 //! A debtor between two roots, and the messages between the three.
 
 use super::units::*;
+use crate::access::Access;
 use crate::book::{Book, Lessee, Opening};
 use crate::effect::Effect;
 use crate::error::LostReason;
@@ -29,7 +30,12 @@ struct Three {
 
 fn from(peer: PeerId, epoch: u32) -> Origin {
     let party = PARTY;
-    Origin { peer, party, epoch }
+    Origin {
+        peer,
+        party,
+        epoch,
+        may_have: Access::Exclusive,
+    }
 }
 
 impl Three {

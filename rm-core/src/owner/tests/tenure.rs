@@ -1,6 +1,7 @@
 //! The root's side of a change of root: gathering, activation, answers to claims, suspension, and the book.
 
 use super::units::*;
+use crate::access::Access;
 use crate::book::{Book, BookLoan, Inherited, Lessee, Opening};
 use crate::credit::Credit as _;
 use crate::effect::Effect;
@@ -72,6 +73,7 @@ pub(super) fn hear(owner: &mut UnitsOwner, from: PeerId, message: Message<Units>
         peer: from,
         party: party(from),
         epoch,
+        may_have: Access::Exclusive,
     };
     owner
         .on_message(NOW, origin, message, &mut fx)

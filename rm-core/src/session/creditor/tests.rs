@@ -1,4 +1,5 @@
 use super::*;
+use crate::session::Ticket;
 use crate::session::testing::{grant, ms, recall, want};
 use SessionEffect::{Deliver, Disconnected, Ended, Heard, Silent, Void};
 
@@ -26,6 +27,7 @@ impl Bench {
             version: WIRE_VERSION,
             name: b"web-1".to_vec(),
             boot: Boot(5),
+            ticket: Ticket::default(),
             session: 3,
             reg: 0,
             next_expected: 1,
@@ -86,6 +88,7 @@ fn again(next_expected: u64) -> Hello {
         version: WIRE_VERSION,
         name: b"web-1".to_vec(),
         boot: Boot(5),
+        ticket: Ticket::default(),
         session: 3,
         reg: 9,
         next_expected,
@@ -443,6 +446,7 @@ fn a_debtor_that_breaks_the_rules_is_told_and_still_waited_for() {
         crate::session::DebtorConfig {
             name: b"web-1".to_vec(),
             boot: Boot(5),
+            ticket: Ticket::default(),
             session: 3,
             reg: 0,
             window: Window::default(),

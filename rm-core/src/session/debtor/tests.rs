@@ -1,6 +1,7 @@
 mod resume;
 
 use super::*;
+use crate::session::Ticket;
 use crate::session::link::{ACK_DELAY, ACK_EVERY};
 use crate::session::packet::RefuseCode;
 use crate::session::sequence::{AckBeyondSent, Gap};
@@ -29,6 +30,7 @@ impl Bench {
         let config = DebtorConfig {
             name: b"web-1".to_vec(),
             boot: Boot(5),
+            ticket: Ticket::default(),
             session: 1,
             reg: 0,
             window: Window::default(),
@@ -106,6 +108,7 @@ fn again(next_expected: u64) -> Body {
         version: WIRE_VERSION,
         name: b"web-1".to_vec(),
         boot: Boot(5),
+        ticket: Ticket::default(),
         session: 1,
         reg: 9,
         next_expected,
@@ -163,6 +166,7 @@ fn it_says_hello_once_and_renews_as_soon_as_it_is_welcomed() {
         version: WIRE_VERSION,
         name: b"web-1".to_vec(),
         boot: Boot(5),
+        ticket: Ticket::default(),
         session: 1,
         reg: 0,
         next_expected: 1,

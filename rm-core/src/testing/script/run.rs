@@ -376,6 +376,8 @@ fn is(denied: &Denied, why: Why) -> bool {
         Denied::ShuttingDown => why == Why::Shutdown,
         Denied::Timeout { .. } => why == Why::Timeout,
         Denied::WouldDeadlock { .. } => why == Why::Deadlock,
+        // No owner has rules.
+        Denied::NotAllowed { .. } => false,
         // A front says this, when it gives an outcome to a caller.
         Denied::Lost(_) => false,
     }

@@ -53,6 +53,9 @@ pub(crate) struct Rmd {
     /// When it is told to stop: how long it waits for holders, and calls home what clients have; 0: not at all
     #[arg(long, env = "RM_DRAIN_TIMEOUT", value_name = "SPAN", default_value = "5s", value_parser = parse_span)]
     pub(crate) drain_timeout: Duration,
+    /// Who may do what: a file with [[allow]] and [[deny]] sections [default: everything is allowed to whoever can connect]
+    #[arg(long, env = "RM_RULES", value_name = "FILE", help_heading = "Security")]
+    pub(crate) rules: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) tls: TlsArgs,
     /// Let those in whose certificates these authorities sign, and nobody else over TCP

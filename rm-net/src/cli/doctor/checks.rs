@@ -14,6 +14,8 @@ use super::is_loopback;
 use super::probe::{Machine, Probe, Seen};
 use crate::cli::output::{readable, span};
 
+mod rules;
+
 /// Where a finding is about no single server.
 const ALL: &str = "all";
 const HERE: &str = "this machine";
@@ -41,7 +43,10 @@ pub(super) fn all(here: &Machine, probes: &[Probe]) -> Vec<Finding> {
         findings.extend(clocks(address, seen));
         findings.push(security(address, seen));
         match &seen.health {
-            Some(health) => findings.extend(resources(address, health)),
+            Some(health) => {
+                findings.push(rules::all(address, health, &seen.members));
+                findings.extend(resources(address, health));
+            }
             None => findings.push(Finding::bad(
                 Level::Warn,
                 "version",

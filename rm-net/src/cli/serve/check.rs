@@ -8,6 +8,7 @@ use super::plan::Plan;
 use super::settings::{Settings, Source, Told};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{self, Output, tame};
+use crate::types::Types;
 
 /// What is printed of a setting.
 #[derive(Serialize)]
@@ -27,8 +28,8 @@ struct Line<'a> {
 }
 
 /// Prints all settings, and fails if they make no sense together.
-pub(super) fn run(settings: &Settings, output: Output) -> Result<Exit, Failure> {
-    let plan = Plan::of(&settings.args);
+pub(super) fn run(settings: &Settings, types: &Types, output: Output) -> Result<Exit, Failure> {
+    let plan = Plan::of(&settings.args, types);
     let lines = settings.told().iter().map(|told| Line {
         value: told
             .value

@@ -74,9 +74,9 @@ pub(crate) struct Told {
 pub(crate) async fn run(told: Told, types: Types, output: Output) -> Result<Exit, Failure> {
     let Told { argv, mut settings } = told;
     if settings.args.check_config {
-        return check::run(&settings, output);
+        return check::run(&settings, &types, output);
     }
-    let plan = Plan::of(&settings.args)?;
+    let plan = Plan::of(&settings.args, &types)?;
     let logs = Arc::new(logs::Logs::start(
         &settings.args.log,
         settings.args.log_format,
@@ -93,7 +93,9 @@ pub(crate) async fn run(told: Told, types: Types, output: Output) -> Result<Exit
         Some(address) => Some(http::Listener::bind(address).await?),
         None => None,
     };
-    let node = builder(&settings.args, &plan, types).start().await?;
+    let node = builder(&settings.args, &plan, types.clone())
+        .start()
+        .await?;
     #[cfg(feature = "http")]
     let page = page.map(|page| page.serve(&node, &logs));
     let status = tell(&node, &settings.args, &plan, output)?;
@@ -113,6 +115,8 @@ pub(crate) async fn run(told: Told, types: Types, output: Output) -> Result<Exit
         argv,
         logs,
         transport: plan.transport.clone(),
+        node: &node,
+        types,
         status,
     };
     let within = tokio::select! {
@@ -133,6 +137,7 @@ pub(crate) async fn run(told: Told, types: Types, output: Output) -> Result<Exit
 fn builder(args: &Rmd, plan: &Plan, types: Types) -> NodeBuilder {
     let mut builder = Node::builder()
         .types(types)
+        .rules(plan.rules.clone())
         .transport(plan.transport.clone())
         .socket_mode(args.socket_mode)
         .lease(args.lease);

@@ -1,19 +1,23 @@
 //! What the settings come to: each is acceptable by itself; here they must make sense together.
 //!
-//! Nothing is opened but the file with a password. What cannot be is an error that names the setting to change.
+//! Nothing is opened but the file with a password and the one with the rules. What cannot be is an error that names the setting to change.
 
 use std::env;
 use std::ffi::OsString;
 use std::net::{IpAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 
+use rm_core::access::Rules;
+
 use super::logs;
 use crate::cli::args::Rmd;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::rules;
 #[cfg(feature = "etcd")]
 use crate::coordinator::{CoordinatorError, EtcdConfig, EtcdTls};
 use crate::error::StartError;
 use crate::transport::{Address, Transport};
+use crate::types::Types;
 
 /// Settings that make sense together.
 pub(super) struct Plan {
@@ -22,14 +26,16 @@ pub(super) struct Plan {
     pub(super) coordinator: Coordinator,
     /// How connections are made and accepted.
     pub(super) transport: Transport,
+    /// Who may do what.
+    pub(super) rules: Rules,
 }
 
 impl Plan {
     /// What the settings come to.
     ///
     /// # Errors
-    /// Where they make no sense together, or the file with a password cannot be read.
-    pub(super) fn of(args: &Rmd) -> Result<Self, Failure> {
+    /// Where they make no sense together, or the file with a password or that with the rules cannot be used.
+    pub(super) fn of(args: &Rmd, types: &Types) -> Result<Self, Failure> {
         logs::parse(&args.log)?;
         let transport = transport(args)?;
         if !transport.is_open_to_strangers() {
@@ -41,6 +47,8 @@ impl Plan {
         {
             refuse_readers(http)?;
         }
+        let rules = args.rules.as_ref();
+        let rules = rules.map(|path| rules::read(path, types)).transpose()?;
         let coordinator = Coordinator::of(args)?;
         let variable = |name: &str| env::var_os(name);
         let data_dir = match (&coordinator, &*args.creditor) {
@@ -59,6 +67,7 @@ impl Plan {
             data_dir,
             coordinator,
             transport,
+            rules: rules.unwrap_or_default(),
         })
     }
 }

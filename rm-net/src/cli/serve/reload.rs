@@ -9,22 +9,28 @@ use super::logs::Logs;
 use super::notify;
 use super::plan::Plan;
 use super::settings::{Refused, Settings};
+use crate::Node;
 use crate::cli::args::in_one_line;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::Signals;
 use crate::transport::Transport;
+use crate::types::Types;
 
 /// What a reload needs.
-pub(super) struct Reload {
+pub(super) struct Reload<'a> {
     pub(super) argv: Vec<OsString>,
     pub(super) logs: Arc<Logs>,
     /// What the node uses: certificates are exchanged in it.
     pub(super) transport: Transport,
+    /// What goes by the rules.
+    pub(super) node: &'a Node,
+    /// What rules can name.
+    pub(super) types: Types,
     /// What the service manager is told afterwards.
     pub(super) status: String,
 }
 
-impl Reload {
+impl Reload<'_> {
     /// Reads the settings again at each signal, for as long as it is polled. Cancel safe.
     pub(super) async fn at_signals(
         &self,
@@ -52,13 +58,14 @@ impl Reload {
             Refused::Usage(error) => Failure::new(Exit::USAGE, in_one_line(&error)),
         })?;
         // Also what takes a restart is to make sense, or the restart would fail.
-        Plan::of(&newer.args)?;
+        let plan = Plan::of(&newer.args, &self.types)?;
         // Files that settings name may say something else now, though the settings do not.
         #[cfg(feature = "tls")]
         if let Some(tls) = self.transport.tls_config() {
             tls.reload()
                 .map_err(|error| Failure::new(Exit::CONFIG, error))?;
         }
+        self.node.set_rules(plan.rules);
         if newer.args.log != settings.args.log {
             self.logs.change(&newer.args.log)?;
         }

@@ -89,6 +89,12 @@ pub(super) fn health() -> impl Strategy<Value = HealthView> {
                 clock,
                 counts_suspend,
                 is_secured,
+                rules: u32::from(is_secured),
+                anonymous: if is_secured {
+                    "read write".into()
+                } else {
+                    String::new()
+                },
                 files,
                 files_max,
                 sessions_max,
@@ -122,6 +128,7 @@ pub(super) fn outcome() -> impl Strategy<Value = Outcome> {
     prop_oneof![
         Just(Outcome::Unknown),
         text().prop_map(|text| Outcome::Refused { text }),
+        text().prop_map(|text| Outcome::NotAllowed { text }),
         (text(), address()).prop_map(|(node, address)| Outcome::Elsewhere { node, address }),
         Just(Outcome::Draining),
         (vec(released, 0..4), any::<(u32, u32)>()).prop_map(|(loans, (omitted, own_holds))| {

@@ -12,7 +12,7 @@ use crate::front::{Domain, Host as _, Trust};
 use crate::id::{Party, PeerId};
 use crate::session::packet::Packet;
 use crate::session::{
-    DebtorConfig, DebtorSession, EndReason, SessionEffect, SessionEffects, VoidReason,
+    DebtorConfig, DebtorSession, EndReason, SessionEffect, SessionEffects, Ticket, VoidReason,
 };
 use crate::time::Time;
 use crate::view::{RootId, View};
@@ -208,6 +208,7 @@ impl Borrower {
         let config = DebtorConfig {
             name: self.name.clone(),
             boot: self.party.boot,
+            ticket: Ticket::default(),
             session: *number,
             reg: root.reg,
             window: self.windows.window,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::super::desk::Desk;
 use super::super::network::{ConnectionId, Side};
 use super::{Fault, Line, Outbox, Voice, Windows};
+use crate::access::Identity;
 use crate::cluster::{Adopted, Frozen, Lender, Report};
 use crate::front::Domain;
 use crate::id::{Boot, NodeId, PeerId};
@@ -205,7 +206,7 @@ impl Lending {
         self.peers += 1;
         let peer = PeerId(self.peers);
         let stamp = self.domain.stamps().highest();
-        let refusal = match self.sessions.admit(hello, peer) {
+        let refusal = match self.sessions.admit(hello, &Identity::anonymous(), peer) {
             Admission::New => None,
             Admission::Succeeds { ends } => {
                 let mut fx = SessionEffects::new();

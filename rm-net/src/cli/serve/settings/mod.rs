@@ -24,7 +24,7 @@ mod file;
 /// Flags that are no settings: they say how to run this once.
 const ONCE: [&str; 5] = ["config", "check-config", "json", "help", "version"];
 /// Settings that take effect while the server runs, when it is told to read its file again.
-const LIVE: [&str; 1] = ["log"];
+const LIVE: [&str; 2] = ["log", "rules"];
 
 /// What the daemon was told.
 #[derive(Debug)]
