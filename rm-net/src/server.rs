@@ -425,12 +425,18 @@ impl Server {
             return true;
         }
         let lock = || peer.wants.lock().unwrap_or_else(PoisonError::into_inner);
-        // Counting anew takes locks of resources, under which grants are counted here: so not under this one. What is
-        // granted meanwhile is counted too high.
-        let mut wants = *lock();
-        let has_room = wants.take(self.hub.now(), WANTS_MAX, || domain.wants_of(peer.id));
-        *lock() = wants;
-        has_room
+        let now = self.hub.now();
+        if lock().take(WANTS_MAX) {
+            return true;
+        }
+        if !lock().is_due(now) {
+            return false;
+        }
+        // Counting takes locks of resources, under which grants are counted here: so not under this one.
+        let count = domain.wants_of(peer.id);
+        let mut wants = lock();
+        wants.recount(now, count);
+        wants.take(WANTS_MAX)
     }
 
     /// What a server does now and then: a new epoch where numbers run out, and a note on disk when nobody trusts

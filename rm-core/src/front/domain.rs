@@ -235,8 +235,8 @@ impl Shared {
     }
 
     /// The resources of which credit moved most.
-    pub(super) fn hottest(&self, prefix: &[u8], limit: usize) -> Vec<HotResource> {
-        self.heat.hottest(prefix, limit)
+    pub(super) fn hottest(&self, prefix: &[u8]) -> Vec<HotResource> {
+        self.heat.hottest(prefix)
     }
 
     pub(super) fn is_shut(&self) -> bool {

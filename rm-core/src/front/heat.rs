@@ -54,8 +54,8 @@ impl Heat {
         }
     }
 
-    /// Those that moved most, of those whose name starts with `prefix`.
-    pub(super) fn hottest(&self, prefix: &[u8], limit: usize) -> Vec<HotResource> {
+    /// Those that move, most first, of those whose name starts with `prefix`.
+    pub(super) fn hottest(&self, prefix: &[u8]) -> Vec<HotResource> {
         let sketch = self
             .0
             .lock()
@@ -67,7 +67,6 @@ impl Heat {
             .collect();
         drop(sketch);
         hot.sort_by_key(|resource| std::cmp::Reverse(resource.grants + resource.recalls));
-        hot.truncate(limit);
         hot
     }
 }
@@ -143,7 +142,7 @@ mod tests {
             count(&heat, round, GRANT);
             count(&heat, 3, GRANT);
         }
-        let hot = heat.hottest(b"r/", 2);
+        let hot = heat.hottest(b"r/");
         assert_eq!(hot[0].key, key(3));
         assert!(hot[0].grants + hot[0].uncertain >= 20 * SLOTS as u64);
         assert_eq!(
@@ -164,7 +163,7 @@ mod tests {
             recalls: 1,
         };
         count(&heat, SLOTS, recall);
-        let hot = heat.hottest(b"", SLOTS);
+        let hot = heat.hottest(b"");
         let newcomer = hot.iter().find(|hot| hot.key == key(SLOTS)).expect("in");
         assert_eq!(
             (newcomer.grants, newcomer.recalls, newcomer.uncertain),
@@ -176,7 +175,7 @@ mod tests {
     fn only_names_with_the_prefix_are_told() {
         let heat = Heat::default();
         count(&heat, 1, GRANT);
-        assert_eq!(heat.hottest(b"x", 10), []);
-        assert_eq!(heat.hottest(b"r/1", 10).len(), 1);
+        assert_eq!(heat.hottest(b"x"), []);
+        assert_eq!(heat.hottest(b"r/1").len(), 1);
     }
 }

@@ -36,7 +36,13 @@ pub(super) trait AnyInspect {
     fn show(&self, key: &ResourceKey, names: &PeerNames<'_>) -> Option<ResourceView>;
     fn debtors(&self, key: &ResourceKey) -> Vec<PeerId>;
     /// Adds the requests that wait here for resources whose name starts with `prefix`.
-    fn waits(&self, prefix: &[u8], names: &PeerNames<'_>, longest: &mut Longest);
+    fn waits(
+        &self,
+        prefix: &[u8],
+        names: &PeerNames<'_>,
+        longest: &mut Longest,
+        is_visible: &Visible<'_>,
+    );
 }
 
 /// The requests that have waited longest, of those seen so far.
@@ -111,20 +117,19 @@ pub(super) fn answer(
             let limit = (*limit).clamp(1, TOP_MAX) as usize;
             let mut longest = Longest::new(limit);
             for table in types.values() {
-                table.waits(prefix, names, &mut longest);
+                table.waits(prefix, names, &mut longest, is_visible);
             }
             longest.trim();
-            let omitted = longest.seen - longest.waits.len() as u64;
-            let mut waits = longest.waits;
-            waits.retain(|wait| is_visible(wait.type_id, &wait.key));
-            let mut hot = shared.hottest(prefix, limit);
-            hot.retain(|hot| is_visible(hot.type_id, &hot.key));
+            // Not under the sketch's lock: whoever decides what is visible may take his time.
+            let mut hot = shared.hottest(prefix);
+            hot.retain(|resource| is_visible(resource.type_id, &resource.key));
+            hot.truncate(limit);
             Answer::Top(Box::new(TopView {
                 node: shared.name.clone(),
                 uptime: core::time::Duration::ZERO,
                 hot,
-                waits,
-                omitted,
+                omitted: longest.seen - longest.waits.len() as u64,
+                waits: longest.waits,
             }))
         }
         Query::Health | Query::Members | Query::Status | Query::Unknown => Answer::Unknown,
@@ -165,9 +170,16 @@ impl<T: ResourceType> AnyInspect for Table<T> {
         })
     }
 
-    fn waits(&self, prefix: &[u8], names: &PeerNames<'_>, longest: &mut Longest) {
+    fn waits(
+        &self,
+        prefix: &[u8],
+        names: &PeerNames<'_>,
+        longest: &mut Longest,
+        is_visible: &Visible<'_>,
+    ) {
         self.each_live(|resource| {
-            if !resource.key().as_bytes().starts_with(prefix) {
+            let key = resource.key();
+            if !key.as_bytes().starts_with(prefix) || !is_visible(T::ID, key) {
                 return;
             }
             resource.with_owner(|owner| {

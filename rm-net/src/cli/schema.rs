@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::args::{SchemaArgs, SchemaFormat};
 use super::exit::{Exit, Failure};
 use super::{bench, demo, doctor, drain, hold, inspect, members, output, release};
-use super::{status, top, tree, wait, watch, why};
+use super::{serve, status, top, tree, wait, watch, why};
 
 /// One kind of object.
 #[derive(Serialize)]
@@ -50,6 +50,7 @@ fn shapes() -> Vec<Shape> {
         shape::<doctor::finding::Finding>("doctor", "one for each thing that was looked at"),
         shape::<bench::Report>("bench", "one"),
         shape::<demo::verdict::Verdict>("demo", "one"),
+        shape::<serve::event::Event>("rmd", "one when it is ready, and one at the end"),
         shape::<output::ErrorLine<'_>>("", "one if the command failed, on standard error"),
         shape::<output::NoticeLine<'_>>("", "any number, on standard error"),
     ]
@@ -85,7 +86,7 @@ pub(crate) fn run(args: &SchemaArgs) -> Result<Exit, Failure> {
 const INTRODUCTION: &str = "\
 # JSON
 
-What the commands of `rmctl` print with `--json`: one object a line, on standard output. This page is what
+What the commands of `rmctl`, and `rmd`, print with `--json`: one object a line, on standard output. This page is what
 `rmctl schema --format markdown` prints; `rmctl schema` prints the same as JSON Schema, for validators and generators.
 
 **What stays.** A field keeps its name, its type and its meaning from version to version, and a value of a closed list its
@@ -106,6 +107,7 @@ fn page(shapes: &[Shape]) -> String {
         if last != Some(shape.command) {
             let title = match shape.command {
                 "" => "Errors and notices".to_owned(),
+                "rmd" => "`rmd`".to_owned(),
                 command => format!("`rmctl {command}`"),
             };
             let _ = write!(text, "\n## {title}\n");

@@ -44,7 +44,7 @@ impl Servers {
     /// Connects to all of them, from the first of `endpoints` that answers.
     pub(crate) async fn open(endpoints: &[String], output: Output) -> Result<Self, Failure> {
         let mut known = addresses(endpoints)?;
-        let (operator, members) = loop_up(&mut known, output).await?;
+        let (operator, members) = look_up(&mut known, output).await?;
         let first = Server {
             name: members.node.clone(),
             reg: members.reg,
@@ -79,7 +79,7 @@ impl Servers {
 
     /// Whether the servers are no longer those of the view by which these were found.
     pub(crate) async fn is_stale(&mut self) -> Result<bool, Failure> {
-        let now = contact::members(&mut self.all[0].operator).await?;
+        let now = look_around(&mut self.all[0].operator).await?;
         let epoch = |view: Option<&View>| view.map(View::epoch);
         Ok(epoch(now.view.as_deref()) != epoch(self.view.as_deref()))
     }
@@ -198,13 +198,24 @@ impl Servers {
     }
 }
 
+/// The cluster as a server sees it. Who may look at locks and not at servers is not told, and asks that one alone.
+async fn look_around(operator: &mut Operator) -> Result<MembersView, Failure> {
+    match contact::members(operator).await {
+        Err(failure) if failure.exit == Exit::DENIED => Ok(MembersView {
+            node: String::from_utf8_lossy(&operator.welcome().name).into_owned(),
+            ..MembersView::default()
+        }),
+        members => members,
+    }
+}
+
 /// The first server that answers, or the one at the top of the tree in which it is in the middle.
-async fn loop_up(
+async fn look_up(
     known: &mut Vec<String>,
     output: Output,
 ) -> Result<(Operator, MembersView), Failure> {
     let (_, mut operator) = contact::open_first(known).await?;
-    let mut members = contact::members(&mut operator).await?;
+    let mut members = look_around(&mut operator).await?;
     for _ in 0..HOPS_MAX {
         if members.role != NodeRole::Relay || members.creditor.is_empty() {
             break;
@@ -214,7 +225,7 @@ async fn loop_up(
             Ok((_, next)) => {
                 operator.close().await;
                 operator = next;
-                members = contact::members(&mut operator).await?;
+                members = look_around(&mut operator).await?;
                 *known = above;
             }
             Err(failure) => {

@@ -67,8 +67,6 @@ fn go_together(one: &Entry, other: &Entry) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use rm_core::id::{Class, NodeId, Order, Party, Stamp};
 
     use super::*;
@@ -81,16 +79,8 @@ mod tests {
             seq: 0,
         };
         Entry {
-            kind,
-            node: node.into(),
-            node_id: NodeId(1),
-            mode: mode.into(),
-            label: String::new(),
-            age: Duration::ZERO,
             order: (kind == EntryKind::Waits).then_some(order),
-            fence: None,
-            loan: None,
-            guards: 0,
+            ..Entry::new(kind, node.into(), NodeId(1), mode.into())
         }
     }
 

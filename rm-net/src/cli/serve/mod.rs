@@ -36,7 +36,7 @@ use crate::node::{Node, NodeBuilder};
 use crate::types::Types;
 
 mod check;
-mod event;
+pub(super) mod event;
 pub(crate) mod logs;
 mod notify;
 mod plan;

@@ -12,7 +12,7 @@ use rm_core::id::{ResourceKey, TypeId};
 use rm_core::inspect::{LongWait, TOP_MAX};
 
 use super::graph::{Graph, Holder};
-use crate::cli::exit::Failure;
+use crate::cli::exit::{Exit, Failure};
 use crate::cli::servers::Servers;
 
 /// The most names that are asked about.
@@ -75,7 +75,11 @@ pub(crate) async fn follow(servers: &mut Servers, start: &Graph) -> Result<Vec<P
     if in_the_way.is_empty() {
         return Ok(Vec::new());
     }
-    let views = servers.top(b"", TOP_MAX).await?;
+    let views = match servers.top(b"", TOP_MAX).await {
+        // Who may not see other names is not told of them.
+        Err(failure) if failure.exit == Exit::DENIED => return Ok(Vec::new()),
+        views => views?,
+    };
     let waits = views.into_iter().flat_map(|view| view.waits).collect();
     let name = (start.type_id, start.key.clone());
     let graphs = HashMap::from([(name.clone(), Some(start.clone()))]);
