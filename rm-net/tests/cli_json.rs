@@ -24,8 +24,13 @@ fn schemas(command: &str) -> Vec<Value> {
 fn faults(root: &Value, schema: &Value, value: &Value, path: &str, found: &mut Vec<String>) {
     if let Some(of) = schema["$ref"].as_str() {
         let pointer = of.trim_start_matches('#');
-        let target = root.pointer(pointer).expect("a definition");
-        faults(root, target, value, path, found);
+        let mut target = root.pointer(pointer).expect("a definition").clone();
+        // What stands beside a reference adds to it.
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            target["properties"][name] = property.clone();
+        }
+        faults(root, &target, value, path, found);
+        return;
     }
     for choice in ["oneOf", "anyOf"] {
         let Some(variants) = schema[choice].as_array() else {
