@@ -74,7 +74,7 @@ pub use self::node::{Node, NodeBuilder, StopReport};
 pub use self::operator::Operator;
 pub use self::transport::{Address, AddressError, Transport};
 #[cfg(feature = "tls")]
-pub use self::transport::{TlsConfig, TlsError, TlsFiles};
+pub use self::transport::{CertificateRole, CertificateView, TlsConfig, TlsError, TlsFiles};
 
 /// The examples of the README, which are compiled and run.
 #[cfg(doctest)]

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::BytesMut;
 use rm_core::command::{Command, Outcome};
@@ -103,6 +103,12 @@ impl Operator {
         };
         let timed = tokio::time::timeout(patience, connected).await;
         timed.unwrap_or_else(|_| Err(unreachable(format!("no answer within {patience:?}"))))
+    }
+
+    /// Whom the server's certificate names, and until when it is good; if it showed one.
+    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "for doctor"))]
+    pub(crate) fn certificate(&self) -> Option<(String, SystemTime)> {
+        self.stream.certificate()
     }
 
     fn over(address: &str, stream: Stream, patience: Duration) -> Self {

@@ -89,7 +89,7 @@ struct Dialogue {
 /// Where connections are handed over.
 enum Door {
     /// The newest that was, if it was not taken yet.
-    Open(Option<Newcomer>),
+    Open(Option<Box<Newcomer>>),
     /// The session is over.
     Closed,
 }

@@ -24,6 +24,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::codec::Decoder as _;
 use tokio_util::sync::CancellationToken;
 
+use self::refusals::Refusals;
 use crate::clock::stamp_now;
 use crate::connection::{Newcomer, say_and_close};
 use crate::frame::PacketCodec;
@@ -38,6 +39,7 @@ mod answers;
 pub(crate) mod commands;
 mod lending;
 mod operators;
+mod refusals;
 
 pub(crate) use self::answers::totals_by_name;
 
@@ -78,6 +80,7 @@ pub(crate) struct Server {
     /// The lender has something to do.
     stirred: Notify,
     hello_patience: Duration,
+    refusals: Refusals,
     /// What it is to the others.
     role: NodeRole,
     /// What coordinates the cluster, for people.
@@ -137,6 +140,7 @@ impl Server {
             lender: lender.map(Mutex::new),
             stirred: Notify::new(),
             hello_patience: hello_patience.unwrap_or(HELLO_PATIENCE),
+            refusals: Refusals::default(),
             role,
             coordinator,
             creditor,
@@ -189,7 +193,9 @@ impl Server {
         let (stream, identity) = match timeout_at(until, caller.open()).await {
             Ok(Ok(opened)) => opened,
             Ok(Err(Unopened { why, stream })) => {
-                tracing::info!(%from, why, "no connection");
+                if let Some(unsaid) = self.refusals.note(self.hub.now()) {
+                    tracing::info!(%from, why, unsaid, "no connection");
+                }
                 if let Some(stream) = stream {
                     say_and_close(stream, self.packet(protocol(why))).await;
                 }
@@ -415,12 +421,18 @@ impl Server {
             return true;
         }
         let lock = || peer.wants.lock().unwrap_or_else(PoisonError::into_inner);
-        // Counting anew takes locks of resources, under which grants are counted here: so not under this one. What is
-        // granted meanwhile is counted too high.
-        let mut wants = *lock();
-        let has_room = wants.take(self.hub.now(), WANTS_MAX, || domain.wants_of(peer.id));
-        *lock() = wants;
-        has_room
+        let now = self.hub.now();
+        if lock().take(WANTS_MAX) {
+            return true;
+        }
+        if !lock().is_due(now) {
+            return false;
+        }
+        // Counting takes locks of resources, under which grants are counted here: so not under this one.
+        let count = domain.wants_of(peer.id);
+        let mut wants = lock();
+        wants.recount(now, count);
+        wants.take(WANTS_MAX)
     }
 
     /// What a server does now and then: a new epoch where numbers run out, and a note on disk when nobody trusts

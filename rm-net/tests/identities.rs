@@ -3,6 +3,7 @@
 #![cfg(feature = "tls")]
 
 mod common;
+#[allow(dead_code, reason = "others need certificates that are not good")]
 #[path = "common/pki.rs"]
 mod pki;
 

@@ -19,6 +19,8 @@ pub(crate) enum Part {
     Footprint,
     /// Locks of a client of a server: cached under a lease, and over the network
     Network,
+    /// What the agent of a host saves processes that live shortly, and what TLS costs
+    Agent,
     /// What a server's processor does for a grant, and what a lock takes in memory on either side
     Grants,
     /// The same work by instructions and system calls; needs valgrind and strace, and is run only when it is named
@@ -42,6 +44,12 @@ impl Part {
             Self::Instructions => program(workspace, "rm-bench", "rm-bench", &["instructions"]),
             Self::Footprint => program(workspace, "rm-bench", "rm-footprint", &[]),
             Self::Network => program(workspace, "rm-tests", "rm-network", &[]),
+            Self::Agent => {
+                // It finds it beside itself.
+                let rmctl = ["build", "--release", "--package", "rm-net", "--bin", "rmctl"];
+                Cargo::new(workspace, rmctl).run(report)?;
+                program(workspace, "rm-tests", "rm-agent", &[])
+            }
             Self::Grants => program(workspace, "rm-tests", "rm-grants", &[]),
             Self::Profile if !(answers("valgrind") && answers("strace")) => {
                 println!("not profiled: valgrind or strace is missing (on Debian: apt-get install valgrind strace)");

@@ -9,6 +9,7 @@ mod cargo;
 mod chaos;
 mod dependencies;
 mod explore;
+mod fuzz;
 mod loom;
 mod miri;
 mod mutants;
@@ -86,6 +87,8 @@ enum Task {
         #[arg(value_enum, value_name = "PART")]
         parts: Vec<bench::Part>,
     },
+    /// Fuzz what reads bytes of strangers, led by coverage; needs a C++ compiler
+    Fuzz(fuzz::Options),
     /// Run real servers and clients as processes, break what can be broken, and judge what the clients saw
     Chaos(chaos::Options),
     /// Run the lock services that are installed here, and this one, through the same workloads
@@ -122,6 +125,7 @@ fn run(task: Task) -> Result<ExitCode, String> {
         Task::Loom(options) => loom::run(&workspace, &options, &mut report)?,
         Task::Shuttle(options) => loom::run_random(&workspace, &options, &mut report)?,
         Task::Explore(options) => explore::run(&workspace, &options, &mut report)?,
+        Task::Fuzz(options) => fuzz::run(&workspace, &options, &mut report)?,
         Task::Mutants { names, check: true } => mutants::check(&workspace, &names)?,
         Task::Mutants { names, .. } => mutants::run(&workspace, &names)?,
         Task::Miri(options) => miri::run(&workspace, &options, &mut report)?,

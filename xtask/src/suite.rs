@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use crate::cargo::Cargo;
 use crate::report::Report;
 use crate::workspace::Workspace;
-use crate::{bench, chaos, dependencies, explore, loom, mutants, proto, purity};
+use crate::{bench, chaos, dependencies, explore, fuzz, loom, mutants, proto, purity};
 
 /// One step of the suite. The order of the variants is the order of the run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -41,6 +41,8 @@ pub(crate) enum Step {
     Loom,
     /// The models pass under shuttle, for schedules drawn at random
     Shuttle,
+    /// What reads bytes of strangers, under a fuzzer for a moment; needs a C++ compiler
+    Fuzz,
     /// Real processes under faults keep what locks promise: three servers with etcd, then one alone
     Chaos,
     /// A cached read and a cached write take no more instructions than they may; needs valgrind
@@ -73,6 +75,7 @@ impl Step {
             Self::Explore => explore::run(workspace, &explore::Options::default(), report),
             Self::Loom => loom::run(workspace, &loom::Options::default(), report),
             Self::Shuttle => loom::run_random(workspace, &loom::RandomOptions::default(), report),
+            Self::Fuzz => fuzz::run_bounded(workspace, report),
             Self::Chaos => chaos::run_both(workspace, report),
             Self::Instructions => bench::check_instructions(workspace, report),
         }

@@ -21,19 +21,24 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// Takes one more, if that is no more than `most`. `recount` says what it really has.
+    /// Takes one more, if there seems to be no more than `most` then.
     #[must_use]
-    pub fn take(&mut self, now: Time, most: u64, recount: impl FnOnce() -> u64) -> bool {
-        if self.count >= most {
-            if now < self.again {
-                return false;
-            }
-            self.again = now.after(AGAIN);
-            self.count = recount();
-        }
+    pub const fn take(&mut self, most: u64) -> bool {
         let has_room = self.count < most;
-        self.count += u64::from(has_room);
+        self.count += has_room as u64;
         has_room
+    }
+
+    /// Whether it may be counted anew.
+    #[must_use]
+    pub fn is_due(&self, now: Time) -> bool {
+        now >= self.again
+    }
+
+    /// It was counted anew.
+    pub fn recount(&mut self, now: Time, count: u64) {
+        self.again = now.after(AGAIN);
+        self.count = count;
     }
 
     /// One is gone, of those that were taken.
@@ -53,25 +58,26 @@ mod tests {
     #[test]
     fn what_was_given_back_unseen_is_found_by_counting_anew() {
         let mut quota = Quota::default();
-        assert!(quota.take(at(0), 2, || unreachable!()));
-        assert!(quota.take(at(0), 2, || unreachable!()));
-        assert!(quota.take(at(0), 2, || 1));
+        assert!(quota.take(2) && quota.take(2) && !quota.take(2));
+        assert!(quota.is_due(at(0)));
+        quota.recount(at(0), 1);
+        assert!(quota.take(2) && !quota.take(2));
     }
 
     #[test]
     fn who_is_at_the_limit_is_refused_and_counted_once_a_second() {
         let mut quota = Quota::default();
-        assert!(quota.take(at(0), 1, || unreachable!()));
-        assert!(!quota.take(at(0), 1, || 1));
-        assert!(!quota.take(at(999), 1, || unreachable!()));
-        assert!(quota.take(at(1_000), 1, || 0));
+        assert!(quota.take(1));
+        quota.recount(at(0), 1);
+        assert!(!quota.take(1));
+        assert!(!quota.is_due(at(999)) && quota.is_due(at(1_000)));
     }
 
     #[test]
     fn what_is_given_back_makes_room_at_once() {
         let mut quota = Quota::default();
-        assert!(quota.take(at(0), 1, || unreachable!()));
+        assert!(quota.take(1));
         quota.give_back();
-        assert!(quota.take(at(0), 1, || unreachable!()));
+        assert!(quota.take(1));
     }
 }

@@ -10,6 +10,7 @@
 //! out when they wake, which compares the session that they borrowed over with the present one.
 
 use core::any::Any;
+use core::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -319,21 +320,40 @@ impl<T: ResourceType> Table<T> {
         &self.shards[((hash_of(key) >> 32) % SHARDS as u64) as usize]
     }
 
-    /// The resource that a message of a neighbour makes; `None` where there are too many, or too many of that debtor.
-    fn made_for(&self, from: PeerId, item: &Item) -> Option<Arc<Resource<T>>> {
-        if matches!(item.message, Message::Want(_) | Message::Claim(_)) {
-            let most = self.shared.debtor_resources_max as u64;
-            let now = self.shared.host.now();
-            let quota = self.quotas.lock().get(&from).copied();
-            let mut quota = quota.unwrap_or_default();
-            // Not under the lock. A debtor's messages come one after the other.
-            let has_room = quota.take(now, most, || self.resources_of(from));
-            self.quotas.lock().insert(from, quota);
-            if !has_room {
-                return None;
-            }
+    /// The resource that a message is about. Some make it, if there are not too many, nor too many of that debtor.
+    fn found_or_made(&self, from: PeerId, item: &Item) -> Result<Arc<Resource<T>>, Absent> {
+        let is_debtors = matches!(item.message, Message::Want(_) | Message::Claim(_));
+        let own = self.shared.debtor_resources_max as u64;
+        // Under a shard's lock: so nothing is counted anew there.
+        let take = || self.quotas.lock().entry(from).or_default().take(own);
+        let most = self.shared.resources_max as u64;
+        let find = |is_full: &Cell<bool>| {
+            self.resource_within(&item.key, most, || {
+                let is_welcome = self.makes_a_resource(item);
+                is_full.set(is_welcome && is_debtors && !take());
+                is_welcome && !is_full.get()
+            })
+        };
+        let is_full = Cell::new(false);
+        let found = find(&is_full);
+        if !is_full.get() {
+            return found;
         }
-        self.resource(&item.key)
+        let now = self.shared.host.now();
+        if !self.quotas.lock().entry(from).or_default().is_due(now) {
+            return Err(Absent::Crowded);
+        }
+        let count = self.resources_of(from);
+        let mut quotas = self.quotas.lock();
+        quotas.entry(from).or_default().recount(now, count);
+        drop(quotas);
+        is_full.set(false);
+        let found = find(&is_full);
+        if is_full.get() {
+            Err(Absent::Crowded)
+        } else {
+            found
+        }
     }
 
     /// In how many resources a debtor has anything.
@@ -410,18 +430,14 @@ impl<T: ResourceType> AnyTable for Table<T> {
                 return Ok(());
             }
         };
-        let resource = match self.find(&item.key) {
-            Some(resource) => resource,
-            None if self.makes_a_resource(&item) => match self.made_for(from, &item) {
-                Some(resource) => resource,
-                None => {
-                    self.shared.turn_away(from, item);
-                    return Ok(());
-                }
-            },
-            None => return Ok(()),
-        };
-        resource.on_message(from, item.message, (may_have, item.let_go))
+        match self.found_or_made(from, &item) {
+            Ok(resource) => {
+                return resource.on_message(from, item.message, (may_have, item.let_go));
+            }
+            Err(Absent::Crowded) => drop(self.shared.turn_away(from, item)),
+            Err(Absent::Unwelcome) => {}
+        }
+        Ok(())
     }
 
     fn on_creditor_up(&self, link: &Arc<Link>) {

@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use super::agent;
 use super::args::Wanted;
 use super::exit::{Exit, Failure};
 use crate::client::DEFAULT_ENDPOINT;
@@ -51,7 +52,7 @@ fn builder(endpoints: &[String]) -> Result<ClientBuilder, Failure> {
         .transport(transport().clone()))
 }
 
-/// The addresses that were given, or the one where a server is when nobody says otherwise.
+/// The addresses that were given; else that of the agent of this machine, or where a server is when nobody says otherwise.
 pub(super) fn addresses(endpoints: &[String]) -> Result<Vec<String>, Failure> {
     // An empty one stands for none, as where RM_ENDPOINTS is set to nothing.
     let endpoints = endpoints.iter().map(|endpoint| endpoint.trim());
@@ -61,7 +62,7 @@ pub(super) fn addresses(endpoints: &[String]) -> Result<Vec<String>, Failure> {
         addresses.push(endpoint.to_owned());
     }
     if addresses.is_empty() {
-        addresses.push(DEFAULT_ENDPOINT.into());
+        addresses.push(agent::found().unwrap_or_else(|| DEFAULT_ENDPOINT.into()));
     }
     Ok(addresses)
 }

@@ -1,6 +1,7 @@
 //! What is behind the two programs: `rmd`, the daemon, and `rmctl`, the tool.
 //!
 //! ```text
+//! agent    rmd --agent: where it listens, and how rmctl finds it
 //! args     the flags of both, and what makes a name or a number of seconds acceptable
 //! exit     exit codes, and failures: a sentence, a hint, a code
 //! output   what goes to standard output: text for people, JSON for programs
@@ -34,6 +35,7 @@ use self::exit::{Exit, Failure};
 use self::output::Output;
 use crate::types::Types;
 
+mod agent;
 mod args;
 mod bench;
 mod connect;

@@ -19,7 +19,7 @@ use crate::frame::PacketCodec;
 use crate::hub::Hub;
 
 /// So much is read at once: at first, where a peer says little, and at most.
-const READ_BYTES_MIN: usize = 4 << 10;
+const READ_BYTES_MIN: usize = 1 << 10;
 const READ_BYTES_MAX: usize = 64 << 10;
 
 /// The other side is given so long to hear a goodbye.
@@ -58,7 +58,7 @@ impl Peer {
     pub(crate) fn offer(&self, hub: &Hub, newcomer: Newcomer) {
         let mut door = self.door.lock().unwrap_or_else(PoisonError::into_inner);
         let former = match &mut *door {
-            Door::Open(place) => place.replace(newcomer),
+            Door::Open(place) => place.replace(Box::new(newcomer)),
             Door::Closed => {
                 drop(door);
                 return turn_away(hub, newcomer, "it is over");
@@ -72,7 +72,7 @@ impl Peer {
     fn take_newcomer(&self) -> Option<Newcomer> {
         let mut door = self.door.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *door {
-            Door::Open(place) => place.take(),
+            Door::Open(place) => place.take().map(|newcomer| *newcomer),
             Door::Closed => None,
         }
     }
@@ -105,7 +105,7 @@ impl Peer {
         let late = std::mem::replace(&mut *door, Door::Closed);
         drop(door);
         if let Door::Open(Some(newcomer)) = late {
-            turn_away(hub, newcomer, "it is over");
+            turn_away(hub, *newcomer, "it is over");
         }
     }
 

@@ -36,6 +36,7 @@ pub(crate) struct Listeners {
     addresses: Vec<Address>,
     /// Whose turn it is.
     turn: AtomicUsize,
+    #[cfg(feature = "tls")]
     transport: Transport,
 }
 
@@ -55,6 +56,7 @@ enum Listener {
 pub(crate) struct Caller {
     socket: Socket,
     from: Origin,
+    #[cfg(feature = "tls")]
     transport: Transport,
 }
 
@@ -125,6 +127,7 @@ impl Listeners {
             sockets,
             addresses,
             turn: AtomicUsize::new(0),
+            #[cfg(feature = "tls")]
             transport,
         })
     }
@@ -145,11 +148,11 @@ impl Listeners {
     /// Waits for the next call. Cancel safe.
     pub(crate) async fn accept(&self) -> io::Result<Caller> {
         let (socket, from) = poll_fn(|cx| self.poll_accept(cx)).await?;
-        let transport = self.transport.clone();
         Ok(Caller {
             socket,
             from,
-            transport,
+            #[cfg(feature = "tls")]
+            transport: self.transport.clone(),
         })
     }
 

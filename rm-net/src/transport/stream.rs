@@ -7,6 +7,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::time::SystemTime;
 
 use bytes::BytesMut;
 use rustix::net::{Shutdown, shutdown};
@@ -33,6 +34,16 @@ impl Stream {
     pub(crate) fn tcp(stream: TcpStream) -> Self {
         let _ = stream.set_nodelay(true);
         Self::Tcp(stream)
+    }
+
+    /// Whom the other side's certificate names, and until when it is good; if it showed one.
+    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "for doctor"))]
+    pub(crate) fn certificate(&self) -> Option<(String, SystemTime)> {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => None,
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.certificate(),
+        }
     }
 
     /// Waits until there may be something to read. Cancel safe.

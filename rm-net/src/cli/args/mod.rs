@@ -20,7 +20,6 @@ pub(crate) use self::parse::{in_one_line, parse, refuse};
 use self::parse::{parse_name, parse_reason, parse_span, parse_type};
 pub(crate) use self::rmd::{LogFormat, Rmd};
 pub(crate) use self::tls::TlsArgs;
-use crate::client::DEFAULT_ENDPOINT;
 
 mod look;
 mod parse;
@@ -37,9 +36,14 @@ mod tls;
 )]
 pub(crate) struct Rmctl {
     /// Addresses of the one server, or of a cluster's members, separated by commas; they are tried in turn. Host and port,
-    /// or unix:PATH
-    #[arg(long, global = true, env = "RM_ENDPOINTS", value_name = "ADDR,..", value_delimiter = ',',
-          default_value = DEFAULT_ENDPOINT)]
+    /// or unix:PATH [default: the agent of this machine if it has one, else 127.0.0.1:7600]
+    #[arg(
+        long,
+        global = true,
+        env = "RM_ENDPOINTS",
+        value_name = "ADDR,..",
+        value_delimiter = ','
+    )]
     pub(crate) endpoints: Vec<String>,
     /// Print JSON, one object a line; errors too, on standard error
     #[arg(long, global = true)]

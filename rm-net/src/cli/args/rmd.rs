@@ -9,11 +9,13 @@ use clap::{Parser, ValueEnum};
 
 use super::TlsArgs;
 use super::parse::{parse_mode, parse_span};
+use crate::cli::agent;
 use crate::client::DEFAULT_ENDPOINT;
 
 /// A lock server that stands alone: it lends locks to clients and keeps its epoch on disk. With --coordinator etcd=.. it is
 /// one of several, each of which lends a share of all locks; when one dies, the others take over its share. With
-/// --creditor it stands in the middle of a tree: it borrows from another server what it lends.
+/// --creditor it stands in the middle of a tree: it borrows from another server what it lends. With --agent too it does so
+/// for the processes of one machine.
 #[derive(Debug, Parser)]
 #[command(name = "rmd", version, max_term_width = 100, after_help = RMD_HELP)]
 pub(crate) struct Rmd {
@@ -28,8 +30,13 @@ pub(crate) struct Rmd {
     pub(crate) name: Option<String>,
     /// The addresses to listen on: host and port, where port 0 lets the system choose, or unix:PATH
     #[arg(long, env = "RM_LISTEN", value_name = "ADDR,..", value_delimiter = ',',
-          default_value = DEFAULT_ENDPOINT)]
+          default_value = DEFAULT_ENDPOINT,
+          default_value_if("agent", "true", Some(agent::own_address())))]
     pub(crate) listen: Vec<String>,
+    /// Serve the processes of this machine, over a Unix socket unless --listen says otherwise: what they are done with stays
+    /// cached here, so that the next one need not ask the cluster
+    #[arg(long, requires = "creditor")]
+    pub(crate) agent: bool,
     /// Who may connect to the Unix sockets, as the mode of their files
     #[arg(long, env = "RM_SOCKET_MODE", value_name = "MODE", default_value = "600", value_parser = parse_mode)]
     pub(crate) socket_mode: u32,

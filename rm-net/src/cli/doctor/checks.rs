@@ -9,8 +9,8 @@ use rm_core::session::packet::WIRE_VERSION;
 use rm_core::stamp::STAMP_AHEAD_MAX;
 use rm_core::view::View;
 
+use super::certificates;
 use super::finding::{Finding, Level};
-use super::is_loopback;
 use super::probe::{Machine, Probe, Seen};
 use crate::cli::output::{readable, span};
 
@@ -41,7 +41,7 @@ pub(super) fn all(here: &Machine, probes: &[Probe]) -> Vec<Finding> {
         findings.extend(coordinator(address, &seen.members));
         findings.extend(lease(address, seen));
         findings.extend(clocks(address, seen));
-        findings.push(security(address, seen));
+        findings.extend(certificates::link(address, seen, here));
         match &seen.health {
             Some(health) => {
                 findings.push(rules::all(address, health, &seen.members));
@@ -87,7 +87,9 @@ fn machine(here: &Machine) -> Vec<Finding> {
         let text = format!("a process may have {} files open", here.files_max);
         Finding::ok("files", HERE, text)
     };
-    vec![clock, files]
+    let certificates = here.certificates.iter();
+    let certificates = certificates.map(|one| certificates::of(HERE, one, here.now));
+    [clock, files].into_iter().chain(certificates).collect()
 }
 
 fn no_suspend(subject: &str, clock: &str) -> Finding {
@@ -322,23 +324,6 @@ fn clocks(address: &str, seen: &Seen) -> Vec<Finding> {
         Finding::ok("wall clock", address, wall)
     });
     findings
-}
-
-fn security(address: &str, seen: &Seen) -> Finding {
-    let is_secured = seen.health.as_ref().is_some_and(|health| health.is_secured);
-    if is_secured {
-        Finding::ok("tls", address, "encrypted, and both sides authenticated")
-    } else if is_loopback(address) {
-        Finding::ok("tls", address, "plain, and of this machine only")
-    } else {
-        Finding::bad(
-            Level::Warn,
-            "tls",
-            address,
-            "plain: whoever reaches it can take and release any lock, and whoever is in between can read and change what is said",
-            "let only trusted machines reach it: a private network, a firewall, or a tunnel",
-        )
-    }
 }
 
 fn resources(address: &str, health: &HealthView) -> Vec<Finding> {

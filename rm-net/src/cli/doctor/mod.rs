@@ -4,6 +4,7 @@
 //! ```text
 //! probe    asks servers, and looks at their clocks twice
 //! checks   from what was seen to findings: a decision, without a clock or a network
+//! certificates  how long they are still good
 //! finding  one line of the result
 //! ```
 //!
@@ -19,6 +20,7 @@ use super::connect::addresses;
 use super::exit::{Exit, Failure};
 use super::output::Output;
 
+mod certificates;
 mod checks;
 pub(super) mod finding;
 mod probe;

@@ -3,12 +3,13 @@
 //! Clocks are looked at several times in a row, and of these looks the one with the shortest round trip counts: the
 //! server's clock was read somewhere within it, so half of it is the most that the comparison can be off.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rm_core::inspect::{Answer, HealthView, MembersView, Query, StatusView};
 use rustix::process::{Resource, getrlimit};
 use tokio::task::JoinSet;
 
+use super::certificates::{self, Certificate};
 use crate::Operator;
 use crate::cli::connect::transport;
 use crate::cli::contact::PATIENCE;
@@ -33,6 +34,8 @@ pub(super) struct Seen {
     pub(super) members: MembersView,
     /// `None`: it is too old to be asked.
     pub(super) health: Option<HealthView>,
+    /// What it showed in the handshake, where there was one.
+    pub(super) certificate: Option<Certificate>,
     /// The shortest, and the longest, of a few.
     pub(super) round_trip: Duration,
     pub(super) round_trip_max: Duration,
@@ -59,6 +62,10 @@ pub(super) struct Machine {
     pub(super) counts_suspend: bool,
     pub(super) files_max: u64,
     pub(super) software: &'static str,
+    /// By the clock of the wall, which certificates go by.
+    pub(super) now: SystemTime,
+    /// What this process was given.
+    pub(super) certificates: Vec<Certificate>,
 }
 
 impl Machine {
@@ -68,6 +75,8 @@ impl Machine {
             counts_suspend: COUNTS_SUSPEND,
             files_max: getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX),
             software: env!("CARGO_PKG_VERSION"),
+            now: SystemTime::now(),
+            certificates: certificates::configured(),
         }
     }
 }
@@ -98,6 +107,11 @@ pub(super) async fn ask_all(addresses: impl IntoIterator<Item = String>) -> Vec<
 
 async fn ask(address: &str) -> Result<Seen, Failure> {
     let mut operator = Operator::connect_over(transport(), address, PATIENCE).await?;
+    let certificate = operator.certificate();
+    let certificate = certificate.map(|(subject, not_after)| Certificate {
+        what: format!("its certificate {subject}"),
+        not_after,
+    });
     let Answer::Status(status) = operator.ask(Query::Status).await? else {
         return Err(crate::cli::contact::not_understood());
     };
@@ -119,6 +133,7 @@ async fn ask(address: &str) -> Result<Seen, Failure> {
         status,
         members,
         health,
+        certificate,
         round_trip: trips.iter().copied().min().unwrap_or_default(),
         round_trip_max: trips.into_iter().max().unwrap_or_default(),
         clocks: None,

@@ -25,6 +25,7 @@ use rustix::process::Signal;
 use self::event::Event;
 use self::plan::{Coordinator, Plan};
 use self::settings::{Refused, Settings};
+use super::agent;
 use super::args::{self, Rmd};
 use super::exit::{Exit, Failure};
 use super::output::Output;
@@ -93,6 +94,9 @@ pub(crate) async fn run(told: Told, types: Types, output: Output) -> Result<Exit
         Some(address) => Some(http::Listener::bind(address).await?),
         None => None,
     };
+    if settings.args.agent {
+        agent::make_dir(&settings.args.listen)?;
+    }
     let node = builder(&settings.args, &plan, types.clone())
         .start()
         .await?;

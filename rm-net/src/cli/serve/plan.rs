@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use rm_core::access::Rules;
 
 use super::logs;
+use crate::cli::agent;
 use crate::cli::args::Rmd;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::rules;
@@ -46,6 +47,9 @@ impl Plan {
             && !args.tls.insecure
         {
             refuse_readers(http)?;
+        }
+        if args.agent {
+            agent::refuse_ring(&args.listen, &args.creditor)?;
         }
         let rules = args.rules.as_ref();
         let rules = rules.map(|path| rules::read(path, types)).transpose()?;

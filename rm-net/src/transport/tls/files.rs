@@ -180,19 +180,30 @@ fn view(
     file: &Path,
 ) -> Result<CertificateView, TlsError> {
     let parsed = parse(certificate).map_err(|why| useless(file, why))?;
-    let seconds = parsed.validity().not_after.timestamp();
-    // Before 1970: over, whenever it was.
-    let seconds = u64::try_from(seconds).unwrap_or(0);
-    let subject = match names(&parsed).next() {
-        Some(name) => name.to_owned(),
-        None => parsed.subject().to_string(),
-    };
+    let (subject, not_after) = named_until(&parsed);
     Ok(CertificateView {
         role,
         file: file.into(),
         subject,
-        not_after: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds),
+        not_after,
     })
+}
+
+/// Whom a certificate names, and until when it is good, if it can be read.
+pub(super) fn validity(certificate: &CertificateDer<'_>) -> Option<(String, SystemTime)> {
+    parse(certificate).ok().map(|parsed| named_until(&parsed))
+}
+
+fn named_until(certificate: &X509Certificate<'_>) -> (String, SystemTime) {
+    let seconds = certificate.validity().not_after.timestamp();
+    // Before 1970: over, whenever it was.
+    let seconds = u64::try_from(seconds).unwrap_or(0);
+    let subject = match names(certificate).next() {
+        Some(name) => name.to_owned(),
+        None => certificate.subject().to_string(),
+    };
+    let not_after = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    (subject, not_after)
 }
 
 /// Whom a verified certificate names: the first URI, else the first name of the DNS, else the common name.

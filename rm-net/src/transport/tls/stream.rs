@@ -12,14 +12,15 @@
 
 use std::io::{self, BufRead as _, IoSlice, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use bytes::{BufMut as _, BytesMut};
 use rustls::Connection;
 use thiserror::Error;
 use tokio::net::TcpStream;
 
-use super::Loaded;
 use super::words::{self, Side};
+use super::{Loaded, files};
 
 /// So much is handed out by one read.
 const READ_BYTES: usize = 64 << 10;
@@ -56,6 +57,11 @@ impl TlsStream {
 
     pub(in crate::transport) const fn socket(&self) -> &TcpStream {
         &self.socket
+    }
+
+    /// Whom the other side's certificate names, and until when it is good; if it showed one.
+    pub(in crate::transport) fn certificate(&self) -> Option<(String, SystemTime)> {
+        files::validity(self.tls().peer_certificates()?.first()?)
     }
 
     fn tls(&self) -> MutexGuard<'_, Connection> {

@@ -148,6 +148,7 @@ fn node(role: Role, made_by: impl Fn(usize) -> Message<Opaque>, handles: Handles
             type_id: RwLockType::ID,
             key: ResourceKey::new(name.as_bytes()).expect("a name"),
             message: made_by(number),
+            let_go: None,
         };
         domain.deliver(PEER, item).expect("no misbehaviour");
         if handles == Handles::Kept {

@@ -61,7 +61,7 @@ fn grants() -> Result<(), String> {
             let mut server = Server::start(&[])?;
             rounds.push(work::runtime().block_on(work.run(&mut server, work.operations()))?);
         }
-        rounds.sort_by(|a, b| a.server.cmp(&b.server));
+        rounds.sort_by_key(|round| round.server);
         let median = &rounds[rounds.len() / 2];
         let each = |spent: std::time::Duration| spent.as_nanos() as f64 / median.operations as f64;
         let rate = 1e9 / each(median.server);

@@ -1,6 +1,7 @@
 //! What is found wrong, and what is not.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rm_core::inspect::{CoordinatorView, DataDirView, StatusView};
 use rm_core::view::{Member, MemberState};
@@ -16,6 +17,8 @@ fn here() -> Machine {
         counts_suspend: true,
         files_max: 1_024,
         software: "1.0.0",
+        now: SystemTime::UNIX_EPOCH,
+        certificates: Vec::new(),
     }
 }
 
@@ -67,6 +70,7 @@ fn well(name: &str) -> Seen {
             }),
             ..HealthView::default()
         }),
+        certificate: None,
         round_trip: Duration::from_millis(1),
         round_trip_max: Duration::from_millis(2),
         clocks: Some(Clocks {
