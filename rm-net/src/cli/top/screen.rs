@@ -168,6 +168,14 @@ impl Screen {
     }
 
     pub(super) fn draw(&mut self, frame: &mut Frame<'_>) {
+        // A list that was empty has lost its selection.
+        let select_first = |state: &mut TableState, rows: usize| {
+            if state.selected().is_none() && rows > 0 {
+                state.select_first();
+            }
+        };
+        select_first(&mut self.locks, self.line.locks.len());
+        select_first(&mut self.waits, self.line.waits.len());
         let servers = self.line.servers.len().min(usize::from(SERVERS_SHOWN)) as u16;
         let [head, top, locks, waits, foot] = Layout::vertical([
             Constraint::Length(1),
@@ -321,7 +329,10 @@ mod tests {
 
     #[test]
     fn enter_asks_why_about_what_is_selected() {
-        let mut screen = shown();
+        let mut screen = Screen::new(Sort::Moves, "");
+        picture(&mut screen, 80, 24);
+        screen.show(line());
+        picture(&mut screen, 80, 24);
         for (index, lock) in screen.line.locks.iter_mut().enumerate() {
             lock.name_hex = index.to_string();
         }
