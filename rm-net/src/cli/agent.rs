@@ -74,7 +74,7 @@ pub(super) fn make_dir(listen: &[String]) -> Result<(), Failure> {
 
 /// The agent of this machine, if there is one that can be trusted: that of the user first.
 pub(super) fn found() -> Option<String> {
-    let user = env::var_os("XDG_RUNTIME_DIR").map(|dir| user_socket(&dir.into()));
+    let user = env::var_os("XDG_RUNTIME_DIR").map(|dir| user_socket(Path::new(&dir)));
     let system = Path::new(SYSTEM_DIR).join(SOCKET);
     let me = getuid().as_raw();
     let user = user.filter(|path| path.is_absolute() && is_trusted(path, &[ROOT, me]));
@@ -115,7 +115,7 @@ fn own_socket(user: u32, variable: impl Fn(&str) -> Option<OsString>) -> PathBuf
     }
 }
 
-fn user_socket(runtime_dir: &PathBuf) -> PathBuf {
+fn user_socket(runtime_dir: &Path) -> PathBuf {
     runtime_dir.join(USER_DIR).join(SOCKET)
 }
 
