@@ -22,7 +22,8 @@ struct Person {
 
 impl Person {
     fn starts(daemon: &Daemon, script: &str) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)
+            .expect("a terminal");
         grantpt(&master)
             .and_then(|()| unlockpt(&master))
             .expect("ours");

@@ -32,7 +32,8 @@ struct Person {
 
 impl Person {
     fn starts(daemon: &Daemon) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)
+            .expect("a terminal");
         grantpt(&master)
             .and_then(|()| unlockpt(&master))
             .expect("ours");
