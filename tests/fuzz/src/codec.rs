@@ -94,7 +94,7 @@ fn check_round_trip(packet: &Packet) {
     }
     let mut again = Vec::new();
     drain(&mut codec, &mut bytes, &mut again).expect("what we write can be read");
-    assert_eq!(again, [packet.clone()], "read, written, read");
+    assert_eq!(again, std::slice::from_ref(packet), "read, written, read");
 }
 
 /// Questions, orders and answers of a later version are read as unknown, and never said.
