@@ -126,8 +126,13 @@ impl Stream {
     }
 
     /// Waits for something to read, and reads it. 0 is the end. Cancel safe.
+    ///
+    /// Against a peer that talks without end the socket is always ready, and whoever reads in a loop would never wait: no
+    /// timeout around it would be looked at, and this thread of the runtime would do nothing else. So each try is a part of
+    /// the task's budget.
     pub(crate) async fn read_buf(&self, input: &mut BytesMut) -> io::Result<usize> {
         loop {
+            tokio::task::consume_budget().await;
             self.readable().await?;
             match self.try_read_buf(input, ONE_READ_BYTES) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
