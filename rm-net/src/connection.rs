@@ -9,10 +9,11 @@ use std::time::Duration;
 use bytes::BytesMut;
 use rm_core::access::Identity;
 use rm_core::session::packet::{Hello, Packet};
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::Notify;
 use tokio_util::codec::Encoder as _;
 
 use crate::frame::PacketCodec;
+use crate::server::Spot;
 use crate::transport::Stream;
 
 /// Whoever is turned away is given so long to hear why.
@@ -30,7 +31,7 @@ pub(crate) struct Newcomer {
     /// What the other side began with; `None` where this side called.
     pub(crate) hello: Option<Hello>,
     /// Its place among the connections of a server.
-    pub(crate) room: Option<OwnedSemaphorePermit>,
+    pub(crate) room: Option<Spot>,
 }
 
 impl Newcomer {
@@ -90,11 +91,11 @@ pub(crate) struct Connection {
     /// There is something to write.
     pub(crate) work: Notify,
     /// Kept as long as the stream is open.
-    _room: Option<OwnedSemaphorePermit>,
+    _room: Option<Spot>,
 }
 
 impl Connection {
-    pub(crate) fn new(number: u64, stream: Stream, room: Option<OwnedSemaphorePermit>) -> Self {
+    pub(crate) fn new(number: u64, stream: Stream, room: Option<Spot>) -> Self {
         let mut codec = PacketCodec::new();
         codec.on_session();
         Self {
