@@ -214,20 +214,27 @@ impl Server {
             input: BytesMut::new(),
             hello: None,
             room: None,
+            call: None,
         };
         let answer = match timeout_at(until, first_packet(&mut newcomer)).await {
-            Ok(Ok(packet)) => match self.admit(packet, &newcomer.identity).await {
-                Ok(Admitted::New(hello, id)) => {
-                    newcomer.room = Some(place.enter());
-                    return self.run(newcomer, hello, id).await;
+            Ok(Ok(packet)) => {
+                // Now: whoever calls says hello after it has noted that it called.
+                if self.hub.desk.is_own(&newcomer.stream) {
+                    newcomer.identity = Identity::own_process();
                 }
-                Ok(Admitted::Resumes(hello, peer)) => {
-                    newcomer.hello = Some(hello);
-                    newcomer.room = Some(place.enter());
-                    return peer.offer(&self.hub, newcomer);
+                match self.admit(packet, &newcomer.identity).await {
+                    Ok(Admitted::New(hello, id)) => {
+                        newcomer.room = Some(place.enter());
+                        return self.run(newcomer, hello, id).await;
+                    }
+                    Ok(Admitted::Resumes(hello, peer)) => {
+                        newcomer.hello = Some(hello);
+                        newcomer.room = Some(place.enter());
+                        return peer.offer(&self.hub, newcomer);
+                    }
+                    Err(answer) => answer,
                 }
-                Err(answer) => answer,
-            },
+            }
             Ok(Err(text)) => protocol(text),
             Err(_) => protocol("no hello came: close connections that are not used".into()),
         };

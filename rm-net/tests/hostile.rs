@@ -5,7 +5,9 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{Cluster, LOOK, all, credit, give_back, hello, item, order, undisturbed, want, within};
+use common::{
+    Cluster, LOOK, all, credit, give_back, hello, item, order, undisturbed, want, within,
+};
 use rm_core::command::{Action, Command, Force, Outcome};
 use rm_core::credit::Opaque;
 use rm_core::id::{LoanId, Stamp, TypeId, Version};

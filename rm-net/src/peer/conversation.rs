@@ -119,6 +119,7 @@ impl Peer {
             input,
             hello,
             room,
+            call,
         } = newcomer;
         if hello.is_some() {
             codec.on_session();
@@ -126,7 +127,7 @@ impl Peer {
         let number = self.dialogue().connection;
         // Questions over the former one have been given up, or will be.
         self.aside().clear();
-        let connection = Arc::new(Connection::new(number, stream, room));
+        let connection = Arc::new(Connection::new(number, stream, (room, call)));
         let place = self.connection.write();
         *place.unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&connection));
         Reading {

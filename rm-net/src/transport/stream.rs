@@ -6,6 +6,7 @@
 //! stays behind at all.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::SystemTime;
 
@@ -34,6 +35,20 @@ impl Stream {
     pub(crate) fn tcp(stream: TcpStream) -> Self {
         let _ = stream.set_nodelay(true);
         Self::Tcp(stream)
+    }
+
+    /// Where its ends are, this one first; `None` where they have no addresses.
+    pub(crate) fn ends(&self) -> Option<(SocketAddr, SocketAddr)> {
+        let socket = match self {
+            Self::Tcp(stream) => stream,
+            Self::Unix(_) => return None,
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.socket(),
+        };
+        // One that listens to both families has the older in the clothes of the newer.
+        let plain = |end: SocketAddr| SocketAddr::new(end.ip().to_canonical(), end.port());
+        let ends = (socket.local_addr().ok()?, socket.peer_addr().ok()?);
+        Some((plain(ends.0), plain(ends.1)))
     }
 
     /// Whom the other side's certificate names, and until when it is good; if it showed one.
