@@ -320,6 +320,7 @@ async fn certificates_change_under_load_and_no_lock_is_lost() {
     reload();
     let before = proxy.connections();
     proxy.set(Cable::Cut);
+    until("it is noticed", || !client.is_connected()).await;
     proxy.set(Cable::Good);
     until("another handshake", || proxy.connections() > before).await;
     within("the work is done", work)
