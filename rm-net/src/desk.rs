@@ -29,6 +29,8 @@ pub(crate) struct Desk {
     /// creditor knows.
     calls: Mutex<BTreeSet<Ends>>,
     rules: RwLock<Arc<Rules>>,
+    /// Whoever calls over the network has to prove who it is.
+    knows_callers: AtomicBool,
     /// There are any: so nothing is looked up where there are none.
     has_rules: AtomicBool,
 }
@@ -58,6 +60,7 @@ impl Desk {
             drain: watch::Sender::new(None),
             calls: Mutex::default(),
             rules: RwLock::default(),
+            knows_callers: AtomicBool::new(false),
             has_rules: AtomicBool::new(false),
         }
     }
@@ -97,6 +100,17 @@ impl Desk {
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
         // Release pairs with the acquire in `has_rules`: whoever sees that there are any sees these.
         self.has_rules.store(is_closed, Ordering::Release);
+    }
+
+    /// Whether whoever calls over the network has to prove who it is.
+    pub(crate) fn knows_callers(&self) -> bool {
+        // Relaxed: for people, and set before anybody can ask.
+        self.knows_callers.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_knows_callers(&self, knows: bool) {
+        // Relaxed: for people, and set before anybody can ask.
+        self.knows_callers.store(knows, Ordering::Relaxed);
     }
 
     /// How it stands with its coordinator; `None`: it has none.

@@ -15,7 +15,7 @@ use rm_core::message::Message;
 use rm_core::session::packet::{Body, Hello, Item, Packet, RefuseCode};
 use rm_core::session::{
     Admission, CreditorConfig, CreditorSession, CreditorSessions, Refusal, SessionEffect,
-    check_stamp, check_ticket,
+    check_stamp, check_ticket, check_version,
 };
 use rm_core::stamp::STAMP_AHEAD_MAX;
 use rm_core::time::Time;
@@ -81,6 +81,10 @@ pub(crate) struct Server {
     refusals: Refusals,
     /// Whom the rules do not admit: apart, so that those who are nobody cannot hide them.
     unadmitted: Refusals,
+    /// Sessions that are refused later than that.
+    denied: Refusals,
+    /// Orders that are refused. Those that are carried out are always logged.
+    unordered: Refusals,
     /// What it is to the others.
     role: NodeRole,
     /// What coordinates the cluster, for people.
@@ -142,6 +146,8 @@ impl Server {
             hello_patience: hello_patience.unwrap_or(HELLO_PATIENCE),
             refusals: Refusals::default(),
             unadmitted: Refusals::default(),
+            denied: Refusals::default(),
+            unordered: Refusals::default(),
             role,
             coordinator,
             creditor,
@@ -264,6 +270,7 @@ impl Server {
                 "the first packet of a connection is a hello".into(),
             ));
         };
+        check_version(&hello).map_err(refuse)?;
         let Some(domain) = self
             .hub
             .domain()
@@ -334,9 +341,11 @@ impl Server {
             }
             Ok(Admission::Gone { reason }) => Err(Body::Gone { reason }),
             Ok(Admission::Refused(refusal)) => {
-                if refusal.code == RefuseCode::Denied {
+                if refusal.code == RefuseCode::Denied
+                    && let Some(unsaid) = self.denied.note(self.hub.now())
+                {
                     let why = &*refusal.text;
-                    tracing::warn!(target: "rm::audit", caller = %identity, why, "no session");
+                    tracing::warn!(target: "rm::audit", caller = %identity, why, unsaid, "no session");
                 }
                 Err(refuse(refusal))
             }

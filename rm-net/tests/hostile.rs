@@ -120,6 +120,8 @@ mod before_hello {
             let mut raw = cluster.raw().await;
             let mut hello = hello(b"future");
             hello.version = 99;
+            // Before anything else: its ticket is wrong, too.
+            hello.boot.0 ^= 1;
             raw.say(Body::Hello(hello)).await;
             let (code, text) = raw.refusal().await;
             assert_eq!(code, RefuseCode::Version);

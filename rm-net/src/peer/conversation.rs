@@ -266,7 +266,8 @@ impl Peer {
                     match ready.and_then(|()| read(connection, input, room)) {
                         Ok(0) => return Close::Over,
                         Ok(_) => reads += 1,
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => reads = 0,
+                        // Counted too: of TLS there may be work in which nothing is said, and more of it at once.
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => reads += 1,
                         Err(error) => {
                             drop(f(Arrived::Broken { error }));
                             return Close::Over;

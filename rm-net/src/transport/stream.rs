@@ -81,7 +81,8 @@ impl Stream {
         }
     }
 
-    /// Reads what there is, without waiting; of what is not encrypted, up to `room` bytes. 0 is the end.
+    /// Reads what there is, without waiting, up to `room` bytes; of what is encrypted, as many more as came in one record.
+    /// 0 is the end.
     pub(crate) fn try_read_buf(&self, input: &mut BytesMut, room: usize) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => {
@@ -93,7 +94,7 @@ impl Stream {
                 drain(stream, try_io, input, room)
             }
             #[cfg(feature = "tls")]
-            Self::Tls(stream) => stream.try_read_buf(input),
+            Self::Tls(stream) => stream.try_read_buf(input, room),
         }
     }
 
