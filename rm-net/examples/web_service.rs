@@ -37,6 +37,8 @@ type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// A request waits so long for the lock. It should be well below the patience of those who call.
 const WAIT: Duration = Duration::from_millis(500);
+/// Who waited for too long is told in whose way it was, where that is known within so long.
+const NAMING: Duration = Duration::from_millis(250);
 /// Who got no lock should ask again after so many seconds.
 const RETRY_AFTER: &str = "1";
 

@@ -47,7 +47,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::future::{Future, IntoFuture as _};
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};

@@ -82,7 +82,9 @@ pub(crate) fn identity(stream: &UnixStream) -> io::Result<Identity> {
 
 /// Refuses a directory in which everybody may put another file in the place of the socket.
 fn check_directory(path: &Path) -> io::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
     let mode = fs::metadata(parent.unwrap_or(Path::new(".")))?.mode();
     let (others_may_write, is_sticky) = (mode & 0o002 != 0, mode & 0o1000 != 0);
     if others_may_write && !is_sticky {
