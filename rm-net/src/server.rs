@@ -389,6 +389,10 @@ impl Server {
             }
             Arrived::Effect(effect) => match effect {
                 SessionEffect::Deliver(item) if !self.has_room_for(peer, &domain, &item) => {
+                    // Its denial gives one back, as each does.
+                    let mut wants = peer.wants.lock().unwrap_or_else(PoisonError::into_inner);
+                    wants.take_to_refuse();
+                    drop(wants);
                     domain.refuse(peer.id, item);
                 }
                 SessionEffect::Deliver(item) => {
