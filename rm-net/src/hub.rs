@@ -434,6 +434,10 @@ impl Host for Hub {
         self.desk.rules().allowance(&peer.identity, type_id, key)
     }
 
+    fn rules_generation(&self) -> u64 {
+        self.desk.rules_generation()
+    }
+
     fn party(&self, peer: PeerId) -> Option<Party> {
         let peers = self.peers.read().unwrap_or_else(PoisonError::into_inner);
         peers.get(&peer).map(|peer| peer.party)

@@ -102,6 +102,8 @@ pub(crate) struct Server {
     /// A blocking task looks after the server: where the disk hangs, one such task waits for it, not one more
     /// every second.
     is_looked_after: AtomicBool,
+    /// The rules have changed: when sessions end that were asked to give back what these forbid, and have not.
+    rules_settle_at: Mutex<Option<Time>>,
 }
 
 impl Server {
@@ -153,6 +155,7 @@ impl Server {
             sessions: Mutex::new(sessions),
             is_wound_up: AtomicBool::new(false),
             is_looked_after: AtomicBool::new(false),
+            rules_settle_at: Mutex::default(),
         })
     }
 
@@ -352,10 +355,14 @@ impl Server {
         let session = CreditorSession::accept(self.hub.now(), &self.config, &hello);
         let party = session.party();
         let name = String::from_utf8_lossy(&hello.name).into_owned();
-        newcomer.hello = Some(hello);
         let known = (name, newcomer.identity.clone());
         let peer = Peer::new(id, party, known, Session::Creditor(session));
         self.hub.add(&peer);
+        if self.check_access(&hello, &newcomer.identity).is_err() {
+            // The rules have changed since it was admitted, and it was not there when they were enforced.
+            peer.let_go.cancel();
+        }
+        newcomer.hello = Some(hello);
         if !self.sessions().is_newest(party, id) {
             peer.superseded.cancel();
         }
@@ -461,6 +468,7 @@ impl Server {
         let Some(domain) = self.hub.domain() else {
             return;
         };
+        self.end_sessions_beyond_rules(&domain);
         // A member's are the coordinator's.
         let is_ours = matches!(*self.notes(), Notes::Disk(_));
         if is_ours && domain.needs_epoch() {

@@ -15,6 +15,7 @@ use super::host::Host;
 use super::inspect::{AnyInspect, PeerNames, Visible};
 use super::lending::Lending;
 use super::observe::Observer;
+use super::permit::AnyPermit;
 use super::reclaim::Budget;
 use super::release::{AnyRelease, Reasons};
 use super::resource::Resource;
@@ -271,7 +272,9 @@ impl Shared {
 }
 
 /// The tables of all types, whatever their credit: what the wire needs.
-pub(super) trait AnyTable: AnyInspect + AnyRelease + Lending + Send + Sync {
+pub(super) trait AnyTable:
+    AnyInspect + AnyPermit + AnyRelease + Lending + Send + Sync
+{
     fn as_any(&self) -> &dyn Any;
     fn deliver(&self, from: PeerId, item: Item) -> Result<(), PeerMisbehaved>;
     fn on_creditor_up(&self, link: &Arc<Link>);
@@ -567,12 +570,6 @@ impl Domain {
     /// is a root it makes no difference, because the names of its loans rise from run to run.
     pub fn on_creditor_replaced(&self) {
         self.each(|table| table.on_creditor_replaced());
-    }
-
-    /// The rules have changed ([`Host::allowance`]): what debtors wait for and may not have any more is denied, and what
-    /// they have beyond it is taken back politely, as by [`release`](Self::release). It looks at every resource.
-    pub fn enforce(&self) {
-        self.each(|table| table.enforce());
     }
 
     /// The session with a debtor is over, and its lease with it: its loans are taken back.
