@@ -175,6 +175,35 @@ mod limits {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn all_wants_beyond_the_limit_of_the_node_are_refused_whoever_wants() {
+        let cluster = Cluster::with(LEASE, |builder| builder.wants_max(10)).await;
+        let holder = cluster.client("holder").await;
+        let lock = holder.rw_lock("x");
+        let guard = lock.write().await.expect("free");
+        let mut first = cluster.session(b"first").await;
+        first
+            .items(1, (1..=6).map(|n| item(b"x", want(n, all()))).collect())
+            .await;
+        cluster
+            .until("six wait", |node| node.totals().waiting == 6)
+            .await;
+        let mut second = cluster.session(b"second").await;
+        // The holder's may be among the ten until they are counted anew; from then on each of these is one too many.
+        second
+            .items(1, (1..=24).map(|n| item(b"x", want(n, all()))).collect())
+            .await;
+        for _ in 0..20 {
+            second
+                .hear_item("a denial", |message| {
+                    matches!(message, Message::Deny { .. }).then_some(())
+                })
+                .await;
+        }
+        assert_eq!(cluster.server.totals().waiting, 10);
+        drop(guard);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn resources_beyond_the_limit_are_refused() {
         undisturbed(async |cluster| {
             let greedy = cluster.client("greedy").await;

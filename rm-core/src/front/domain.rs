@@ -285,7 +285,7 @@ pub(super) trait AnyTable:
     fn on_debtor_down(&self, peer: PeerId);
     fn on_debtor_heard(&self, peer: PeerId);
     fn on_debtor_silent(&self, peer: PeerId);
-    fn wants_of(&self, debtor: PeerId) -> u64;
+    fn count_wants(&self, of: Option<PeerId>) -> u64;
     fn on_epoch(&self, epoch: u32);
     fn doubt_values(&self);
     fn return_values(&self);
@@ -485,8 +485,18 @@ impl Domain {
     /// How many wants of a debtor wait here. It looks at every resource.
     #[must_use]
     pub fn wants_of(&self, debtor: PeerId) -> u64 {
+        self.count_wants(Some(debtor))
+    }
+
+    /// How many wants of all debtors wait here. It looks at every resource.
+    #[must_use]
+    pub fn wants(&self) -> u64 {
+        self.count_wants(None)
+    }
+
+    fn count_wants(&self, of: Option<PeerId>) -> u64 {
         let mut wants = 0;
-        self.each(|table| wants += table.wants_of(debtor));
+        self.each(|table| wants += table.count_wants(of));
         wants
     }
 

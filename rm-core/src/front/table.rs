@@ -235,7 +235,7 @@ impl<T: ResourceType> Table<T> {
     }
 
     /// The same without those that sleep: nothing is held of them, and no value is known there.
-    fn each_awake(&self, mut f: impl FnMut(&Arc<Resource<T>>)) {
+    pub(super) fn each_awake(&self, mut f: impl FnMut(&Arc<Resource<T>>)) {
         self.each_live(|resource| {
             if resource.asleep().is_none() {
                 f(resource);
@@ -335,7 +335,7 @@ impl<T: ResourceType> Table<T> {
         let mut count = 0;
         self.each(|place| {
             count += u64::from(match place {
-                Place::Live(resource) => resource.with_owner(|owner| owner.knows(debtor)),
+                Place::Live(resource) => resource.is_concerned_with(debtor),
                 Place::Resting(resting) => resting.rest.lends_to(debtor),
             });
         });
@@ -495,11 +495,15 @@ impl<T: ResourceType> AnyTable for Table<T> {
         }
     }
 
-    fn wants_of(&self, debtor: PeerId) -> u64 {
+    fn count_wants(&self, of: Option<PeerId>) -> u64 {
         let mut wants = 0;
-        let is_its = |waiting: &WaitingView<'_, T::Level>| waiting.debtor == Some(debtor);
-        self.each_live(|resource| {
-            wants += resource.with_owner(|owner| owner.waiting().filter(is_its).count() as u64);
+        let is_meant = |waiting: &WaitingView<'_, T::Level>| {
+            let is_its = |debtor| of.is_none_or(|of| of == debtor);
+            waiting.debtor.is_some_and(is_its)
+        };
+        // Nothing waits for one that sleeps.
+        self.each_awake(|resource| {
+            wants += resource.with_owner(|owner| owner.waiting().filter(is_meant).count() as u64);
         });
         wants
     }
