@@ -75,6 +75,12 @@ pub struct StopReport {
 }
 
 impl Node {
+    /// Whether it has rules.
+    #[cfg(feature = "cli")]
+    pub(crate) fn has_rules(&self) -> bool {
+        self.hub.desk.has_rules()
+    }
+
     /// A node of this process alone: no network, no files, no lease. Its fencing tokens are comparable
     /// within the process only.
     ///

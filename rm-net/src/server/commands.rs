@@ -1,4 +1,5 @@
 //! What operators order a server to do. Each order is in the log, with who gave it and why, and so is its outcome.
+//! Of those that are refused, which cost nothing to give, some are.
 //!
 //! **Bounds.** A session has one order carried out at a time. An order takes no longer than [`PATIENCE`].
 
@@ -43,11 +44,13 @@ impl Server {
         if let Err(why) = self.check_order(peer, &command.action) {
             let text = why.to_string();
             let action = in_words(&command.action);
-            tracing::warn!(
-                target: "rm::audit",
-                from = peer.name, identity = %peer.identity, by = command.by, action, reason = command.reason,
-                "not allowed: {text}"
-            );
+            if let Some(unsaid) = self.unordered.note(self.hub.now()) {
+                tracing::warn!(
+                    target: "rm::audit",
+                    from = peer.name, identity = %peer.identity, by = command.by, action, reason = command.reason,
+                    unsaid, "not allowed: {text}"
+                );
+            }
             let outcome = Outcome::NotAllowed { text };
             peer.say(Body::Commanded { id, outcome }, &self.hub);
             return;
