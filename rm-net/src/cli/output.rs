@@ -51,7 +51,6 @@ impl Output {
     }
 
     /// The same without notices, for who draws on the terminal.
-    #[cfg(feature = "top")]
     pub(crate) const fn quiet(self) -> Self {
         Self {
             is_quiet: true,

@@ -23,6 +23,8 @@ pub(crate) struct Graph {
     pub(crate) caches: usize,
     /// How many parties the server left out.
     pub(crate) omitted: u32,
+    /// Why there may be holders of whom nobody tells, in sentences.
+    pub(crate) doubts: Vec<String>,
     pub(crate) fence: u64,
 }
 
@@ -153,20 +155,27 @@ impl Graph {
             waits,
             caches,
             omitted: view.omitted,
+            doubts: Vec::new(),
             fence: view.fence,
         }
     }
 
-    /// A name of which nothing is known.
-    pub(crate) fn unknown(key: &ResourceKey) -> Self {
-        Self::new(ResourceView {
+    /// A name of which nobody tells anything.
+    pub(crate) fn untold(key: &ResourceKey, doubts: Vec<String>) -> Self {
+        let nothing = Self::new(ResourceView {
             type_id: TypeId(0),
             type_name: String::new(),
             key: key.clone(),
             entries: Vec::new(),
             omitted: 0,
             fence: 0,
-        })
+        });
+        Self { doubts, ..nothing }
+    }
+
+    /// Whether all that there is to know was told.
+    pub(crate) const fn is_complete(&self) -> bool {
+        self.omitted == 0 && self.doubts.is_empty()
     }
 
     /// Whether somebody has it, or may have it.
@@ -174,9 +183,9 @@ impl Graph {
         !self.holders.is_empty()
     }
 
-    /// Whether nobody has it, and nobody is about to.
+    /// Whether nobody has it, and nobody is about to. Where something is not known, it is not free.
     pub(crate) const fn is_free(&self) -> bool {
-        self.holders.is_empty() && self.waits.is_empty()
+        self.holders.is_empty() && self.waits.is_empty() && self.is_complete()
     }
 
     /// Whether a request waits of which nothing says why.
@@ -310,6 +319,16 @@ pub(super) mod tests {
         assert_eq!(graph.holders.len(), 1, "its debtor is the holder itself");
         assert_eq!(graph.holders[0].asked, Some(Duration::from_secs(12)));
         assert!(!graph.is_puzzled());
+    }
+
+    #[test]
+    fn what_somebody_left_out_or_nobody_could_tell_is_not_free() {
+        let free = || Graph::new(view("x", Vec::new()));
+        assert!(free().is_free());
+        let mut left_out = free();
+        left_out.omitted = 1;
+        assert!(!left_out.is_free());
+        assert!(!Graph::untold(&free().key, vec!["b is down".into()]).is_free());
     }
 
     #[test]

@@ -30,6 +30,9 @@ pub(crate) fn in_words(graph: &Graph, from: Option<usize>, paths: &[Path]) -> St
             graph.omitted
         );
     }
+    for doubt in &graph.doubts {
+        let _ = write!(text, "\nnot all is known: {}", tame(doubt));
+    }
     if let Some(from) = from {
         let _ = write!(text, "\n\n{}", chain_in_words(graph, from));
     }
@@ -57,8 +60,9 @@ pub(crate) fn in_plain_words(graph: &Graph, from: Option<usize>, paths: &[Path])
 /// What is known of it, in a line.
 fn headline(graph: &Graph) -> String {
     let name = readable(graph.key.as_bytes());
+    let nobody = nobody(graph);
     let kind = match tame(&graph.type_name) {
-        kind if kind.is_empty() => return format!("{name}: nobody holds it, nobody waits"),
+        kind if kind.is_empty() => return format!("{name}: {nobody}, nobody waits"),
         kind => kind,
     };
     let held = graph
@@ -67,16 +71,25 @@ fn headline(graph: &Graph) -> String {
         .filter(|holder| holder.has == Has::Held);
     let held = held.count();
     match (graph.waits.len(), held, graph.caches) {
-        (0, 0, 0) => format!("{name} ({kind}): nobody waits, nobody holds it"),
+        (0, 0, 0) => format!("{name} ({kind}): nobody waits, {nobody}"),
         (0, 0, 1) => {
-            format!("{name} ({kind}): nobody waits, nobody holds it; one node has it cached")
+            format!("{name} ({kind}): nobody waits, {nobody}; one node has it cached")
         }
         (0, 0, caches) => {
-            format!("{name} ({kind}): nobody waits, nobody holds it; {caches} nodes have it cached")
+            format!("{name} ({kind}): nobody waits, {nobody}; {caches} nodes have it cached")
         }
         (0, _, _) => format!("{name} ({kind}): nobody waits; it is held"),
         (1, _, _) => format!("{name} ({kind}): 1 request waits"),
         (waits, _, _) => format!("{name} ({kind}): {waits} requests wait"),
+    }
+}
+
+/// That nobody holds it, as far as that is known.
+const fn nobody(graph: &Graph) -> &'static str {
+    if graph.is_complete() {
+        "nobody holds it"
+    } else {
+        "nobody is known to hold it"
     }
 }
 
@@ -311,7 +324,7 @@ fn path_in_words(path: &Path) -> String {
 /// Who has it and how many wait, in a line.
 pub(crate) fn by_whom(graph: &Graph) -> String {
     let mut text = match &graph.holders[..] {
-        [] => "nobody holds it".into(),
+        [] => nobody(graph).into(),
         [one] => holder_in_words(one),
         [one, others @ ..] => format!("{}, and {} others", holder_in_words(one), others.len()),
     };
@@ -327,6 +340,11 @@ pub(crate) fn by_whom(graph: &Graph) -> String {
             )
         }
     };
+    if let Some(doubt) = graph.doubts.first() {
+        let _ = write!(text, "; not all is known: {}", tame(doubt));
+    } else if graph.omitted > 0 {
+        let _ = write!(text, "; {} more are not told of", graph.omitted);
+    }
     text
 }
 
@@ -358,7 +376,10 @@ pub(crate) fn advice(graph: &Graph, paths: &[Path]) -> Vec<String> {
             (Has::Cached, None) => {
                 format!("look again: {who} was asked to give it back, which takes a moment")
             }
-            (Has::Unknown, None) => format!("see whether {who} is stopped or cut off"),
+            (Has::Unknown, None) => format!(
+                "see whether {who} is busy, stopped or cut off: it is connected and does not answer; if it is dead, it \
+                 loses it when its lease ends"
+            ),
         });
     }
     if graph.holders.iter().any(|holder| blocking(&holder)) {
@@ -393,7 +414,7 @@ pub(crate) fn shell_word(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::graph::tests::night;
+    use super::super::graph::tests::{night, view};
     use super::*;
 
     #[test]
@@ -414,6 +435,20 @@ mod tests {
             lines[3],
             "   └─ report on web-2 waits to read, for 3.0 s, behind that"
         );
+    }
+
+    #[test]
+    fn what_is_not_known_is_said_and_nobody_is_said_not_to_hold_it() {
+        let mut graph = Graph::new(view("x", Vec::new()));
+        assert!(in_words(&graph, None, &[]).contains("nobody holds it"));
+        graph.doubts.push("b does not answer".into());
+        let text = in_words(&graph, None, &[]);
+        assert!(!text.contains("nobody holds it"), "{text}");
+        assert!(
+            text.contains("not all is known: b does not answer"),
+            "{text}"
+        );
+        assert!(by_whom(&graph).starts_with("nobody is known to hold it"));
     }
 
     #[test]
