@@ -81,6 +81,16 @@ impl Servers {
         Ok(servers)
     }
 
+    /// None at all.
+    #[cfg(test)]
+    pub(crate) const fn none() -> Self {
+        Self {
+            view: None,
+            all: Vec::new(),
+            silent_above: None,
+        }
+    }
+
     /// Whether the servers are no longer those of the view by which these were found.
     pub(crate) async fn is_stale(&mut self) -> Result<bool, Failure> {
         let now = look_around(&mut self.all[0].operator).await?;

@@ -234,10 +234,15 @@ fn is_below(entry: &Entry, debtor: &str) -> bool {
     entry.node == debtor || first == debtor
 }
 
-/// Whether others tell what a debtor's credit is used for.
+/// Whether others tell what a debtor's credit is used for. Where it was asked for credit, and of those below it that only
+/// cache it none has been, it is itself in the way.
 fn is_told_of(view: &ResourceView, cache: &Entry) -> bool {
     let tells = |kind| of_kind(view, kind).any(|entry| is_below(entry, &cache.node));
-    let is_relay = |entry: &Entry| entry.node != cache.node && is_below(entry, &cache.node);
+    let is_in_the_way = |entry: &Entry| !entry.wanted_by.is_empty() || entry.lease_left.is_some();
+    let is_relay = |entry: &Entry| {
+        let is_below = entry.node != cache.node && is_below(entry, &cache.node);
+        is_below && (!is_in_the_way(cache) || is_in_the_way(entry))
+    };
     tells(EntryKind::Holds)
         || tells(EntryKind::Silent)
         || of_kind(view, EntryKind::Caches).any(is_relay)
@@ -354,6 +359,24 @@ pub(super) mod tests {
         let graph = Graph::new(view("x", vec![cache, holds, waits]));
         assert_eq!(graph.waits[0].holders, [0]);
         assert_eq!(graph.holders[0].node, "low");
+    }
+
+    #[test]
+    fn a_relay_is_in_the_way_until_somebody_below_it_was_asked_too() {
+        let told = |asked: Vec<Order>| {
+            let mut relay = entry(EntryKind::Caches, "rack", "1", 0);
+            relay.wanted_by = vec![order(1)];
+            let mut below = entry(EntryKind::Caches, "low", "1", 0);
+            below.via = "rack".into();
+            below.wanted_by = asked;
+            let mut waits = entry(EntryKind::Waits, "c", "write", 1);
+            waits.order = Some(order(1));
+            let graph = Graph::new(view("x", vec![relay, below, waits]));
+            let nodes = graph.holders.iter().map(|holder| holder.node.clone());
+            nodes.collect::<Vec<_>>()
+        };
+        assert_eq!(told(Vec::new()), ["rack"]);
+        assert_eq!(told(vec![order(1)]), ["low"]);
     }
 
     #[test]

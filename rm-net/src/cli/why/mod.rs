@@ -111,8 +111,10 @@ struct WaitLine {
 
 #[derive(JsonSchema, Serialize)]
 struct PathLine {
-    /// The last of them waits for the first.
+    /// The last of them waits for the first, and node and label say of each that it is one task.
     deadlock: bool,
+    /// The last of them may wait for the first: not all have a label that says so.
+    perhaps: bool,
     /// Each holder that itself waits, from the first to the last.
     links: Vec<LinkLine>,
 }
@@ -267,7 +269,8 @@ impl From<&Path> for PathLine {
             waited_ms: millis(link.wait.age),
         });
         Self {
-            deadlock: path.is_circle,
+            deadlock: path.is_deadlock(),
+            perhaps: path.is_circle() && !path.is_deadlock(),
             links: links.collect(),
         }
     }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use rm_core::resource::ResourceType as _;
 use rm_rwlock::RwLockType;
 
-use super::follow::{Link, Path};
+use super::follow::Path;
 use super::graph::{Graph, Has, Holder, Wait};
 use crate::cli::output::{BAD, PLAIN, readable, span, tame};
 
@@ -290,9 +290,8 @@ pub(crate) fn chain_in_words(graph: &Graph, from: usize) -> String {
 /// Over other names, in a sentence.
 fn path_in_words(path: &Path) -> String {
     let mut text = String::new();
-    if path.is_circle {
-        let is_sure = path.links.iter().all(Link::is_one_task);
-        let what = if is_sure {
+    if path.is_circle() {
+        let what = if path.is_deadlock() {
             "deadlock"
         } else {
             "perhaps a deadlock"
@@ -315,7 +314,7 @@ fn path_in_words(path: &Path) -> String {
             let _ = write!(text, ", as {waits}: that may be another task");
         }
     }
-    if path.is_circle {
+    if path.is_circle() {
         text.push_str(". Each waits for the next, and the last for the first");
     }
     text
@@ -355,10 +354,10 @@ pub(crate) fn advice(graph: &Graph, paths: &[Path]) -> Vec<String> {
         return lines;
     }
     let name = shell_word(&readable(graph.key.as_bytes()));
-    if paths.iter().any(|path| path.is_circle) {
+    if paths.iter().any(Path::is_circle) {
         lines.push("end one of those that wait in a circle, and let all take the names in the same order ('rmctl lock a b', 'lock_all')".into());
     }
-    if let Some(path) = paths.iter().find(|path| !path.is_circle)
+    if let Some(path) = paths.iter().find(|path| !path.is_circle())
         && let Some(last) = path.links.last()
     {
         let next = shell_word(&readable(last.wait.key.as_bytes()));
