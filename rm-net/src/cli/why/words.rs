@@ -8,7 +8,7 @@ use rm_rwlock::RwLockType;
 
 use super::follow::Path;
 use super::graph::{Graph, Has, Holder, Wait};
-use crate::cli::output::{BAD, PLAIN, readable, span, tame};
+use crate::cli::output::{BAD, PLAIN, is_unseen, readable, span, tame};
 
 /// The most requests that a tree shows below one holder, and the most holders of a chain.
 const SHOWN_MAX: usize = 24;
@@ -353,14 +353,14 @@ pub(crate) fn advice(graph: &Graph, paths: &[Path]) -> Vec<String> {
     if graph.waits.is_empty() {
         return lines;
     }
-    let name = shell_word(&readable(graph.key.as_bytes()));
+    let name = shell_word(graph.key.as_bytes());
     if paths.iter().any(Path::is_circle) {
         lines.push("end one of those that wait in a circle, and let all take the names in the same order ('rmctl lock a b', 'lock_all')".into());
     }
     if let Some(path) = paths.iter().find(|path| !path.is_circle())
         && let Some(last) = path.links.last()
     {
-        let next = shell_word(&readable(last.wait.key.as_bytes()));
+        let next = shell_word(last.wait.key.as_bytes());
         lines.push(format!("go on there: rmctl why {next}"));
     }
     let blocking = |holder: &&Holder| !holder.wanted_by.is_empty();
@@ -401,13 +401,29 @@ pub(crate) fn advice(graph: &Graph, paths: &[Path]) -> Vec<String> {
     lines
 }
 
-/// A name as a shell takes it.
-pub(crate) fn shell_word(name: &str) -> String {
+/// A name as a shell takes it at the end of a command, so that the command gets the same bytes. What looks like a flag has
+/// `--` before it; what cannot be shown is escaped as `bash`, `zsh` and POSIX of 2024 read it.
+pub(crate) fn shell_word(name: &[u8]) -> String {
+    let dashes = if name.starts_with(b"-") { "-- " } else { "" };
     let is_plain = |c: char| c.is_alphanumeric() || "/._-:@%+=,".contains(c);
-    if !name.is_empty() && name.chars().all(is_plain) {
-        name.into()
-    } else {
-        format!("'{}'", name.replace('\'', r"'\''"))
+    match std::str::from_utf8(name) {
+        Ok(text) if !text.is_empty() && text.chars().all(is_plain) => format!("{dashes}{text}"),
+        Ok(text) if !text.chars().any(is_unseen) => {
+            format!("{dashes}'{}'", text.replace('\'', r"'\''"))
+        }
+        _ => {
+            let mut word = format!("{dashes}$'");
+            for &byte in name {
+                // Three octal digits each time: a digit that follows cannot be taken for part of it.
+                let _ = match byte {
+                    b'\'' | b'\\' => write!(word, "\\{}", char::from(byte)),
+                    b' '..=b'~' => write!(word, "{}", char::from(byte)),
+                    _ => write!(word, "\\{byte:03o}"),
+                };
+            }
+            word.push('\'');
+            word
+        }
     }
 }
 
@@ -469,7 +485,12 @@ mod tests {
 
     #[test]
     fn a_name_is_quoted_for_the_shell_where_it_must_be() {
-        assert_eq!(shell_word("volumes/42"), "volumes/42");
-        assert_eq!(shell_word("it's 7"), r"'it'\''s 7'");
+        assert_eq!(shell_word(b"volumes/42"), "volumes/42");
+        assert_eq!(shell_word(b"it's 7"), r"'it'\''s 7'");
+        assert_eq!(shell_word(b"-rf"), "-- -rf");
+        assert_eq!(shell_word(b"- x"), "-- '- x'");
+        assert_eq!(shell_word(br"a\xff"), r"'a\xff'");
+        assert_eq!(shell_word(b"a\xff1'\\\n"), r"$'a\3771\'\\\012'");
+        assert_eq!(shell_word("\u{202e}x".as_bytes()), r"$'\342\200\256x'");
     }
 }
