@@ -33,7 +33,7 @@ pub(crate) struct Options {
 const MINUTES: &str = "1.5";
 
 /// How long the part of the suite is in which one server stands alone.
-const MINUTES_ALONE: &str = "1.0";
+const MINUTES_ALONE: &str = "0.7";
 
 impl Default for Options {
     fn default() -> Self {
