@@ -160,6 +160,25 @@ fn a_holder_below_a_middle_is_named_with_the_way_to_it_wherever_one_asks() {
 }
 
 #[test]
+fn a_holder_that_does_not_answer_hides_nobody_else_below_its_relay() {
+    let root = Daemon::start_with_lease("1m");
+    let rack = Daemon::start_with(&["--creditor", &root.address, "--name", "rack"]);
+    let silent = rack.hold(&["-s", "--label", "silent", "x"], "read line");
+    let _deep = rack.hold(&["-s", "--label", "deep", "x"], "read line");
+    let _waits = asks(&root, &["x"]);
+    silent.signal(Signal::STOP);
+    let told = until(&root, &["--json", "why", "x"], |told| {
+        let holders = told["holders"].as_array().into_iter().flatten();
+        holders.clone().any(|holder| holder["kind"] == "silent")
+            && holders.clone().any(|holder| holder["label"] == "deep")
+    });
+    let holders = told["holders"].as_array().expect("some");
+    let relay = holders.iter().find(|holder| holder["node"] == "rack");
+    assert!(relay.is_none(), "{told}");
+    silent.signal(Signal::CONT);
+}
+
+#[test]
 fn of_a_holder_that_does_not_answer_why_says_so_and_not_that_it_cannot_be_reached() {
     let daemon = Daemon::start_with_lease("1m");
     let holder = daemon.hold(&["x"], "read line");

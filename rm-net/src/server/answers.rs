@@ -167,7 +167,8 @@ impl Server {
 }
 
 /// How long debtors have to answer. Of a creditor's question part of the time is gone: with half of it, one silent
-/// debtor does not make its creditor late as well.
+/// debtor does not make its creditor late as well. Of two servers in the middle, one below the other, both have that half:
+/// the lower one may be called silent for the sake of its debtor.
 fn patience(asker: Option<&Peer>) -> Duration {
     match asker {
         Some(asker) if !asker.is_creditor() => ASKED_PATIENCE / 2,
