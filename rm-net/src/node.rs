@@ -312,6 +312,9 @@ impl Node {
     /// [lost](rm_core::error::LostReason::Revoked). Exclusion holds all the while. The session of an identity that may not do
     /// anything any more ends.
     ///
+    /// Who does not give back what it may not have any more loses its session after two leases, and with it, one lease later,
+    /// what it had.
+    ///
     /// It looks at every resource before it returns.
     pub fn set_rules(&self, rules: Rules) {
         self.hub.desk.set_rules(Arc::new(rules));
@@ -322,6 +325,11 @@ impl Node {
         if let Some(server) = &self.server {
             server.enforce();
         }
+    }
+
+    /// Whether there are any rules.
+    pub(crate) fn has_rules(&self) -> bool {
+        self.hub.desk.has_rules()
     }
 
     /// Hands over what it is the root of, and leaves its cluster, within that time. Returns whether the others have

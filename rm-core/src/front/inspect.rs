@@ -180,7 +180,8 @@ impl<T: ResourceType> AnyInspect for Table<T> {
         longest: &mut Longest,
         is_visible: &Visible<'_>,
     ) {
-        self.each_live(|resource| {
+        // Nobody waits for one that sleeps.
+        self.each_awake(|resource| {
             let key = resource.key();
             if !key.as_bytes().starts_with(prefix) || !is_visible(T::ID, key) {
                 return;
@@ -221,7 +222,9 @@ impl<T: ResourceType> AnyInspect for Table<T> {
 
 /// A line about a resource, if there is anything to say.
 fn summary<T: ResourceType>(place: &Place<T>) -> Option<Summary> {
+    // Of one that sleeps there is something to say, or it would vanish.
     if let Place::Live(resource) = place
+        && resource.asleep().is_none()
         && resource.with_owner(Owner::is_idle)
     {
         return None;
