@@ -75,12 +75,6 @@ pub struct StopReport {
 }
 
 impl Node {
-    /// Whether it has rules.
-    #[cfg(feature = "cli")]
-    pub(crate) fn has_rules(&self) -> bool {
-        self.hub.desk.has_rules()
-    }
-
     /// A node of this process alone: no network, no files, no lease. Its fencing tokens are comparable
     /// within the process only.
     ///
@@ -334,6 +328,7 @@ impl Node {
     }
 
     /// Whether there are any rules.
+    #[cfg(feature = "cli")]
     pub(crate) fn has_rules(&self) -> bool {
         self.hub.desk.has_rules()
     }
