@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use net::{Net, key};
 use rm_core::front::DomainSettings;
+use rm_core::id::PeerId;
 use rm_core::policy::Policy;
 use rm_core::resource::ResourceType as _;
 use rm_rwlock::RwLockType;
@@ -104,6 +105,22 @@ fn credit_beside_a_hold_stays_and_its_age_counts_from_the_release() {
     net.advance(MINUTE);
     sweeps(&mut net);
     assert_eq!(net.sent().1, 1);
+}
+
+#[test]
+fn what_becomes_of_sessions_with_others_is_no_use_of_idle_credit() {
+    let mut net = pair(|settings| settings.idle_time = Some(2 * MINUTE));
+    let kept = net.lock(1, "x");
+    drop(now(&mut net, async { kept.read().await.expect("free") }));
+    sweeps(&mut net);
+    // Short clients come and go there, and none of them ever asked for it.
+    for client in 1_000..1_030 {
+        net.advance(Duration::from_secs(5));
+        net.domain(1).on_debtor_silent(PeerId(client));
+        net.domain(1).on_debtor_down(PeerId(client));
+        sweeps(&mut net);
+    }
+    assert_eq!(net.domain(1).totals().idle_returns, 1);
 }
 
 #[test]

@@ -33,6 +33,8 @@ pub(crate) struct Desk {
     knows_callers: AtomicBool,
     /// There are any: so nothing is looked up where there are none.
     has_rules: AtomicBool,
+    /// How often they were set.
+    rules_generation: AtomicU64,
 }
 
 /// The addresses of a connection: this end's, and the other's.
@@ -62,6 +64,7 @@ impl Desk {
             rules: RwLock::default(),
             knows_callers: AtomicBool::new(false),
             has_rules: AtomicBool::new(false),
+            rules_generation: AtomicU64::new(0),
         }
     }
 
@@ -100,6 +103,14 @@ impl Desk {
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
         // Release pairs with the acquire in `has_rules`: whoever sees that there are any sees these.
         self.has_rules.store(is_closed, Ordering::Release);
+        // Release pairs with the acquire in `rules_generation`. Last: whoever sees the former number is visited afterwards.
+        self.rules_generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// How often the rules were set.
+    pub(crate) fn rules_generation(&self) -> u64 {
+        // Acquire pairs with the release in `set_rules`.
+        self.rules_generation.load(Ordering::Acquire)
     }
 
     /// Whether whoever calls over the network has to prove who it is.

@@ -6,10 +6,10 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use rm_core::access::Allowance;
-use rm_core::front::{Domain, Host, WeakDomain};
+use rm_core::front::{Domain, Host, Quota, WeakDomain};
 use rm_core::id::{NodeId, Party, PeerId, ResourceKey, Stamp, TypeId};
 use rm_core::message::Message;
 use rm_core::session::packet::Item;
@@ -79,6 +79,8 @@ pub(crate) struct Hub {
     pub(crate) desk: Arc<Desk>,
     /// Questions to peers.
     pub(crate) inquiries: Inquiries,
+    /// The wants of all debtors that wait.
+    pub(crate) wants: Mutex<Quota>,
     /// What is counted for metrics.
     #[cfg(feature = "metrics")]
     pub(crate) telemetry: Arc<Telemetry>,
@@ -120,6 +122,7 @@ impl Hub {
             ended: CancellationToken::new(),
             desk,
             inquiries: Inquiries::default(),
+            wants: Mutex::default(),
             #[cfg(feature = "metrics")]
             telemetry: Arc::default(),
         })
@@ -399,8 +402,10 @@ impl Host for Hub {
         if let Some(peer) = self.peer(to) {
             if matches!(item.message, Message::Grant(_) | Message::Deny { .. }) {
                 // One of its wants is answered.
-                let mut wants = peer.wants.lock().unwrap_or_else(PoisonError::into_inner);
-                wants.give_back();
+                for wants in [&peer.wants, &self.wants] {
+                    let mut wants = wants.lock().unwrap_or_else(PoisonError::into_inner);
+                    wants.give_back();
+                }
             }
             peer.queue(item);
         }
@@ -431,6 +436,10 @@ impl Host for Hub {
             return Allowance::Everything;
         }
         self.desk.rules().allowance(&peer.identity, type_id, key)
+    }
+
+    fn rules_generation(&self) -> u64 {
+        self.desk.rules_generation()
     }
 
     fn party(&self, peer: PeerId) -> Option<Party> {

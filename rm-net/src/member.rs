@@ -30,7 +30,7 @@ use crate::coordinator::{Departure, EtcdHandle, State};
 use crate::house;
 use crate::hub::Hub;
 use crate::roster::Roster;
-use crate::server::{Place, Server};
+use crate::server::{Limits, Place, Server};
 use crate::store::Anchor;
 use crate::types::Types;
 
@@ -48,7 +48,7 @@ pub(crate) struct Plan {
     pub(crate) session_resources_max: Option<usize>,
     pub(crate) value_bytes_max: Option<usize>,
     pub(crate) try_limit: Duration,
-    pub(crate) hello_patience: Option<Duration>,
+    pub(crate) limits: Limits,
     /// What coordinates the cluster, for people.
     pub(crate) coordinator: String,
     /// The data directory: whoever has it knows that its former process is dead.
@@ -204,7 +204,7 @@ impl Member {
             lender: Lender::new(me, &domain),
             coordinator: plan.coordinator.clone(),
         };
-        let server = Server::new(Arc::clone(&hub), config, place, plan.hello_patience);
+        let server = Server::new(Arc::clone(&hub), config, place, plan.limits);
         // Not before the coordinator says so.
         server.on_good_until(Time::ZERO);
         tokio::spawn(Arc::clone(&server).run_lender());

@@ -75,12 +75,6 @@ pub struct StopReport {
 }
 
 impl Node {
-    /// Whether it has rules.
-    #[cfg(feature = "cli")]
-    pub(crate) fn has_rules(&self) -> bool {
-        self.hub.desk.has_rules()
-    }
-
     /// A node of this process alone: no network, no files, no lease. Its fencing tokens are comparable
     /// within the process only.
     ///
@@ -318,6 +312,9 @@ impl Node {
     /// [lost](rm_core::error::LostReason::Revoked). Exclusion holds all the while. The session of an identity that may not do
     /// anything any more ends.
     ///
+    /// Who does not give back what it may not have any more loses its session after two leases, and with it, one lease later,
+    /// what it had.
+    ///
     /// It looks at every resource before it returns.
     pub fn set_rules(&self, rules: Rules) {
         self.hub.desk.set_rules(Arc::new(rules));
@@ -328,6 +325,12 @@ impl Node {
         if let Some(server) = &self.server {
             server.enforce();
         }
+    }
+
+    /// Whether there are any rules.
+    #[cfg(feature = "cli")]
+    pub(crate) fn has_rules(&self) -> bool {
+        self.hub.desk.has_rules()
     }
 
     /// Hands over what it is the root of, and leaves its cluster, within that time. Returns whether the others have

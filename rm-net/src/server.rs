@@ -8,11 +8,10 @@ use std::time::Duration;
 use bytes::BytesMut;
 use rm_core::access::Identity;
 use rm_core::cluster::Lender;
-use rm_core::front::{Domain, Host as _};
+use rm_core::front::Host as _;
 use rm_core::id::PeerId;
 use rm_core::inspect::NodeRole;
-use rm_core::message::Message;
-use rm_core::session::packet::{Body, Hello, Item, Packet, RefuseCode};
+use rm_core::session::packet::{Body, Hello, Packet, RefuseCode};
 use rm_core::session::{
     Admission, CreditorConfig, CreditorSession, CreditorSessions, Refusal, SessionEffect,
     check_stamp, check_ticket, check_version,
@@ -40,6 +39,7 @@ mod door;
 mod lending;
 mod operators;
 mod refusals;
+mod wants;
 
 pub(crate) use self::answers::totals_by_name;
 pub(crate) use self::door::{Spot, accept};
@@ -48,8 +48,6 @@ pub(crate) use self::door::{Spot, accept};
 const HELLO_PATIENCE: Duration = Duration::from_secs(5);
 /// Sessions at once of one identity, those included that only wait for their lease. Of all there are twice as many.
 pub(crate) const SESSIONS_MAX: usize = 16_384;
-/// Wants of one session that wait at once; more are refused.
-const WANTS_MAX: u64 = 262_144;
 /// Goodbyes are given so long to leave.
 const GOODBYE: Duration = Duration::from_millis(300);
 /// What a TLS connection starts with, and no hello.
@@ -66,6 +64,15 @@ pub(crate) enum Place {
     Middle { creditor: String },
 }
 
+/// Limits of a server, where they are others than those by default.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Limits {
+    /// Whoever connects has so long to say hello.
+    pub(crate) hello_patience: Option<Duration>,
+    /// Wants of all sessions that wait at once.
+    pub(crate) wants_max: Option<u64>,
+}
+
 /// What a node that listens has beyond its hub.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -77,6 +84,8 @@ pub(crate) struct Server {
     /// The lender has something to do.
     stirred: Notify,
     hello_patience: Duration,
+    /// Wants of all sessions that wait at once; more are refused.
+    wants_max: u64,
     /// Whom no handshake was made with.
     refusals: Refusals,
     /// Whom the rules do not admit: apart, so that those who are nobody cannot hide them.
@@ -103,6 +112,8 @@ pub(crate) struct Server {
     /// A blocking task looks after the server: where the disk hangs, one such task waits for it, not one more
     /// every second.
     is_looked_after: AtomicBool,
+    /// The rules have changed: when sessions end that were asked to give back what these forbid, and have not.
+    rules_settle_at: Mutex<Option<Time>>,
 }
 
 impl Server {
@@ -110,7 +121,7 @@ impl Server {
         hub: Arc<Hub>,
         config: CreditorConfig,
         place: Place,
-        hello_patience: Option<Duration>,
+        limits: Limits,
     ) -> Arc<Self> {
         let started = hub.now();
         let mut creditor = None;
@@ -143,7 +154,8 @@ impl Server {
             started,
             lender: lender.map(Mutex::new),
             stirred: Notify::new(),
-            hello_patience: hello_patience.unwrap_or(HELLO_PATIENCE),
+            hello_patience: limits.hello_patience.unwrap_or(HELLO_PATIENCE),
+            wants_max: limits.wants_max.unwrap_or(wants::WANTS_MAX),
             refusals: Refusals::default(),
             unadmitted: Refusals::default(),
             denied: Refusals::default(),
@@ -156,6 +168,7 @@ impl Server {
             sessions: Mutex::new(sessions),
             is_wound_up: AtomicBool::new(false),
             is_looked_after: AtomicBool::new(false),
+            rules_settle_at: Mutex::default(),
         })
     }
 
@@ -370,10 +383,14 @@ impl Server {
         let session = CreditorSession::accept(self.hub.now(), &self.config, &hello);
         let party = session.party();
         let name = String::from_utf8_lossy(&hello.name).into_owned();
-        newcomer.hello = Some(hello);
         let known = (name, newcomer.identity.clone());
         let peer = Peer::new(id, party, known, Session::Creditor(session));
         self.hub.add(&peer);
+        if self.check_access(&hello, &newcomer.identity).is_err() {
+            // The rules have changed since it was admitted, and it was not there when they were enforced.
+            peer.let_go.cancel();
+        }
+        newcomer.hello = Some(hello);
         if !self.sessions().is_newest(party, id) {
             peer.superseded.cancel();
         }
@@ -437,26 +454,6 @@ impl Server {
         Ok(())
     }
 
-    /// Whether a debtor may want one more thing at once.
-    fn has_room_for(&self, peer: &Peer, domain: &Domain, item: &Item) -> bool {
-        if !matches!(item.message, Message::Want(_)) {
-            return true;
-        }
-        let lock = || peer.wants.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.hub.now();
-        if lock().take(WANTS_MAX) {
-            return true;
-        }
-        if !lock().is_due(now) {
-            return false;
-        }
-        // Counting takes locks of resources, under which grants are counted here: so not under this one.
-        let count = domain.wants_of(peer.id);
-        let mut wants = lock();
-        wants.recount(now, count);
-        wants.take(WANTS_MAX)
-    }
-
     /// What a server does now and then: a new epoch where numbers run out, and a note on disk when nobody trusts
     /// anything any more.
     pub(crate) fn now_and_then(self: &Arc<Self>) {
@@ -475,6 +472,7 @@ impl Server {
         let Some(domain) = self.hub.domain() else {
             return;
         };
+        self.end_sessions_beyond_rules(&domain);
         // A member's are the coordinator's.
         let is_ours = matches!(*self.notes(), Notes::Disk(_));
         if is_ours && domain.needs_epoch() {

@@ -174,6 +174,28 @@ fn at_a_hangup_the_file_is_read_again_and_what_cannot_change_is_named() {
 }
 
 #[test]
+fn rules_that_the_file_does_not_name_any_more_stay_in_force_until_the_next_start() {
+    let manager = Manager::new();
+    let dir = tempfile::tempdir().expect("a directory");
+    let rules = dir.path().join("rules.toml");
+    std::fs::write(&rules, "[[allow]]\nwho = [\"*\"]\nwhat = [\"read\"]\n").expect("written");
+    let with_rules = format!("log = \"info\"\nrules = {rules:?}\n");
+    let mut command = configured(dir.path(), &with_rules);
+    manager.watch(&mut command);
+    let running = Running::start(command);
+    assert!(manager.told().starts_with("READY=1"));
+    write(dir.path(), "log = \"info\"\n");
+    // Twice: the second time nothing has changed any more.
+    for _ in 0..2 {
+        running.signal(Signal::HUP);
+        assert!(manager.told().starts_with("RELOADING=1"));
+        assert!(manager.told().starts_with("READY=1"));
+        let line = running.errors.find("those from before stay in force");
+        assert!(line.expect("it is logged").contains("rules"));
+    }
+}
+
+#[test]
 fn the_settings_are_checked_and_shown_with_their_source_and_nothing_is_opened() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut command = configured(dir.path(), "lease = \"9s\"\n");

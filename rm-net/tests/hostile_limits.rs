@@ -10,7 +10,7 @@ use common::{
 use rm_core::id::Version;
 use rm_core::inspect::Query;
 use rm_core::message::{Message, Refusal};
-use rm_core::session::packet::Body;
+use rm_core::session::packet::{Body, Item};
 use rm_rwlock::AcquireError;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpSocket;
@@ -172,6 +172,39 @@ mod limits {
             assert!(guard.is_valid());
         })
         .await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn all_wants_beyond_the_limit_of_the_node_are_refused_whoever_wants() {
+        let cluster = Cluster::with(LEASE, |builder| builder.wants_max(10)).await;
+        let holder = cluster.client("holder").await;
+        let lock = holder.rw_lock("x");
+        let guard = lock.write().await.expect("free");
+        let mut first = cluster.session(b"first").await;
+        first
+            .items(1, (1..=6).map(|n| item(b"x", want(n, all()))).collect())
+            .await;
+        cluster
+            .until("six wait", |node| node.totals().waiting == 6)
+            .await;
+        let mut second = cluster.session(b"second").await;
+        // Four more, and from then on each is one too many.
+        second
+            .items(1, (101..=124).map(|n| item(b"x", want(n, all()))).collect())
+            .await;
+        let is_denial = |item: &&Item| matches!(item.message, Message::Deny { .. });
+        let mut denials = 0;
+        while denials < 20 {
+            denials += second
+                .hear_until("the denials", |body| match body {
+                    Body::Data { items, .. } => Some(items.iter().filter(is_denial).count()),
+                    _ => None,
+                })
+                .await;
+        }
+        assert_eq!(denials, 20);
+        assert_eq!(cluster.server.totals().waiting, 10);
+        drop(guard);
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

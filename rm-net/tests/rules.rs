@@ -9,6 +9,7 @@ use rm_core::error::LostReason;
 use rm_core::id::{LoanId, ResourceKey};
 use rm_core::inspect::{Answer, Query};
 use rm_core::message::{Claim, Message, Unclaimed};
+use rm_core::session::lease::LEASE_MIN;
 use rm_core::session::packet::{Body, RefuseCode};
 use rm_net::{ConnectError, InspectError, Node, Operator};
 use rm_rwlock::AcquireError;
@@ -117,6 +118,32 @@ async fn rules_that_change_take_back_what_is_forbidden_now_and_deny_what_waits_f
     drop(reader.read().await.expect("reading is allowed"));
     one.close().await;
     two.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_keeps_what_the_rules_forbid_now_and_goes_on_renewing_loses_its_session() {
+    let cluster = Cluster::with(LEASE_MIN, |builder| builder.rules(Rules::open())).await;
+    let mut raw = cluster.session(b"stubborn").await;
+    raw.say(Body::Renew { sent: 1, heard: 0 }).await;
+    raw.items(1, vec![item(b"public/kept", common::want(1, all()))])
+        .await;
+    let granted = |message: &Message<_>| matches!(message, Message::Grant(_)).then_some(());
+    raw.hear_item("a grant", granted).await;
+    cluster.server.set_rules(public_and_common());
+    let revoked = |message: &Message<_>| matches!(message, Message::Revoke { .. }).then_some(());
+    raw.hear_item("a revocation", revoked).await;
+    let renew = async {
+        for sent in 2.. {
+            raw.say(Body::Renew { sent, heard: 2 }).await;
+            tokio::time::sleep(LEASE_MIN / 5).await;
+        }
+    };
+    let taken_back = cluster.until("its loan is taken back", |node| node.totals().loans == 0);
+    tokio::select! {
+        () = renew => {}
+        () = taken_back => {}
+    }
+    assert_eq!(cluster.server.totals().loans, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -15,6 +15,7 @@ use super::host::Host;
 use super::inspect::{AnyInspect, PeerNames, Visible};
 use super::lending::Lending;
 use super::observe::Observer;
+use super::permit::AnyPermit;
 use super::reclaim::Budget;
 use super::release::{AnyRelease, Reasons};
 use super::resource::Resource;
@@ -29,7 +30,7 @@ use crate::cluster::History;
 use crate::effect::Effects;
 use crate::error::{LostReason, PeerMisbehaved};
 use crate::id::{Class, Order, PeerId, ResourceKey, Stamp, TypeId};
-use crate::inspect::{Answer, HotResource, Query};
+use crate::inspect::{Answer, HotResource, Query, ResourceView};
 use crate::message::{Blockers, Message, Refusal, Unclaimed};
 use crate::owner::Settings;
 use crate::policy::Policy;
@@ -271,7 +272,9 @@ impl Shared {
 }
 
 /// The tables of all types, whatever their credit: what the wire needs.
-pub(super) trait AnyTable: AnyInspect + AnyRelease + Lending + Send + Sync {
+pub(super) trait AnyTable:
+    AnyInspect + AnyPermit + AnyRelease + Lending + Send + Sync
+{
     fn as_any(&self) -> &dyn Any;
     fn deliver(&self, from: PeerId, item: Item) -> Result<(), PeerMisbehaved>;
     fn on_creditor_up(&self, link: &Arc<Link>);
@@ -282,7 +285,7 @@ pub(super) trait AnyTable: AnyInspect + AnyRelease + Lending + Send + Sync {
     fn on_debtor_down(&self, peer: PeerId);
     fn on_debtor_heard(&self, peer: PeerId);
     fn on_debtor_silent(&self, peer: PeerId);
-    fn wants_of(&self, debtor: PeerId) -> u64;
+    fn count_wants(&self, of: Option<PeerId>) -> u64;
     fn on_epoch(&self, epoch: u32);
     fn doubt_values(&self);
     fn return_values(&self);
@@ -482,8 +485,18 @@ impl Domain {
     /// How many wants of a debtor wait here. It looks at every resource.
     #[must_use]
     pub fn wants_of(&self, debtor: PeerId) -> u64 {
+        self.count_wants(Some(debtor))
+    }
+
+    /// How many wants of all debtors wait here. It looks at every resource.
+    #[must_use]
+    pub fn wants(&self) -> u64 {
+        self.count_wants(None)
+    }
+
+    fn count_wants(&self, of: Option<PeerId>) -> u64 {
         let mut wants = 0;
-        self.each(|table| wants += table.wants_of(debtor));
+        self.each(|table| wants += table.count_wants(of));
         wants
     }
 
@@ -567,12 +580,6 @@ impl Domain {
     /// is a root it makes no difference, because the names of its loans rise from run to run.
     pub fn on_creditor_replaced(&self) {
         self.each(|table| table.on_creditor_replaced());
-    }
-
-    /// The rules have changed ([`Host::allowance`]): what debtors wait for and may not have any more is denied, and what
-    /// they have beyond it is taken back politely, as by [`release`](Self::release). It looks at every resource.
-    pub fn enforce(&self) {
-        self.each(|table| table.enforce());
     }
 
     /// The session with a debtor is over, and its lease with it: its loans are taken back.
@@ -701,6 +708,19 @@ impl Domain {
         is_visible: &Visible<'_>,
     ) -> Answer {
         super::inspect::answer(&self.types.tables, &self.shared, query, names, is_visible)
+    }
+
+    /// One resource, and all its debtors in the order of the entries of their credit: both of the same moment. `None`:
+    /// nothing is known of it.
+    #[must_use]
+    pub fn show(
+        &self,
+        type_id: TypeId,
+        key: &ResourceKey,
+        names: &PeerNames<'_>,
+    ) -> Option<(ResourceView, Vec<PeerId>)> {
+        let table = self.types.tables.get(&type_id)?;
+        table.show(key, names)
     }
 
     /// The debtors that have a loan of a resource.

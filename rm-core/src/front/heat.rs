@@ -2,8 +2,10 @@
 //!
 //! A counter in each resource would cost memory where nothing moves. This is the algorithm *Space-Saving* (Metwally,
 //! Agrawal and El Abbadi, "Efficient computation of frequent and top-k elements in data streams", 2005): [`SLOTS`]
-//! counters, and a resource that has none takes over the smallest one, with its count as its own uncertainty. So a
-//! resource with more than one part in `SLOTS` of all moves is in it, and no count is too small.
+//! counters, and a resource that has none takes over the smallest one, with its count as its own uncertainty. So of the moves
+//! that are counted, a resource with more than one part in `SLOTS` is in it. Its true number is at least `grants + recalls`,
+//! which begin at zero with the slot, and at most `uncertain` more; both but for the moves that were not counted (see
+//! *Threads*). What moves in turn with many others can lose its slot, and then begins anew.
 //!
 //! **Cost.** Nothing where no message is sent: what is served out of a cache is not counted. Else two walks over an
 //! array of `SLOTS` numbers at most.

@@ -43,6 +43,12 @@ pub trait Host: Send + Sync + 'static {
         Allowance::Everything
     }
 
+    /// A number that has grown when the rules have changed: what was allowed by a former one is looked at again. The rules
+    /// change first, then this number, and then [`Domain::enforce`](super::Domain::enforce) is called.
+    fn rules_generation(&self) -> u64 {
+        0
+    }
+
     /// What people call a peer. Called under the lock of a resource.
     fn peer_name(&self, peer: PeerId) -> String {
         peer.to_string()

@@ -32,6 +32,7 @@ mod host;
 mod inspect;
 mod lending;
 mod observe;
+mod permit;
 mod quota;
 mod reclaim;
 mod release;

@@ -29,6 +29,11 @@ impl Quota {
         has_room
     }
 
+    /// Takes one more, however many there are: one that is refused, until its answer gives it back as that of any other.
+    pub const fn take_to_refuse(&mut self) {
+        self.count += 1;
+    }
+
     /// Whether it may be counted anew.
     #[must_use]
     pub fn is_due(&self, now: Time) -> bool {
@@ -71,6 +76,18 @@ mod tests {
         quota.recount(at(0), 1);
         assert!(!quota.take(1));
         assert!(!quota.is_due(at(999)) && quota.is_due(at(1_000)));
+    }
+
+    #[test]
+    fn what_is_refused_makes_no_room() {
+        let mut quota = Quota::default();
+        assert!(quota.take(2) && quota.take(2));
+        for _ in 0..4 {
+            assert!(!quota.take(2));
+            quota.take_to_refuse();
+            // Its denial.
+            quota.give_back();
+        }
     }
 
     #[test]

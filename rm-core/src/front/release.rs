@@ -46,7 +46,6 @@ impl Lent {
 pub(super) trait AnyRelease {
     fn force(&self, key: &ResourceKey, force: Force, reason: &Arc<str>) -> Lent;
     fn lent(&self, key: &ResourceKey) -> Lent;
-    fn enforce(&self);
 }
 
 impl<T: ResourceType> AnyRelease for Table<T> {
@@ -58,10 +57,6 @@ impl<T: ResourceType> AnyRelease for Table<T> {
     fn lent(&self, key: &ResourceKey) -> Lent {
         let resource = self.find(key);
         resource.map_or_else(Lent::default, |resource| resource.with_owner(Lent::of))
-    }
-
-    fn enforce(&self) {
-        self.each_that_lends_too_much(|resource| resource.enforce());
     }
 }
 

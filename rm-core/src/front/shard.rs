@@ -175,6 +175,10 @@ impl<T: ResourceType> Shard<T> {
         self.places.len()
     }
 
+    pub(super) fn places(&self) -> impl Iterator<Item = &Place<T>> {
+        self.places.iter()
+    }
+
     pub(super) fn resting(&self) -> impl Iterator<Item = &Place<T>> {
         let is_resting = |place: &&Place<T>| matches!(place, Place::Resting(_));
         self.places.iter().filter(is_resting)

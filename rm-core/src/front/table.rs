@@ -23,14 +23,12 @@ use super::routes::{Adoption, Link};
 use super::shard::{Numbers, Place, Shard, hash_of};
 use super::totals::Totals;
 use super::windup::{Course, WindUpReport};
-use crate::access::{Access, Allowance, Forbidden};
 use crate::cluster::Stance;
-use crate::credit::Level as _;
 use crate::effect::Effects;
 use crate::error::{LostReason, PeerMisbehaved};
 use crate::id::{LoanId, Order, PeerId, ResourceKey};
 use crate::message::Message;
-use crate::owner::{Owner, Rest, WaitingView};
+use crate::owner::{Owner, WaitingView};
 use crate::policy::Policy;
 use crate::resource::ResourceType;
 use crate::session::packet::Item;
@@ -237,7 +235,7 @@ impl<T: ResourceType> Table<T> {
     }
 
     /// The same without those that sleep: nothing is held of them, and no value is known there.
-    fn each_awake(&self, mut f: impl FnMut(&Arc<Resource<T>>)) {
+    pub(super) fn each_awake(&self, mut f: impl FnMut(&Arc<Resource<T>>)) {
         self.each_live(|resource| {
             if resource.asleep().is_none() {
                 f(resource);
@@ -259,7 +257,8 @@ impl<T: ResourceType> Table<T> {
         }
     }
 
-    /// Visits all live resources, and those at rest that have lent to `peer`, none of them under a shard's lock.
+    /// Visits all resources that know `peer` as a debtor, none of them under a shard's lock. The others stay as they are: they
+    /// go on sleeping, and the reclaimer takes it for no use of them.
     fn each_that_may_lend_to(&self, peer: PeerId, f: impl Fn(&Arc<Resource<T>>)) {
         for shard in &self.shards {
             let (live, woken) = {
@@ -271,37 +270,12 @@ impl<T: ResourceType> Table<T> {
                 let woken: Vec<_> = concerned.map(|place| self.wake(place, seen)).collect();
                 (live, woken)
             };
-            live.iter().chain(&woken).for_each(&f);
+            let concerned = live
+                .iter()
+                .filter(|resource| resource.is_concerned_with(peer));
+            concerned.chain(&woken).for_each(&f);
             self.put_away(shard, woken);
         }
-    }
-
-    /// Visits all live resources, and those at rest that have lent anybody more than it may have, none of them under a
-    /// shard's lock.
-    pub(super) fn each_that_lends_too_much(&self, f: impl Fn(&Arc<Resource<T>>)) {
-        for shard in &self.shards {
-            let (live, woken) = {
-                let mut shard = shard.lock();
-                let (live, seen) = (shard.live(), shard.seen);
-                let concerned = shard.iter_mut().filter(|place| match place {
-                    Place::Live(_) => false,
-                    Place::Resting(resting) => self.lends_too_much(&resting.key, &resting.rest),
-                });
-                let woken: Vec<_> = concerned.map(|place| self.wake(place, seen)).collect();
-                (live, woken)
-            };
-            live.iter().chain(&woken).for_each(&f);
-            self.put_away(shard, woken);
-        }
-    }
-
-    fn lends_too_much(&self, key: &ResourceKey, rest: &Rest<T::Credit>) -> bool {
-        let capital = self.resource_type.capital(key);
-        rest.any_loan(&mut |peer, loan| {
-            let allowance = self.shared.host.allowance(peer, T::ID, key);
-            let access = T::access(&T::Level::of(loan), &capital);
-            allowance.check(access).is_err()
-        })
     }
 
     /// Wakes all resources of one shard, and visits them, not under its lock.
@@ -361,41 +335,11 @@ impl<T: ResourceType> Table<T> {
         let mut count = 0;
         self.each(|place| {
             count += u64::from(match place {
-                Place::Live(resource) => resource.with_owner(|owner| owner.knows(debtor)),
+                Place::Live(resource) => resource.is_concerned_with(debtor),
                 Place::Resting(resting) => resting.rest.lends_to(debtor),
             });
         });
         count
-    }
-
-    /// What the rules let a debtor have of what it wants or claims, or why that is too much. Nothing is remembered of it yet.
-    fn allowed(
-        &self,
-        from: PeerId,
-        item: &Item,
-    ) -> Result<Result<Access, Forbidden>, PeerMisbehaved> {
-        if !matches!(item.message, Message::Want(_) | Message::Claim(_)) {
-            // Whoever gives back, or withdraws, may always do so; and what a creditor says is its own to say.
-            return Ok(Ok(Access::Exclusive));
-        }
-        let host = &self.shared.host;
-        let allowance = host.allowance(from, T::ID, &item.key);
-        let may_have = match &allowance {
-            Allowance::Everything => return Ok(Ok(Access::Exclusive)),
-            Allowance::Shares(_) => Access::Share,
-            Allowance::Nothing(why) => return Ok(Err(why.clone())),
-        };
-        let level = match &item.message {
-            Message::Want(want) => want.level.read_level::<T::Credit, T::Level>(),
-            Message::Claim(claim) => claim.amount.read::<T::Credit>().map(|c| T::Level::of(&c)),
-            _ => return Ok(Ok(may_have)),
-        };
-        let level = level.map_err(|_| PeerMisbehaved::MalformedCredit)?;
-        let access = T::access(&level, &self.resource_type.capital(&item.key));
-        Ok(match allowance.check(access) {
-            Ok(()) => Ok(may_have),
-            Err(why) => Err(why.clone()),
-        })
     }
 
     /// Whether this node lends it, as far as it knows: a member's lender only what the view gives it. What is said of the
@@ -423,6 +367,8 @@ impl<T: ResourceType> AnyTable for Table<T> {
     }
 
     fn deliver(&self, from: PeerId, item: Item) -> Result<(), PeerMisbehaved> {
+        let asks = matches!(item.message, Message::Want(_) | Message::Claim(_));
+        let generation = asks.then(|| self.shared.host.rules_generation());
         let may_have = match self.allowed(from, &item)? {
             Ok(may_have) => may_have,
             Err(why) => {
@@ -432,7 +378,11 @@ impl<T: ResourceType> AnyTable for Table<T> {
         };
         match self.found_or_made(from, &item) {
             Ok(resource) => {
-                return resource.on_message(from, item.message, (may_have, item.let_go));
+                resource.on_message(from, item.message, (may_have, item.let_go))?;
+                if generation.is_some_and(|was| was != self.shared.host.rules_generation()) {
+                    // It was checked by former rules, and may have come in after `enforce` had been here.
+                    resource.enforce();
+                }
             }
             Err(Absent::Crowded) => drop(self.shared.turn_away(from, item)),
             Err(Absent::Unwelcome) => {}
@@ -545,11 +495,15 @@ impl<T: ResourceType> AnyTable for Table<T> {
         }
     }
 
-    fn wants_of(&self, debtor: PeerId) -> u64 {
+    fn count_wants(&self, of: Option<PeerId>) -> u64 {
         let mut wants = 0;
-        let is_its = |waiting: &WaitingView<'_, T::Level>| waiting.debtor == Some(debtor);
-        self.each_live(|resource| {
-            wants += resource.with_owner(|owner| owner.waiting().filter(is_its).count() as u64);
+        let is_meant = |waiting: &WaitingView<'_, T::Level>| {
+            let is_its = |debtor| of.is_none_or(|of| of == debtor);
+            waiting.debtor.is_some_and(is_its)
+        };
+        // Nothing waits for one that sleeps.
+        self.each_awake(|resource| {
+            wants += resource.with_owner(|owner| owner.waiting().filter(is_meant).count() as u64);
         });
         wants
     }
@@ -596,17 +550,10 @@ impl<T: ResourceType> AnyTable for Table<T> {
     fn totals(&self) -> Totals {
         let mut totals = Totals::default();
         for shard in &self.shards {
-            let live = {
-                let shard = shard.lock();
-                totals.add(&shard.totals);
-                shard
-                    .resting()
-                    .for_each(|place| totals.add(&place.totals()));
-                // From here on they stay live: none is counted here and there.
-                shard.live()
-            };
-            live.iter()
-                .for_each(|resource| totals.add(&resource.totals()));
+            // All of it under the shard's lock: who falls asleep or rests meanwhile would be counted neither here nor there.
+            let shard = shard.lock();
+            totals.add(&shard.totals);
+            shard.places().for_each(|place| totals.add(&place.totals()));
         }
         totals
     }

@@ -4,18 +4,21 @@
 //! them has counts for the oldest request that needs it: the younger ones wait behind that. And an *older request* asks
 //! for what conflicts with it: what is free is kept for the older one, which is its barrier.
 //!
-//! **Bound.** Only the oldest [`ITEMS_MAX`] requests and steps are looked at, each beside each, and as many holds as an
-//! answer shows. Whoever is younger waits behind them anyway.
+//! **Bound.** Only the oldest [`ITEMS_MAX`] requests and steps are looked at, each beside each, and each beside
+//! [`HOLDS_MAX`] holds; nothing where nobody waits. Whoever is younger waits behind them anyway.
 
 use super::walk::Walk;
 use super::{Asker, Owner, Waiting, sum};
 use crate::credit::{Credit, Level};
 use crate::id::{Order, PeerId, Token};
-use crate::inspect::{EDGES_MAX, ENTRIES_MAX};
+use crate::inspect::EDGES_MAX;
 use crate::resource::{Lending, ResourceType};
 
 /// The most requests and steps that are looked at.
 const ITEMS_MAX: usize = 64;
+
+/// The most holds that are looked at.
+const HOLDS_MAX: usize = 32;
 
 /// The requests that somebody waits behind, or that want what somebody has.
 pub(crate) type Orders = Vec<Order>;
@@ -66,6 +69,9 @@ impl<T: ResourceType> Owner<T> {
             return Jam::default();
         }
         let items = self.items();
+        if items.is_empty() {
+            return Jam::default();
+        }
         let holds = self.holds_in_the_way(&items);
         // What each asks for, out of everything there is.
         let asked = items.iter().map(|item| match item {
@@ -119,7 +125,7 @@ impl<T: ResourceType> Owner<T> {
     fn holds_in_the_way(&self, items: &[Item<'_, T>]) -> Vec<(Token, Orders)> {
         let mut walk = Walk::new(self);
         let mut owed = T::Credit::empty();
-        let mut left: Vec<(Token, T::Credit, Orders)> = (self.holds.iter().take(ENTRIES_MAX))
+        let mut left: Vec<(Token, T::Credit, Orders)> = (self.holds.iter().take(HOLDS_MAX))
             .map(|(token, hold)| (token, hold.credit.clone(), Orders::new()))
             .collect();
         for item in items {
@@ -145,6 +151,9 @@ impl<T: ResourceType> Owner<T> {
                     (T::Level::of(&excess.less(&have)), None)
                 }
             };
+            if miss.is_zero() {
+                continue;
+            }
             for (_, credit, orders) in left.iter_mut().filter(|(token, ..)| Some(*token) != own) {
                 let part = miss.draw(credit);
                 if !part.is_empty() {

@@ -9,12 +9,13 @@
 //!
 //! **Fairness.** Neither is a request: nobody waits for it, and no request that waits loses its place.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use smallvec::smallvec;
 
 use super::{Asker, Owner, Spare};
-use crate::access::{Access, Allowance};
+use crate::access::{Access, Allowance, Forbidden};
 use crate::credit::{Credit, Level as _};
 use crate::effect::{Effect, Effects};
 use crate::error::LostReason;
@@ -46,51 +47,59 @@ impl<T: ResourceType> Owner<T> {
         allowance: &dyn Fn(PeerId) -> Allowance,
         fx: &mut Effects<T>,
     ) {
-        let debtors = self
-            .debtors
-            .iter()
-            .filter(|(_, debtor)| debtor.absent.is_none());
-        let bounded: Vec<_> = debtors.map(|(&peer, _)| (peer, allowance(peer))).collect();
-        for (peer, allowance) in bounded {
-            let is_within = |level: &T::Level| allowance.check(T::access(level, &self.capital));
-            let loan = T::Level::of(&self.debtors[&peer].loan);
-            let exceeds = (!loan.is_zero()).then(|| is_within(&loan).err()).flatten();
-            if let Some(why) = exceeds {
-                self.revoke(
-                    Some(peer),
-                    &format!("the rules have changed: {why}").into(),
-                    fx,
-                );
+        let present = self.debtors.iter();
+        let present = present.filter(|(_, debtor)| debtor.absent.is_none());
+        let allowed: BTreeMap<_, _> = present.map(|(&peer, _)| (peer, allowance(peer))).collect();
+        for (&peer, allowance) in &allowed {
+            if let Err(why) = self.check_loan(peer, allowance) {
+                let reason = format!("the rules have changed: {why}").into();
+                self.revoke(Some(peer), &reason, fx);
             }
             if let Some(debtor) = self.debtors.get_mut(&peer) {
                 debtor.may_have = allowance.most().unwrap_or(Access::Share);
             }
-            let capital = &self.capital;
-            self.waiting.retain(|waiting| {
-                let Asker::Debtor(asker, version) = waiting.asker else {
-                    return true;
-                };
-                let checked = allowance.check(T::access(&waiting.level, capital));
-                let Err(why) = checked else {
-                    return true;
-                };
-                if asker != peer {
-                    return true;
-                }
-                let (order, why) = (waiting.order, why.blocker());
-                fx.send(
-                    peer,
-                    Message::Deny {
-                        order,
-                        version,
-                        why: Refusal::NotAllowed,
-                        blockers: smallvec![why],
-                    },
-                );
-                false
-            });
         }
+        let capital = &self.capital;
+        self.waiting.retain(|waiting| {
+            let Asker::Debtor(peer, version) = waiting.asker else {
+                return true;
+            };
+            let Some(allowance) = allowed.get(&peer) else {
+                return true;
+            };
+            let Err(why) = allowance.check(T::access(&waiting.level, capital)) else {
+                return true;
+            };
+            let denial = Message::Deny {
+                order: waiting.order,
+                version,
+                why: Refusal::NotAllowed,
+                blockers: smallvec![why.blocker()],
+            };
+            fx.send(peer, denial);
+            false
+        });
         self.balance(now, Spare::Keep, fx);
+    }
+
+    /// Which debtors have more than they may have: those that [`enforce`](Self::enforce) asked, as long as they do not answer.
+    pub(crate) fn beyond<'a>(
+        &'a self,
+        allowance: &'a dyn Fn(PeerId) -> Allowance,
+    ) -> impl Iterator<Item = PeerId> + 'a {
+        let present = self.debtors.iter();
+        let present = present.filter(|(_, debtor)| debtor.absent.is_none());
+        let peers = present.map(|(&peer, _)| peer);
+        peers.filter(|&peer| self.check_loan(peer, &allowance(peer)).is_err())
+    }
+
+    /// Whether a debtor may have what it has.
+    fn check_loan<'a>(&self, peer: PeerId, allowance: &'a Allowance) -> Result<(), &'a Forbidden> {
+        let loan = T::Level::of(&self.debtors[&peer].loan);
+        if loan.is_zero() {
+            return Ok(());
+        }
+        allowance.check(T::access(&loan, &self.capital))
     }
 
     /// Closes the loan of a debtor, or of all, absent ones too, at once. What they had is free.

@@ -73,6 +73,8 @@ impl<T: ResourceType> Owner<T> {
         for debtor in self.debtors.values_mut() {
             **debtor = Debtor {
                 silent: debtor.silent,
+                // Its wants go on waiting, and what they were checked against still bounds what is lent with them.
+                may_have: debtor.may_have,
                 ..Debtor::new(room)
             };
         }

@@ -340,6 +340,12 @@ impl<T: ResourceType> Owner<T> {
     }
 
     /// The session over which it came is over.
+    /// Whether it knows that debtor, or remembers what it claimed.
+    pub(crate) fn is_concerned_with(&self, peer: PeerId) -> bool {
+        let claims = self.succession.iter().flat_map(|left| &left.claims);
+        self.knows(peer) || claims.into_iter().any(|recorded| recorded.peer == peer)
+    }
+
     pub(super) fn forget_claim(&mut self, peer: PeerId) {
         if let Some(left) = &mut self.succession {
             left.claims.retain(|recorded| recorded.peer != peer);

@@ -26,7 +26,7 @@ use crate::peer::WINDOW;
 use crate::roster::Roster;
 #[cfg(feature = "etcd")]
 use crate::server::accept;
-use crate::server::{Place, Server};
+use crate::server::{Limits, Place, Server};
 #[cfg(feature = "etcd")]
 use crate::store::Anchor;
 use crate::store::Store;
@@ -50,7 +50,7 @@ pub struct NodeBuilder {
     resources_max: Option<usize>,
     session_resources_max: Option<usize>,
     value_bytes_max: Option<usize>,
-    hello_patience: Option<Duration>,
+    limits: Limits,
     window_items: Option<usize>,
     advertise: Option<String>,
     weight: Option<u32>,
@@ -209,6 +209,14 @@ impl NodeBuilder {
         self
     }
 
+    /// The most requests of all its sessions together that wait at the server; more are refused. 4,194,304 by default. Of
+    /// one session 262,144 at most may wait.
+    #[must_use]
+    pub const fn wants_max(mut self, count: u64) -> Self {
+        self.limits.wants_max = Some(count);
+        self
+    }
+
     /// The most bytes of a value: at most 65,536, and 1,024 by default. The same at all nodes and clients.
     #[must_use]
     pub const fn value_bytes_max(mut self, bytes: usize) -> Self {
@@ -228,7 +236,7 @@ impl NodeBuilder {
     #[doc(hidden)]
     #[must_use]
     pub const fn hello_patience(mut self, patience: Duration) -> Self {
-        self.hello_patience = Some(patience);
+        self.limits.hello_patience = Some(patience);
         self
     }
 
@@ -339,7 +347,7 @@ impl NodeBuilder {
         let (view, me) = only_member(&hub, terms, &addresses, epoch, trusted.is_none())?;
         let lender = Lender::new(me, &domain).after_lease(trusted.unwrap_or_default());
         let place = Place::Root { store, lender };
-        let server = Server::new(Arc::clone(&hub), config, place, self.hello_patience);
+        let server = Server::new(Arc::clone(&hub), config, place, self.limits);
         // Nobody else can become the root.
         server.on_good_until(Time::from_nanos(u64::MAX));
         let _ = server.adopt(&view);
@@ -404,7 +412,7 @@ impl NodeBuilder {
             session_resources_max: self.session_resources_max,
             value_bytes_max: self.value_bytes_max,
             try_limit: TRY_LIMIT.min(terms.length() / 8),
-            hello_patience: self.hello_patience,
+            limits: self.limits,
             coordinator,
             anchor,
         };
@@ -442,7 +450,7 @@ impl NodeBuilder {
         let place = Place::Middle {
             creditor: self.creditors.join(","),
         };
-        let server = Server::new(Arc::clone(&hub), config, place, self.hello_patience);
+        let server = Server::new(Arc::clone(&hub), config, place, self.limits);
         let below = Some(Arc::clone(&server));
         let (roster, phase) = Roster::new(Arc::clone(&hub), self.transport, self.creditors, below);
         tokio::spawn(roster.run());

@@ -5,16 +5,23 @@
 //!
 //! [`Host::allowance`]: rm_core::front::Host::allowance
 
+use std::sync::{MutexGuard, PoisonError};
+
 use rm_core::access::{Action, Forbidden, Identity, Target};
 use rm_core::command;
-use rm_core::front::Host as _;
+use rm_core::front::{Domain, Host as _};
 use rm_core::id::{NodeId, ResourceKey, TypeId};
 use rm_core::inspect::Query;
 use rm_core::session::Refusal;
 use rm_core::session::packet::{Hello, RefuseCode};
+use rm_core::time::Time;
 
 use super::Server;
 use crate::peer::Peer;
+
+/// Who is asked to give back what the rules forbid now has so many leases for it: in one of them, a node in the middle of a
+/// tree has settled with those below it that do not answer.
+const SETTLE_LEASES: u32 = 2;
 
 impl Server {
     /// Whether there are any, and that is not this process.
@@ -94,10 +101,12 @@ impl Server {
     }
 
     /// The rules have changed. Debtors that may not have what they have are asked to give it back, and sessions end of those
-    /// who may not come in any more. It looks at every resource.
+    /// who may not come in any more, at once; of those who do not give it back, later. It looks at every resource.
     pub(crate) fn enforce(&self) {
         if let Some(domain) = self.hub.domain() {
             domain.enforce();
+            let patience = self.config.terms.length() * SETTLE_LEASES;
+            *self.rules_settle_at() = Some(self.hub.now().after(patience));
         }
         let rules = self.hub.desk.rules();
         for peer in self.hub.peers() {
@@ -105,6 +114,28 @@ impl Server {
             if peer.is_creditor() && !is_own && rules.admit(&peer.identity).is_err() {
                 peer.let_go.cancel();
             }
+        }
+    }
+
+    fn rules_settle_at(&self) -> MutexGuard<'_, Option<Time>> {
+        let settle_at = self.rules_settle_at.lock();
+        settle_at.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the session of each debtor that was asked in time to give back what the rules forbid, and has not: then its
+    /// lease takes it back.
+    pub(super) fn end_sessions_beyond_rules(&self, domain: &Domain) {
+        let now = self.hub.now();
+        if self.rules_settle_at().take_if(|at| now >= *at).is_none() {
+            return;
+        }
+        for id in domain.beyond_rules() {
+            let Some(peer) = self.hub.peer(id) else {
+                continue;
+            };
+            let (caller, name) = (&peer.identity, &*peer.name);
+            tracing::warn!(target: "rm::audit", %caller, name, "session ends: it keeps what the rules forbid");
+            peer.let_go.cancel();
         }
     }
 

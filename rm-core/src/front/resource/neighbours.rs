@@ -56,15 +56,15 @@ impl<T: ResourceType> Resource<T> {
     }
 
     pub(in crate::front) fn on_debtor_down(&self, peer: PeerId) {
-        self.input(|inner, now| inner.owner.on_debtor_down(now, peer, &mut inner.fx));
+        self.input_unused(|inner, now| inner.owner.on_debtor_down(now, peer, &mut inner.fx));
     }
 
     pub(in crate::front) fn on_debtor_silent(&self, peer: PeerId) {
-        self.input(|inner, now| inner.owner.on_debtor_silent(now, peer, &mut inner.fx));
+        self.input_unused(|inner, now| inner.owner.on_debtor_silent(now, peer, &mut inner.fx));
     }
 
     pub(in crate::front) fn on_debtor_heard(&self, peer: PeerId) {
-        self.input(|inner, now| inner.owner.on_debtor_heard(now, peer, &mut inner.fx));
+        self.input_unused(|inner, now| inner.owner.on_debtor_heard(now, peer, &mut inner.fx));
     }
 
     pub(in crate::front) fn on_epoch(&self, epoch: u32) {

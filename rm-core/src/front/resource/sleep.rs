@@ -19,6 +19,7 @@ use crate::front::reclaim::Age;
 use crate::front::routes::Link;
 use crate::front::slots::Slots;
 use crate::front::totals::Totals;
+use crate::id::PeerId;
 use crate::owner::{Owner, Rest};
 use crate::policy::Policy;
 use crate::resource::ResourceType;
@@ -124,6 +125,14 @@ impl<T: ResourceType> Resource<T> {
                 has_spare: sleeper.rest.has_spare(),
                 debtors: sleeper.rest.debtors(),
             }),
+        }
+    }
+
+    /// Whether what happens to that debtor concerns it. Wakes nobody, and is no use.
+    pub(in crate::front) fn is_concerned_with(&self, debtor: PeerId) -> bool {
+        match &*self.inner.lock() {
+            Book::Awake(inner) => inner.owner.is_concerned_with(debtor),
+            Book::Asleep(sleeper) => sleeper.rest.lends_to(debtor),
         }
     }
 

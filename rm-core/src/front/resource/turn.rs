@@ -66,14 +66,26 @@ impl<T: ResourceType> Resource<T> {
         self.leave(turn);
     }
 
-    /// Locks it, and does what is due by now: a lease that ran out takes every hold with it first.
+    /// An outside fact for the owner that is no use of the resource: what is idle stays so.
+    pub(super) fn input_unused(&self, f: impl FnOnce(&mut Inner<T>, Time)) {
+        let mut turn = self.enter_unused(Clock::Exact);
+        f(&mut turn.inner, turn.now);
+        self.leave(turn);
+    }
+
+    /// Locks it for a use, and does what is due by now: a lease that ran out takes every hold with it first.
     ///
     /// Where no lease bounds what is held here, nothing is due for time, and a recent time will do for inputs
     /// that only note when they were.
     pub(super) fn enter(&self, clock: Clock) -> Turn<'_, T> {
-        let inner = self.lock();
+        let turn = self.enter_unused(clock);
         // Relaxed: a hint for the reclaimer.
         self.used.store(true, Ordering::Relaxed);
+        turn
+    }
+
+    fn enter_unused(&self, clock: Clock) -> Turn<'_, T> {
+        let inner = self.lock();
         let now = match clock {
             Clock::Recent if inner.link.is_none() => self.shared.recent(),
             Clock::Exact | Clock::Recent => self.shared.host.now(),

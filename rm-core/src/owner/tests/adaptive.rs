@@ -1,8 +1,11 @@
 //! What the policy `Adaptive` learns, and what it then does.
 
 use super::units::*;
+use crate::access::Access;
+use crate::error::LostReason;
 use crate::id::{LoanId, PeerId, Version};
 use crate::message::{Grant, Message, Step, Steps, Want};
+use crate::owner::Origin;
 use crate::policy::{Decision, Policy};
 
 const A: PeerId = PeerId(1);
@@ -329,4 +332,29 @@ fn a_middle_owner_passes_on_what_its_last_debtor_returned() {
         .on_message(NOW, A, back, &mut middle.fx)
         .expect("a correct debtor");
     assert_eq!(middle.sent(), middle.returned(5));
+}
+
+#[test]
+fn a_reader_whose_want_waits_over_the_loss_of_all_is_lent_nothing_on_top_afterwards() {
+    let mut middle = debtor(Policy::Max);
+    let reader = Origin {
+        may_have: Access::Share,
+        ..Origin::from(A)
+    };
+    let mut fx = Fx::new();
+    middle
+        .on_message(NOW, reader, want(1, 2), &mut fx)
+        .expect("a want");
+    middle.on_creditor_down(NOW, LostReason::LeaseExpired, &mut fx);
+    middle.on_creditor_up(NOW, CREDITOR, 0, &mut fx);
+    let (epoch, counter) = (1, 1);
+    middle
+        .on_message(
+            NOW,
+            CREDITOR,
+            grant(LoanId { epoch, counter }, 1, ALL),
+            &mut fx,
+        )
+        .expect("a grant");
+    assert_eq!(middle.lent(), &Units(2));
 }

@@ -40,7 +40,7 @@ impl Reload<'_> {
         loop {
             hangups.next().await;
             notify::reloading();
-            match self.again(settings) {
+            match self.again(settings).await {
                 Ok(newer) => *settings = newer,
                 Err(failure) => {
                     let hint = failure.hint.as_deref().unwrap_or_default();
@@ -52,7 +52,7 @@ impl Reload<'_> {
     }
 
     /// Takes over what can be taken over. All of it is looked at before any of it is.
-    fn again(&self, settings: &Settings) -> Result<Settings, Failure> {
+    async fn again(&self, settings: &Settings) -> Result<Settings, Failure> {
         let newer = Settings::load(&self.argv).map_err(|refused| match refused {
             Refused::Config(failure) => failure,
             Refused::Usage(error) => Failure::new(Exit::USAGE, in_one_line(&error)),
@@ -65,7 +65,18 @@ impl Reload<'_> {
             tls.reload()
                 .map_err(|error| Failure::new(Exit::CONFIG, error))?;
         }
-        self.node.set_rules(plan.rules);
+        if plan.rules.is_open() && self.node.has_rules() {
+            // A line that got lost must not open everything to everybody.
+            tracing::warn!(
+                key = "rules",
+                "no rules are named any more: those from before stay in force until the next start"
+            );
+        } else {
+            let node = self.node.clone();
+            // It looks at every resource, and signals are heard meanwhile.
+            let enforced = tokio::task::spawn_blocking(move || node.set_rules(plan.rules)).await;
+            enforced.map_err(|error| Failure::new(Exit::SYSTEM, error.to_string()))?;
+        }
         if newer.args.log != settings.args.log {
             self.logs.change(&newer.args.log)?;
         }
