@@ -44,7 +44,7 @@ pub const WAIT_SECONDS: Metric = Metric {
     name: "rm_lock_wait_seconds",
     kind: Kind::Histogram,
     labels: &[TYPE, MODE],
-    help: "How long requests waited that were granted and not served from the cache",
+    help: "How long requests waited that were granted and not served from the cache; conversions of guards, such as an upgrade, are requests here",
 };
 
 /// How long holds lasted.
@@ -60,7 +60,7 @@ pub const REQUESTS_TOTAL: Metric = Metric {
     name: "rm_lock_requests_total",
     kind: Kind::Counter,
     labels: &[TYPE, MODE, OUTCOME],
-    help: "Requests that were not served from the cache, by what became of them",
+    help: "Requests that were not served from the cache, by what became of them; conversions among them",
 };
 
 /// Requests that were served from the cache.
