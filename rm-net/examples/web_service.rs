@@ -37,6 +37,8 @@ type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// A request waits so long for the lock. It should be well below the patience of those who call.
 const WAIT: Duration = Duration::from_millis(500);
+/// Who waited for too long is told in whose way it was, where that is known within so long.
+const NAMING: Duration = Duration::from_millis(250);
 /// Who got no lock should ask again after so many seconds.
 const RETRY_AFTER: &str = "1";
 
@@ -61,7 +63,7 @@ async fn size(State(service): State<Service>, Path(name): Path<String>) -> Resul
     let lock = service.locks.rw_lock(format!("volumes/{name}"));
     let mut reader = lock.read().timeout(WAIT).label("GET size").await;
     if is_timeout(&reader) {
-        reader = lock.try_read().label("GET size").await;
+        reader = named(reader, lock.try_read().label("GET size")).await;
     }
     let reader = reader?;
     let size = service.store.size(&name, reader.fence())?;
@@ -73,7 +75,7 @@ async fn grow(State(service): State<Service>, Path(name): Path<String>) -> Resul
     let lock = service.locks.rw_lock(format!("volumes/{name}"));
     let mut writer = lock.write().timeout(WAIT).label("POST grow").await;
     if is_timeout(&writer) {
-        writer = lock.try_write().label("POST grow").await;
+        writer = named(writer, lock.try_write().label("POST grow")).await;
     }
     let writer = writer?;
     let work = async {
@@ -92,6 +94,15 @@ async fn grow(State(service): State<Service>, Path(name): Path<String>) -> Resul
 /// way; one that waits is not told who they are while they are at another node.
 const fn is_timeout<G>(outcome: &Result<G, AcquireError>) -> bool {
     matches!(outcome, Err(AcquireError::Timeout { .. }))
+}
+
+/// What the second try comes to; where that takes too long, the first.
+async fn named<G>(
+    late: Result<G, AcquireError>,
+    again: impl IntoFuture<Output = Result<G, AcquireError>>,
+) -> Result<G, AcquireError> {
+    let again = tokio::time::timeout(NAMING, again.into_future()).await;
+    again.unwrap_or(late)
 }
 
 /// Why a request was not served.

@@ -9,10 +9,13 @@ use std::time::Duration;
 use bytes::BytesMut;
 use rm_core::access::Identity;
 use rm_core::session::packet::{Hello, Packet};
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::Notify;
 use tokio_util::codec::Encoder as _;
 
+use crate::desk::Call;
 use crate::frame::PacketCodec;
+use crate::hub::Hub;
+use crate::server::Spot;
 use crate::transport::Stream;
 
 /// Whoever is turned away is given so long to hear why.
@@ -30,12 +33,15 @@ pub(crate) struct Newcomer {
     /// What the other side began with; `None` where this side called.
     pub(crate) hello: Option<Hello>,
     /// Its place among the connections of a server.
-    pub(crate) room: Option<OwnedSemaphorePermit>,
+    pub(crate) room: Option<Spot>,
+    /// That this side called, where it did.
+    pub(crate) call: Option<Call>,
 }
 
 impl Newcomer {
     /// A connection that this side made.
-    pub(crate) fn dialled(stream: Stream) -> Self {
+    pub(crate) fn dialled(hub: &Hub, stream: Stream) -> Self {
+        let call = hub.desk.note_call(&stream);
         let mut codec = PacketCodec::new();
         // A view, which may be the first that is heard, is longer than what strangers may say.
         codec.on_session();
@@ -46,6 +52,7 @@ impl Newcomer {
             input: BytesMut::new(),
             hello: None,
             room: None,
+            call,
         }
     }
 
@@ -83,6 +90,8 @@ pub(crate) struct Output {
 
 /// The connection that a session uses, or used.
 pub(crate) struct Connection {
+    /// Before the stream: when its address is another's, it is forgotten.
+    _call: Option<Call>,
     /// Which of the session's, from 1.
     pub(crate) number: u64,
     pub(crate) stream: Stream,
@@ -90,14 +99,19 @@ pub(crate) struct Connection {
     /// There is something to write.
     pub(crate) work: Notify,
     /// Kept as long as the stream is open.
-    _room: Option<OwnedSemaphorePermit>,
+    _room: Option<Spot>,
 }
 
 impl Connection {
-    pub(crate) fn new(number: u64, stream: Stream, room: Option<OwnedSemaphorePermit>) -> Self {
+    pub(crate) fn new(
+        number: u64,
+        stream: Stream,
+        (room, call): (Option<Spot>, Option<Call>),
+    ) -> Self {
         let mut codec = PacketCodec::new();
         codec.on_session();
         Self {
+            _call: call,
             number,
             stream,
             output: Mutex::new(Output {

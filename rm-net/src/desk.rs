@@ -2,14 +2,17 @@
 //!
 //! Nothing is decided by what stands here but when the node is to go, and that by whoever runs it.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use rm_core::access::Rules;
-use rm_core::id::Boot;
 use rm_core::inspect::CoordinatorView;
 use tokio::sync::watch;
+
+use crate::transport::Stream;
 
 /// What there is to tell, and what was ordered.
 #[derive(Debug)]
@@ -21,32 +24,66 @@ pub(crate) struct Desk {
     /// How often a lease of what is borrowed was in jeopardy.
     jeopardies: AtomicU64,
     drain: watch::Sender<Option<Duration>>,
-    /// Which sessions are of this very process: what a member borrows from itself.
-    own: Boot,
+    /// Both ends of the connections that this node made, here and there. Where it called itself, a connection that it
+    /// accepted has the same ends. Nobody else's has, and nothing of it is told anybody: unlike the ticket, which each
+    /// creditor knows.
+    calls: Mutex<BTreeSet<Ends>>,
     rules: RwLock<Arc<Rules>>,
+    /// Whoever calls over the network has to prove who it is.
+    knows_callers: AtomicBool,
     /// There are any: so nothing is looked up where there are none.
     has_rules: AtomicBool,
     /// How often they were set.
     rules_generation: AtomicU64,
 }
 
+/// The addresses of a connection: this end's, and the other's.
+pub(crate) type Ends = (SocketAddr, SocketAddr);
+
+/// A connection that this node made, for as long as it is open.
+#[derive(Debug)]
+pub(crate) struct Call {
+    desk: Arc<Desk>,
+    ends: Ends,
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.desk.calls().remove(&self.ends);
+    }
+}
+
 impl Desk {
-    pub(crate) fn new(own: Boot) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             coordinator: Mutex::new(None),
             views: AtomicU64::new(0),
             jeopardies: AtomicU64::new(0),
             drain: watch::Sender::new(None),
-            own,
+            calls: Mutex::default(),
             rules: RwLock::default(),
+            knows_callers: AtomicBool::new(false),
             has_rules: AtomicBool::new(false),
             rules_generation: AtomicU64::new(0),
         }
     }
 
-    /// Whether that run is this process itself, which rules say nothing of.
-    pub(crate) fn is_own(&self, boot: Boot) -> bool {
-        boot == self.own
+    /// This node has called somebody, perhaps itself. It is known for as long as what is returned lives.
+    pub(crate) fn note_call(self: &Arc<Self>, stream: &Stream) -> Option<Call> {
+        let ends = stream.ends()?;
+        self.calls().insert(ends);
+        let desk = Arc::clone(self);
+        Some(Call { desk, ends })
+    }
+
+    /// Whether it was this node itself that made a connection which it accepted.
+    pub(crate) fn is_own(&self, accepted: &Stream) -> bool {
+        let ends = accepted.ends();
+        ends.is_some_and(|(here, there)| self.calls().contains(&(there, here)))
+    }
+
+    fn calls(&self) -> MutexGuard<'_, BTreeSet<Ends>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The rules for all that come.
@@ -74,6 +111,17 @@ impl Desk {
     pub(crate) fn rules_generation(&self) -> u64 {
         // Acquire pairs with the release in `set_rules`.
         self.rules_generation.load(Ordering::Acquire)
+    }
+
+    /// Whether whoever calls over the network has to prove who it is.
+    pub(crate) fn knows_callers(&self) -> bool {
+        // Relaxed: for people, and set before anybody can ask.
+        self.knows_callers.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_knows_callers(&self, knows: bool) {
+        // Relaxed: for people, and set before anybody can ask.
+        self.knows_callers.store(knows, Ordering::Relaxed);
     }
 
     /// How it stands with its coordinator; `None`: it has none.
@@ -152,8 +200,32 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    async fn only_what_a_node_called_itself_is_its_own_and_only_while_it_is_open() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        let listener = listener.expect("listens");
+        let address = listener.local_addr().expect("it listens");
+        let connection = async || {
+            let called = tokio::net::TcpStream::connect(address).await;
+            let (accepted, _) = listener.accept().await.expect("accepted");
+            (
+                Stream::tcp(called.expect("connected")),
+                Stream::tcp(accepted),
+            )
+        };
+        let desk = Arc::new(Desk::new());
+        let (ours, own) = connection().await;
+        let (_theirs, other) = connection().await;
+        let call = desk.note_call(&ours);
+        assert!(desk.is_own(&own));
+        assert!(!desk.is_own(&other), "another connection");
+        assert!(!desk.is_own(&ours), "it was made, not accepted");
+        drop(call);
+        assert!(!desk.is_own(&own));
+    }
+
+    #[tokio::test]
     async fn the_first_order_to_drain_stands_and_late_comers_hear_it() {
-        let desk = Desk::new(Boot(1));
+        let desk = Desk::new();
         desk.order_drain(Duration::from_secs(1));
         desk.order_drain(Duration::from_secs(2));
         assert_eq!(desk.drain_ordered().await, Duration::from_secs(1));

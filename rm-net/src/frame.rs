@@ -6,8 +6,9 @@
 //! * A frame's length is checked before anything is done for it. No memory is reserved by what a peer claims,
 //!   only for what it sent.
 //! * Encoding appends. Any number of packets go into one buffer and out by one write: `feed` them, then `flush`.
-//! * A packet of a kind unknown here is skipped and counted. Every other error ends the stream: after it nobody
-//!   knows where the next frame begins, or the peer does not follow the rules.
+//! * On a session a packet of a kind unknown here is skipped and counted; before, it is an error: the first packet decides
+//!   what is spoken. Every other error ends the stream: after it nobody knows where the next frame begins, or the peer
+//!   does not follow the rules.
 //!
 //! Decoding keeps its state in the buffer, so reading a `Framed` is cancel safe.
 
@@ -71,8 +72,8 @@ pub enum FrameError {
 
 /// Between a stream of bytes and packets.
 ///
-/// A new one reads frames of up to [`FIRST_FRAME_BYTES_MAX`] bytes only: say [`PacketCodec::on_session`]
-/// when the session stands.
+/// A new one reads frames of up to [`FIRST_FRAME_BYTES_MAX`] bytes only, and none of an unknown kind: say
+/// [`PacketCodec::on_session`] when the session stands.
 #[derive(Debug)]
 pub struct PacketCodec {
     /// The longest frame that is read.
@@ -98,6 +99,10 @@ impl PacketCodec {
     /// The session stands: from now on frames of up to [`FRAME_BYTES_MAX`] bytes are read.
     pub const fn on_session(&mut self) {
         self.bytes_max = FRAME_BYTES_MAX;
+    }
+
+    const fn is_on_session(&self) -> bool {
+        self.bytes_max == FRAME_BYTES_MAX
     }
 
     /// How many packets of kinds unknown here were skipped.
@@ -136,7 +141,7 @@ impl Decoder for PacketCodec {
             }
             buffer.advance(HEAD_BYTES);
             match wire::decode(buffer.split_to(bytes).freeze()) {
-                Err(WireError::UnknownBody { .. }) => self.skipped += 1,
+                Err(WireError::UnknownBody { .. }) if self.is_on_session() => self.skipped += 1,
                 packet => return Ok(Some(packet?)),
             }
         }

@@ -89,8 +89,7 @@ pub(crate) struct Hub {
 impl Hub {
     /// The hub of the node `name` in this run of the process.
     pub(crate) fn new(name: &str) -> Arc<Self> {
-        let ticket = fresh_ticket();
-        Self::build(name, ticket, Arc::new(Desk::new(ticket.boot())))
+        Self::build(name, fresh_ticket(), Arc::new(Desk::new()))
     }
 
     /// The same for another part of a node, whose operators come to one desk.
@@ -433,7 +432,7 @@ impl Host for Hub {
         let Some(peer) = self.peer(debtor) else {
             return Allowance::Everything;
         };
-        if self.desk.is_own(peer.party.boot) {
+        if peer.identity.is_own_process() {
             return Allowance::Everything;
         }
         self.desk.rules().allowance(&peer.identity, type_id, key)

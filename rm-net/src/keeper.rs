@@ -117,7 +117,7 @@ impl Keeper {
         mut f: impl FnMut(Arrived) -> Result<(), String>,
     ) {
         self.hub.add(&self.peer);
-        let first = Newcomer::dialled(stream);
+        let first = Newcomer::dialled(&self.hub, stream);
         let session = self.peer.run(&self.hub, first, |arrived| {
             self.note(&arrived);
             f(arrived)
@@ -200,7 +200,8 @@ impl Keeper {
                 Standing::Calling(_) | Standing::Connected | Standing::Over => false,
             });
             if calls {
-                self.peer.offer(&self.hub, Newcomer::dialled(stream));
+                self.peer
+                    .offer(&self.hub, Newcomer::dialled(&self.hub, stream));
                 let answered = standing.wait_for(|now| !matches!(now, Standing::Calling(_)));
                 if answered.await.is_ok_and(|now| *now == Standing::Connected) {
                     pause = REDIAL_MIN;

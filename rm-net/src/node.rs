@@ -328,6 +328,7 @@ impl Node {
     }
 
     /// Whether there are any rules.
+    #[cfg(feature = "cli")]
     pub(crate) fn has_rules(&self) -> bool {
         self.hub.desk.has_rules()
     }

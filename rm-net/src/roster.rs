@@ -305,6 +305,8 @@ async fn ask_for_view(
 ) -> std::io::Result<Option<Arc<View>>> {
     let dialled = transport.dial(endpoint).await;
     let stream = dialled.map_err(std::io::Error::other)?;
+    // Perhaps itself.
+    let _call = hub.desk.note_call(&stream);
     let hello = Hello {
         version: WIRE_VERSION,
         name: hub.name.clone().into_bytes(),

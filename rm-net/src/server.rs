@@ -14,14 +14,13 @@ use rm_core::inspect::NodeRole;
 use rm_core::session::packet::{Body, Hello, Packet, RefuseCode};
 use rm_core::session::{
     Admission, CreditorConfig, CreditorSession, CreditorSessions, Refusal, SessionEffect,
-    check_stamp, check_ticket,
+    check_stamp, check_ticket, check_version,
 };
 use rm_core::stamp::STAMP_AHEAD_MAX;
 use rm_core::time::Time;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::codec::Decoder as _;
-use tokio_util::sync::CancellationToken;
 
 use self::refusals::Refusals;
 use crate::clock::stamp_now;
@@ -36,25 +35,23 @@ use crate::transport::{Caller, Listeners, Unopened};
 mod access;
 mod answers;
 pub(crate) mod commands;
+mod door;
 mod lending;
 mod operators;
 mod refusals;
 mod wants;
 
 pub(crate) use self::answers::totals_by_name;
+pub(crate) use self::door::{Spot, accept};
 
 /// Whoever connects has so long to say hello.
 const HELLO_PATIENCE: Duration = Duration::from_secs(5);
-/// Connections at once, those without a session included. Later ones wait to be accepted.
-const CONNECTIONS_MAX: usize = 16_384;
 /// Sessions at once of one identity, those included that only wait for their lease. Of all there are twice as many.
 pub(crate) const SESSIONS_MAX: usize = 16_384;
 /// Goodbyes are given so long to leave.
 const GOODBYE: Duration = Duration::from_millis(300);
 /// What a TLS connection starts with, and no hello.
 const TLS_HANDSHAKE: &[u8] = &[22, 3];
-/// Where a process has no more descriptors, it tries again after so long.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
 /// Where in the tree a node that listens is.
 #[derive(Debug)]
@@ -93,6 +90,10 @@ pub(crate) struct Server {
     refusals: Refusals,
     /// Whom the rules do not admit: apart, so that those who are nobody cannot hide them.
     unadmitted: Refusals,
+    /// Sessions that are refused later than that.
+    denied: Refusals,
+    /// Orders that are refused. Those that are carried out are always logged.
+    unordered: Refusals,
     /// What it is to the others.
     role: NodeRole,
     /// What coordinates the cluster, for people.
@@ -157,6 +158,8 @@ impl Server {
             wants_max: limits.wants_max.unwrap_or(wants::WANTS_MAX),
             refusals: Refusals::default(),
             unadmitted: Refusals::default(),
+            denied: Refusals::default(),
+            unordered: Refusals::default(),
             role,
             coordinator,
             creditor,
@@ -204,7 +207,7 @@ impl Server {
 
     /// One connection, from its first byte: to the end of the session that it opens, or until the session that it
     /// goes on with has taken it.
-    async fn serve(self: Arc<Self>, caller: Caller, room: Option<OwnedSemaphorePermit>) {
+    async fn serve(self: Arc<Self>, caller: Caller, place: Spot) {
         let from = caller.from();
         let until = Instant::now() + self.hello_patience;
         let (stream, identity) = match timeout_at(until, caller.open()).await {
@@ -229,22 +232,34 @@ impl Server {
             codec: PacketCodec::new(),
             input: BytesMut::new(),
             hello: None,
-            room,
+            room: None,
+            call: None,
         };
         let answer = match timeout_at(until, first_packet(&mut newcomer)).await {
-            Ok(Ok(packet)) => match self.admit(packet, &newcomer.identity).await {
-                Ok(Admitted::New(hello, id)) => return self.run(newcomer, hello, id).await,
-                Ok(Admitted::Resumes(hello, peer)) => {
-                    newcomer.hello = Some(hello);
-                    return peer.offer(&self.hub, newcomer);
+            Ok(Ok(packet)) => {
+                // Now: whoever calls says hello after it has noted that it called.
+                if self.hub.desk.is_own(&newcomer.stream) {
+                    newcomer.identity = Identity::own_process();
                 }
-                Err(answer) => answer,
-            },
+                match self.admit(packet, &newcomer.identity).await {
+                    Ok(Admitted::New(hello, id)) => {
+                        newcomer.room = Some(place.enter());
+                        return self.run(newcomer, hello, id).await;
+                    }
+                    Ok(Admitted::Resumes(hello, peer)) => {
+                        newcomer.hello = Some(hello);
+                        newcomer.room = Some(place.enter());
+                        return peer.offer(&self.hub, newcomer);
+                    }
+                    Err(answer) => answer,
+                }
+            }
             Ok(Err(text)) => protocol(text),
             Err(_) => protocol("no hello came: close connections that are not used".into()),
         };
         tracing::debug!(%from, ?answer, "no session");
         newcomer.turn_away(self.packet(answer)).await;
+        drop(place);
     }
 
     /// What is said where there is no session.
@@ -268,6 +283,7 @@ impl Server {
                 "the first packet of a connection is a hello".into(),
             ));
         };
+        check_version(&hello).map_err(refuse)?;
         let Some(domain) = self
             .hub
             .domain()
@@ -338,9 +354,11 @@ impl Server {
             }
             Ok(Admission::Gone { reason }) => Err(Body::Gone { reason }),
             Ok(Admission::Refused(refusal)) => {
-                if refusal.code == RefuseCode::Denied {
+                if refusal.code == RefuseCode::Denied
+                    && let Some(unsaid) = self.denied.note(self.hub.now())
+                {
                     let why = &*refusal.text;
-                    tracing::warn!(target: "rm::audit", caller = %identity, why, "no session");
+                    tracing::warn!(target: "rm::audit", caller = %identity, why, unsaid, "no session");
                 }
                 Err(refuse(refusal))
             }
@@ -487,49 +505,6 @@ impl Server {
         let noted = self.note_all_back();
         *self.notes() = Notes::Closed;
         noted
-    }
-}
-
-/// Accepts connections until told to stop. Each is the business of whoever is the server at that moment.
-pub(crate) async fn accept(
-    listeners: Listeners,
-    stopping: &CancellationToken,
-    present: impl Fn() -> Option<Arc<Server>>,
-) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut is_failing = false;
-    loop {
-        let permit = tokio::select! {
-            permit = Arc::clone(&room).acquire_owned() => permit,
-            () = stopping.cancelled() => return,
-        };
-        let accepted = tokio::select! {
-            accepted = listeners.accept() => accepted,
-            () = stopping.cancelled() => return,
-        };
-        match accepted {
-            Ok(caller) => {
-                is_failing = false;
-                // Without a server whoever called finds the connection closed, and calls again.
-                let Some(server) = present() else {
-                    continue;
-                };
-                tokio::spawn(async move {
-                    let ended = server.hub.ended.clone();
-                    tokio::select! {
-                        () = server.serve(caller, permit.ok()) => {}
-                        () = ended.cancelled() => {}
-                    }
-                });
-            }
-            Err(error) => {
-                // Once for each time that it begins: it is tried many times a second.
-                if !std::mem::replace(&mut is_failing, true) {
-                    tracing::warn!(%error, "cannot accept connections: is the limit of open files too low?");
-                }
-                tokio::time::sleep(ACCEPT_AGAIN).await;
-            }
-        }
     }
 }
 

@@ -63,11 +63,14 @@ use tower_service::Service;
 
 /// How long a request waits for its lock, unless set otherwise.
 const TIMEOUT: Duration = Duration::from_secs(1);
+/// Who waited for too long is told in whose way it was, where that is known within so long.
+const NAMING: Duration = Duration::from_millis(250);
 
 /// An error of any type, as the layers of `tower` have it.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
 type Which = dyn Fn(&Parts) -> Option<Named> + Send + Sync;
+type Label = dyn Fn(&Parts) -> Option<String> + Send + Sync;
 
 /// Serves each request under the lock that it names. Cheap to clone.
 #[derive(Clone)]
@@ -75,6 +78,7 @@ pub struct LockLayer {
     locks: Domain,
     which: Arc<Which>,
     timeout: Duration,
+    label: Arc<Label>,
 }
 
 impl LockLayer {
@@ -91,10 +95,24 @@ impl LockLayer {
             locks: locks.clone(),
             which: Arc::new(which),
             timeout: TIMEOUT,
+            label: Arc::new(|request| Some(request.method.to_string())),
         }
     }
 
-    /// How long a request waits for its lock: 1 s by default.
+    /// What those who wait behind a request, traces and logs are told of it: its method by default. `None`: nothing.
+    ///
+    /// All who may ask for the lock can see it, also those who may not inspect anything: so no path, which often has
+    /// secrets in it.
+    #[must_use]
+    pub fn label(
+        mut self,
+        label: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.label = Arc::new(label);
+        self
+    }
+
+    /// How long a request waits for its lock: 1 s by default. To learn who was in its way may take a quarter of a second more.
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -171,17 +189,26 @@ where
     }
 }
 
-/// Takes the lock. Who waited for too long asks once more without waiting: the answer names those in the way.
+/// Takes the lock. Who waited for too long asks once more without waiting, but no longer than [`NAMING`]: the answer names
+/// those in the way.
 async fn take(layer: &LockLayer, named: &Named, parts: &Parts) -> Result<AnyGuard, AcquireError> {
     let lock = RwLock::new(&layer.locks, named.name());
-    let label = format!("{} {}", parts.method, parts.uri.path());
+    let label = (layer.label)(parts);
     let timeout = layer.timeout;
     // What each mode asks is of a type of its own.
     macro_rules! take {
         ($variant:ident, $ask:ident, $try_ask:ident) => {{
-            let asked = lock.$ask().timeout(timeout).label(label.as_str()).await;
-            let outcome = match asked {
-                Err(AcquireError::Timeout { .. }) => lock.$try_ask().label(label).await,
+            let mut ask = lock.$ask().timeout(timeout);
+            let mut again = lock.$try_ask();
+            if let Some(label) = label {
+                ask = ask.label(label.as_str());
+                again = again.label(label);
+            }
+            let outcome = match ask.await {
+                Err(late @ AcquireError::Timeout { .. }) => {
+                    let named = tokio::time::timeout(NAMING, again.into_future()).await;
+                    named.unwrap_or(Err(late))
+                }
                 other => other,
             };
             outcome.map(AnyGuard::$variant)

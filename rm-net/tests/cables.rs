@@ -253,7 +253,9 @@ mod hostile {
         let (mut raw, good) = lent(&cluster).await;
         let (mut beyond, mut boot, mut older) = (good.clone(), good.clone(), good.clone());
         beyond.next_expected = u64::MAX;
-        boot.boot.0 ^= 1 << 40;
+        // Another run, with a ticket of its own.
+        let another = hello(b"by hand");
+        (boot.boot, boot.ticket) = (another.boot, another.ticket);
         boot.next_expected = 2;
         older.session += 1;
         older.next_expected = 2;

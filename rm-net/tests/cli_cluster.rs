@@ -213,3 +213,28 @@ fn a_drained_server_leaves_and_a_lock_that_is_held_survives() {
     let free = cluster.servers[1].run(&["lock", "-w", "20", "lock/3", "--", "true"]);
     assert_eq!(code(&free), Some(0), "{}", stderr(&free));
 }
+
+#[test]
+fn what_a_dead_member_lent_is_not_called_free_until_another_knows_of_it() {
+    let Some(mut cluster) = Cluster::start() else {
+        return;
+    };
+    let dead = &mut cluster.servers[2];
+    dead.child.kill().expect("killed");
+    dead.child.wait().expect("waited for");
+    let server = &cluster.servers[0];
+    let doubt = |name: &str| {
+        let told = objects(&server.run(&["--json", "why", name])).pop()?;
+        told["doubts"][0].as_str().map(String::from)
+    };
+    let names = (0..64).map(|number| format!("n{number}"));
+    let (name, doubt) = names
+        .filter_map(|name| doubt(&name).map(|doubt| (name, doubt)))
+        .next()
+        .expect("it was the root of some");
+    assert!(doubt.contains("which lends it"), "{doubt}");
+    let early = server.run(&["wait", "-w", "0", "-E", "42", &name]);
+    assert_eq!(code(&early), Some(42), "{}", stdout(&early));
+    let free = server.run(&["wait", "-w", "1m", &name]);
+    assert_eq!(code(&free), Some(0), "{}", stderr(&free));
+}

@@ -159,7 +159,7 @@ fn a_hold_tells_of_its_beginning_and_its_end_as_documented() {
 #[test]
 fn a_drain_tells_how_it_goes_as_documented() {
     let daemon = Daemon::start_with(&["--name", "n1"]);
-    // So that it takes a while: a server with nothing to hand over may be gone before it has answered.
+    // So that it takes a while, and tells how it goes.
     let _holder = daemon.hold(&["x"], "read line");
     let output = daemon.run(&["--json", "drain", "--timeout", "500ms", "n1"]);
     let schemas = schemas("drain");

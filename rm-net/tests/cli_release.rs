@@ -227,6 +227,20 @@ fn drain_waits_for_the_holder_and_then_the_server_has_gone() {
 }
 
 #[test]
+fn a_server_with_nothing_to_hand_over_answers_before_it_goes() {
+    for _ in 0..4 {
+        let daemon = Daemon::start_with(&["--name", "solo"]);
+        let output = daemon.run(&["--json", "drain", "solo", "--timeout", "1m"]);
+        assert_eq!(code(&output), Some(0), "{}", stderr(&output));
+        let last = objects(&output).pop().expect("a report");
+        assert_eq!(
+            (&last["event"], &last["clean"]),
+            (&"drained".into(), &true.into())
+        );
+    }
+}
+
+#[test]
 fn a_drain_whose_time_is_over_says_so() {
     let daemon = Daemon::start_with(&["--name", "solo"]);
     let _holder = daemon.hold(&["x"], "read line");

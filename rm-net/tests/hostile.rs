@@ -5,7 +5,9 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{Cluster, all, credit, give_back, hello, item, order, undisturbed, want, within};
+use common::{
+    Cluster, LOOK, all, credit, give_back, hello, item, order, undisturbed, want, within,
+};
 use rm_core::command::{Action, Command, Force, Outcome};
 use rm_core::credit::Opaque;
 use rm_core::id::{LoanId, Stamp, TypeId, Version};
@@ -118,6 +120,8 @@ mod before_hello {
             let mut raw = cluster.raw().await;
             let mut hello = hello(b"future");
             hello.version = 99;
+            // Before anything else: its ticket is wrong, too.
+            hello.boot.0 ^= 1;
             raw.say(Body::Hello(hello)).await;
             let (code, text) = raw.refusal().await;
             assert_eq!(code, RefuseCode::Version);
@@ -163,6 +167,32 @@ mod before_hello {
             assert!(text.contains("clocks"), "{text}");
             let highest = cluster.server.domain().stamps().highest();
             assert!(highest.0 < stamp_now().as_nanos() + week / 7);
+        })
+        .await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn callers_who_say_what_nobody_knows_without_end_are_closed_and_keep_no_thread() {
+        undisturbed(async |cluster| {
+            // Frames of a kind that no version has, as fast as they are taken; more callers than threads.
+            let flood = [0, 0, 0, 3, 0xfa, 1, 0].repeat(9_000);
+            let flooding: Vec<_> = (0..4)
+                .map(|_| {
+                    let (endpoint, flood) = (cluster.endpoint.clone(), flood.clone());
+                    // Threads of their own: the test's must not wait for those of the server.
+                    std::thread::spawn(move || {
+                        let connected = std::net::TcpStream::connect(endpoint);
+                        let mut stream = connected.expect("connected");
+                        while std::io::Write::write_all(&mut stream, &flood).is_ok() {}
+                    })
+                })
+                .collect();
+            let all_ended = async {
+                while !flooding.iter().all(std::thread::JoinHandle::is_finished) {
+                    tokio::time::sleep(LOOK).await;
+                }
+            };
+            within("their connections end", all_ended).await;
         })
         .await;
     }

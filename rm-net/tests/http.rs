@@ -184,6 +184,17 @@ fn while_it_drains_it_is_not_ready_and_a_second_signal_ends_it_at_once() {
 }
 
 #[test]
+fn where_there_are_rules_nothing_is_changed_by_those_of_whom_nobody_knows_who_they_are() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let rules = dir.path().join("rules.toml");
+    std::fs::write(&rules, "[[allow]]\nwho = [\"*\"]\nwhat = [\"inspect\"]\n").expect("written");
+    let rules = rules.to_str().expect("text");
+    let (_daemon, page) = http::daemon(&["--rules", rules]);
+    assert_eq!(request(&page, "PUT", "/log", "", "info").status, 403);
+    assert_eq!(get(&page, "/log").body, "off\n");
+}
+
+#[test]
 fn the_log_filter_changes_at_run_time_and_nonsense_changes_nothing() {
     let (_daemon, page) = http::daemon(&[]);
     assert_eq!(get(&page, "/log").body, "off\n");

@@ -12,6 +12,7 @@ use std::time::Duration;
 use common::proxy::{Cable, Proxy};
 use common::{Cluster, Raw, assert_no_panics, until, within};
 use pki::{Authority, Good, Pki};
+use rm_core::inspect::{Answer, Query};
 use rm_core::session::packet::{Body, RefuseCode};
 use rm_net::{Client, ConnectError, Operator, StartError, TlsConfig, TlsFiles, Transport};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -133,9 +134,14 @@ async fn an_operator_is_let_in_by_its_certificate() {
     let transport = Transport::default().tls(config);
     let endpoint = &secured.cluster.endpoint;
     let patience = Duration::from_secs(5);
-    let operator = Operator::connect_over(&transport, endpoint, patience)
+    let mut operator = Operator::connect_over(&transport, endpoint, patience)
         .await
         .expect("let in");
+    let health = operator.ask(Query::Health).await.expect("answered");
+    let Answer::Health(health) = health else {
+        panic!("{health:?}");
+    };
+    assert!(health.is_secured, "doctor goes by it");
     operator.close().await;
     let nobody = TlsConfig::load(TlsFiles::default().ca(secured.pki.path("ca.pem")));
     let transport = Transport::default().tls(nobody.expect("loaded"));
@@ -320,6 +326,7 @@ async fn certificates_change_under_load_and_no_lock_is_lost() {
     reload();
     let before = proxy.connections();
     proxy.set(Cable::Cut);
+    until("it is noticed", || !client.is_connected()).await;
     proxy.set(Cable::Good);
     until("another handshake", || proxy.connections() > before).await;
     within("the work is done", work)

@@ -18,6 +18,9 @@ pub const IDENTITY_BYTES_MAX: usize = 255;
 /// What nobody in particular is called.
 const ANONYMOUS: &str = "anonymous";
 
+/// What a process is called that is at both ends.
+const OWN: &str = "own process";
+
 /// What identities of Unix sockets start with.
 const UNIX: &str = "unix:";
 
@@ -38,6 +41,12 @@ impl Identity {
         Self(format!("{UNIX}uid={uid}").into())
     }
 
+    /// The process itself, which called itself. Rules say nothing of it.
+    #[must_use]
+    pub fn own_process() -> Self {
+        Self(OWN.into())
+    }
+
     /// Whom a verified certificate names.
     ///
     /// # Errors
@@ -51,7 +60,9 @@ impl Identity {
             }
             _ if name.chars().any(is_unprintable) => return Err(BadIdentity::Unprintable),
             _ if name.contains('*') => return Err(BadIdentity::Wildcard),
-            _ if name == ANONYMOUS || name.starts_with(UNIX) => return Err(BadIdentity::Reserved),
+            _ if [ANONYMOUS, OWN].contains(&name) || name.starts_with(UNIX) => {
+                return Err(BadIdentity::Reserved);
+            }
             _ => {}
         }
         Ok(Self(name.into()))
@@ -61,6 +72,12 @@ impl Identity {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it is the process itself.
+    #[must_use]
+    pub fn is_own_process(&self) -> bool {
+        &*self.0 == OWN
     }
 
     /// Whether nothing is known of it.
@@ -118,7 +135,7 @@ pub enum BadIdentity {
     Wildcard,
     /// It belongs to those who have no certificate.
     #[error(
-        "the name in the certificate is `{ANONYMOUS}` or starts with `{UNIX}`, which is how those without one are called: issue another"
+        "the name in the certificate is `{ANONYMOUS}` or `{OWN}` or starts with `{UNIX}`, which is how those without one are called: issue another"
     )]
     Reserved,
 }

@@ -30,7 +30,7 @@ use crate::cluster::History;
 use crate::effect::Effects;
 use crate::error::{LostReason, PeerMisbehaved};
 use crate::id::{Class, Order, PeerId, ResourceKey, Stamp, TypeId};
-use crate::inspect::{Answer, HotResource, Query};
+use crate::inspect::{Answer, HotResource, Query, ResourceView};
 use crate::message::{Blockers, Message, Refusal, Unclaimed};
 use crate::owner::Settings;
 use crate::policy::Policy;
@@ -708,6 +708,19 @@ impl Domain {
         is_visible: &Visible<'_>,
     ) -> Answer {
         super::inspect::answer(&self.types.tables, &self.shared, query, names, is_visible)
+    }
+
+    /// One resource, and all its debtors in the order of the entries of their credit: both of the same moment. `None`:
+    /// nothing is known of it.
+    #[must_use]
+    pub fn show(
+        &self,
+        type_id: TypeId,
+        key: &ResourceKey,
+        names: &PeerNames<'_>,
+    ) -> Option<(ResourceView, Vec<PeerId>)> {
+        let table = self.types.tables.get(&type_id)?;
+        table.show(key, names)
     }
 
     /// The debtors that have a loan of a resource.

@@ -33,7 +33,9 @@ pub(super) trait AnyInspect {
         limit: usize,
         is_visible: &Visible<'_>,
     ) -> Vec<Summary>;
-    fn show(&self, key: &ResourceKey, names: &PeerNames<'_>) -> Option<ResourceView>;
+    /// The resource, and all its debtors in the order of the entries of their credit: both of the same moment.
+    fn show(&self, key: &ResourceKey, names: &PeerNames<'_>)
+    -> Option<(ResourceView, Vec<PeerId>)>;
     fn debtors(&self, key: &ResourceKey) -> Vec<PeerId>;
     /// Adds the requests that wait here for resources whose name starts with `prefix`.
     fn waits(
@@ -111,7 +113,8 @@ pub(super) fn answer(
         }
         Query::Show { type_id, key } if !is_visible(*type_id, key) => Answer::Show(None),
         Query::Show { type_id, key } => {
-            Answer::Show(types.get(type_id).and_then(|table| table.show(key, names)))
+            let shown = types.get(type_id).and_then(|table| table.show(key, names));
+            Answer::Show(shown.map(|(view, _)| view))
         }
         Query::Top { prefix, limit } => {
             let limit = (*limit).clamp(1, TOP_MAX) as usize;
@@ -202,12 +205,18 @@ impl<T: ResourceType> AnyInspect for Table<T> {
         });
     }
 
-    fn show(&self, key: &ResourceKey, names: &PeerNames<'_>) -> Option<ResourceView> {
+    fn show(
+        &self,
+        key: &ResourceKey,
+        names: &PeerNames<'_>,
+    ) -> Option<(ResourceView, Vec<PeerId>)> {
         let resource = self.find(key)?;
         let now = resource.shared().host.now();
-        let view =
-            resource.with_holders(|owner, guards| view(&resource, owner, guards, now, names));
-        Some(view)
+        let shown = resource.with_holders(|owner, guards| {
+            let view = view(&resource, owner, guards, now, names);
+            (view, owner.loans().map(|(peer, _)| peer).collect())
+        });
+        Some(shown)
     }
 }
 
@@ -257,7 +266,10 @@ fn view<T: ResourceType>(
             ..Entry::new(EntryKind::Holds, here.0.clone(), here.1, mode(&hold.credit))
         });
     }
-    for (peer, loan) in owner.loans().take(ENTRIES_MAX - entries.len()) {
+    // Many debtors leave room for who waits, and the other way round.
+    let room = ENTRIES_MAX - entries.len();
+    let waiting_room = owner.waiting().len().min(room / 2);
+    for (peer, loan) in owner.loans().take(room - waiting_room) {
         let (node, node_id) = names(peer);
         entries.push(Entry {
             loan: owner.loan_id(peer),

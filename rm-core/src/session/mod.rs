@@ -120,6 +120,6 @@ pub use debtor::{DebtorConfig, DebtorSession};
 pub use effect::{EndReason, Misbehaviour, Refusal, SessionEffect, SessionEffects, VoidReason};
 pub use lease::{BadLease, ClockLook, CreditorLease, DebtorLease, JumpWatch, LeaseTerms, Renewed};
 pub use link::{ACK_DELAY, ACK_EVERY};
-pub use registry::{Admission, CreditorSessions, check_stamp};
+pub use registry::{Admission, CreditorSessions, check_stamp, check_version};
 pub use sequence::{CannotResume, Incoming, Outgoing, Window, WindowFull};
 pub use ticket::{TICKET_BYTES, Ticket, check_ticket};

@@ -211,12 +211,11 @@ pub fn check_stamp(
     Ok(())
 }
 
-/// Whether a hello makes sense at all. The version first: of another one, nothing else need mean the same.
-fn check_hello(hello: &Hello) -> Result<(), Refusal> {
-    let protocol = |text: &str| Refusal {
-        code: RefuseCode::Protocol,
-        text: text.to_owned(),
-    };
+/// Whether a hello is of this version of the wire. Asked first: of another one, nothing else need mean the same.
+///
+/// # Errors
+/// The [`Refusal`] to answer with.
+pub fn check_version(hello: &Hello) -> Result<(), Refusal> {
     if hello.version != WIRE_VERSION {
         return Err(Refusal {
             code: RefuseCode::Version,
@@ -226,6 +225,16 @@ fn check_hello(hello: &Hello) -> Result<(), Refusal> {
             ),
         });
     }
+    Ok(())
+}
+
+/// Whether a hello makes sense at all.
+fn check_hello(hello: &Hello) -> Result<(), Refusal> {
+    let protocol = |text: &str| Refusal {
+        code: RefuseCode::Protocol,
+        text: text.to_owned(),
+    };
+    check_version(hello)?;
     BadName::check(&hello.name).map_err(|bad| protocol(&format!("its name is no name: {bad}")))?;
     if hello.session == 0 || hello.next_expected == 0 {
         return Err(protocol("sessions and messages are numbered from 1"));

@@ -17,6 +17,8 @@ pub(crate) struct Lookout<'a> {
     name: &'a ResourceKey,
     output: Output,
     servers: Option<Servers>,
+    /// Who does not answer is told of once.
+    is_told: bool,
 }
 
 impl<'a> Lookout<'a> {
@@ -30,6 +32,7 @@ impl<'a> Lookout<'a> {
             name,
             output,
             servers: None,
+            is_told: false,
         }
     }
 
@@ -42,12 +45,19 @@ impl<'a> Lookout<'a> {
         let mut graphs = match known {
             Some(graphs) => graphs,
             None => {
-                let servers = Servers::open(self.endpoints, self.output).await?;
+                let output = if std::mem::replace(&mut self.is_told, true) {
+                    self.output.quiet()
+                } else {
+                    self.output
+                };
+                let servers = Servers::open(self.endpoints, output).await?;
                 self.ask(servers).await?.unwrap_or_default()
             }
         };
         if graphs.is_empty() {
-            graphs.push(Graph::unknown(self.name));
+            // The view changed while it was asked.
+            let doubt = "the servers were just changing".into();
+            graphs.push(Graph::untold(self.name, vec![doubt]));
         }
         Ok(graphs)
     }
@@ -58,8 +68,16 @@ impl<'a> Lookout<'a> {
             servers.close().await;
             return Ok(None);
         }
-        let graphs = why::graphs(&mut servers, self.name).await?;
-        self.servers = Some(servers);
+        let mut graphs = why::graphs(&mut servers, self.name).await?;
+        if graphs.is_empty() {
+            graphs.push(why::untold(&mut servers, self.name).await?);
+        }
+        if servers.is_partial() {
+            // Those that did not answer are tried again at the next look.
+            servers.close().await;
+        } else {
+            self.servers = Some(servers);
+        }
         Ok(Some(graphs))
     }
 

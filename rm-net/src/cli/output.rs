@@ -51,7 +51,6 @@ impl Output {
     }
 
     /// The same without notices, for who draws on the terminal.
-    #[cfg(feature = "top")]
     pub(crate) const fn quiet(self) -> Self {
         Self {
             is_quiet: true,
@@ -139,16 +138,46 @@ pub(crate) fn complain(text: &str) {
 /// A name for people and for JSON: readable bytes as they are, the others as `\xNN`.
 pub(crate) fn readable(name: &[u8]) -> String {
     match std::str::from_utf8(name) {
-        Ok(text) if !text.chars().any(char::is_control) && !text.contains('\\') => text.into(),
+        Ok(text) if !text.chars().any(is_unseen) && !text.contains('\\') => text.into(),
         _ => name.escape_ascii().to_string(),
     }
 }
 
-/// Text that a stranger chose, such as a label: without control characters, which a terminal would obey.
+/// Whether a character is not seen, or changes how others are: control characters, those of format (Unicode's category Cf,
+/// such as the direction of writing and joiners of no width), and separators of lines and paragraphs.
+pub(crate) const fn is_unseen(character: char) -> bool {
+    matches!(
+        character,
+        '\0'..='\u{1f}'
+            | '\u{7f}'..='\u{9f}'
+            | '\u{ad}'
+            | '\u{600}'..='\u{605}'
+            | '\u{61c}'
+            | '\u{6dd}'
+            | '\u{70f}'
+            | '\u{890}'..='\u{891}'
+            | '\u{8e2}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{110bd}'
+            | '\u{110cd}'
+            | '\u{13430}'..='\u{1343f}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0001}'..='\u{e007f}'
+    )
+}
+
+/// Text that a stranger chose, such as a label: without what is not seen, and control characters, which a terminal would
+/// obey.
 pub(crate) fn tame(text: &str) -> String {
     let mut tamed = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_control() {
+        if is_unseen(character) {
             tamed.extend(character.escape_default());
         } else {
             tamed.push(character);
@@ -221,6 +250,11 @@ mod tests {
     #[test]
     fn a_label_cannot_drive_the_terminal() {
         assert_eq!(tame("ok \u{1b}[2Jgone"), "ok \\u{1b}[2Jgone");
+        assert_eq!(
+            tame("a\u{202e}b\u{200b}\u{2028}"),
+            "a\\u{202e}b\\u{200b}\\u{2028}"
+        );
+        assert_eq!(readable("a\u{202e}b".as_bytes()), "a\\xe2\\x80\\xaeb");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rm_core::id::{ResourceKey, TypeId};
 use rm_core::inspect::{
-    Answer, MembersView, NodeRole, Query, ResourceView, StatusView, Summary, TopView,
+    Answer, MembersView, NodeRole, Query, ResourceView, Standing, StatusView, Summary, TopView,
 };
 use rm_core::view::View;
 
@@ -20,6 +20,7 @@ use super::exit::{Exit, Failure};
 use super::output::{Output, span, tame};
 use super::pages;
 use crate::Operator;
+use crate::error::InspectError;
 
 /// So many creditors are gone up to: more would be a ring.
 const HOPS_MAX: usize = 8;
@@ -29,6 +30,8 @@ const HOPS_MAX: usize = 8;
 pub(crate) struct Servers {
     view: Option<Arc<View>>,
     all: Vec<Server>,
+    /// The creditors of a server in the middle of a tree, where none of them answers.
+    silent_above: Option<String>,
 }
 
 /// A connection to one of them.
@@ -44,7 +47,7 @@ impl Servers {
     /// Connects to all of them, from the first of `endpoints` that answers.
     pub(crate) async fn open(endpoints: &[String], output: Output) -> Result<Self, Failure> {
         let mut known = addresses(endpoints)?;
-        let (operator, members) = look_up(&mut known, output).await?;
+        let (operator, members, silent_above) = look_up(&mut known, output).await?;
         let first = Server {
             name: members.node.clone(),
             reg: members.reg,
@@ -53,6 +56,7 @@ impl Servers {
         let mut servers = Self {
             view: members.view.clone(),
             all: vec![first],
+            silent_above,
         };
         let others = members.view.as_ref().map_or(&[][..], |view| view.members());
         for member in others.iter().filter(|member| member.reg != members.reg) {
@@ -77,11 +81,63 @@ impl Servers {
         Ok(servers)
     }
 
+    /// None at all.
+    #[cfg(test)]
+    pub(crate) const fn none() -> Self {
+        Self {
+            view: None,
+            all: Vec::new(),
+            silent_above: None,
+        }
+    }
+
     /// Whether the servers are no longer those of the view by which these were found.
     pub(crate) async fn is_stale(&mut self) -> Result<bool, Failure> {
         let now = look_around(&mut self.all[0].operator).await?;
         let epoch = |view: Option<&View>| view.map(View::epoch);
         Ok(epoch(now.view.as_deref()) != epoch(self.view.as_deref()))
+    }
+
+    /// Whether somebody did not answer when these were found.
+    pub(crate) fn is_partial(&self) -> bool {
+        let members = self.view.as_ref().map_or(0, |view| view.members().len());
+        self.silent_above.is_some() || self.all.len() < members
+    }
+
+    /// Why `name`, of one of those types, may be held without anybody here telling of it: its root does not answer, or has
+    /// started anew and does not know yet. In sentences; none where all is known.
+    ///
+    /// Whoever may not look at servers is not told how they are, and has no such doubts.
+    pub(crate) async fn doubts(
+        &mut self,
+        types: &[TypeId],
+        name: &ResourceKey,
+    ) -> Result<Vec<String>, Failure> {
+        let mut doubts = Vec::new();
+        if let Some(above) = &self.silent_above {
+            doubts.push(format!("{above}, which lends it, does not answer"));
+        }
+        let regs: Vec<u64> = self.all.iter().map(|server| server.reg).collect();
+        let (places, silent) = roots(self.view.as_deref(), &regs, types, name);
+        doubts.extend(silent);
+        for place in places {
+            let server = &mut self.all[place];
+            let status = match server.operator.ask(Query::Status).await {
+                Ok(Answer::Status(status)) => status,
+                Err(InspectError::NotAllowed { .. }) => continue,
+                Err(error) => return Err(error.into()),
+                Ok(_) => return Err(contact::not_understood()),
+            };
+            if !status.grace.is_zero() || status.standing == Standing::Gathering {
+                doubts.push(format!(
+                    "{}, which lends it, has just started, or taken over from another: for another {} it may be held \
+                     without its knowing",
+                    server.name,
+                    span(status.grace)
+                ));
+            }
+        }
+        Ok(doubts)
     }
 
     /// Each by itself.
@@ -198,6 +254,38 @@ impl Servers {
     }
 }
 
+/// Where among the servers with those registrations those are that lend `name`, of one of those types; of those that are
+/// not among them it says so.
+fn roots(
+    view: Option<&View>,
+    regs: &[u64],
+    types: &[TypeId],
+    name: &ResourceKey,
+) -> (Vec<usize>, Vec<String>) {
+    let Some(view) = view.filter(|view| view.members().len() > 1) else {
+        return (vec![0], Vec::new());
+    };
+    let (mut places, mut silent) = (Vec::new(), Vec::new());
+    for &type_id in types {
+        let Some(root) = view.root(type_id, name) else {
+            silent.push("no member lends it at the moment".into());
+            continue;
+        };
+        match regs.iter().position(|reg| *reg == root.reg) {
+            Some(place) => places.push(place),
+            None => {
+                let name = String::from_utf8_lossy(&root.name);
+                silent.push(format!("{name}, which lends it, does not answer"));
+            }
+        }
+    }
+    places.sort_unstable();
+    places.dedup();
+    silent.sort_unstable();
+    silent.dedup();
+    (places, silent)
+}
+
 /// The cluster as a server sees it. Who may look at locks and not at servers is not told, and asks that one alone.
 async fn look_around(operator: &mut Operator) -> Result<MembersView, Failure> {
     match contact::members(operator).await {
@@ -209,11 +297,12 @@ async fn look_around(operator: &mut Operator) -> Result<MembersView, Failure> {
     }
 }
 
-/// The first server that answers, or the one at the top of the tree in which it is in the middle.
+/// The first server that answers, or the one at the top of the tree in which it is in the middle; and the creditors that
+/// are above that one and do not answer.
 async fn look_up(
     known: &mut Vec<String>,
     output: Output,
-) -> Result<(Operator, MembersView), Failure> {
+) -> Result<(Operator, MembersView, Option<String>), Failure> {
     let (_, mut operator) = contact::open_first(known).await?;
     let mut members = look_around(&mut operator).await?;
     for _ in 0..HOPS_MAX {
@@ -236,9 +325,43 @@ async fn look_up(
                     failure.error
                 );
                 output.notice("rmctl", &text);
-                break;
+                let above = members.creditor.clone();
+                return Ok((operator, members, Some(above)));
             }
         }
     }
-    Ok((operator, members))
+    Ok((operator, members, None))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rm_core::view::{Member, MemberState};
+
+    use super::*;
+
+    #[test]
+    fn a_name_whose_root_does_not_answer_is_in_doubt_and_the_others_are_not() {
+        let member = |name: &str, reg| Member {
+            name: name.as_bytes().into(),
+            reg,
+            address: "127.0.0.1:1".into(),
+            weight: 1,
+            state: MemberState::Full,
+        };
+        let members = vec![member("a", 1), member("b", 2)];
+        let view = View::new(1, Duration::from_secs(3), members).expect("a view");
+        let mut doubts = 0;
+        for number in 0..32_u32 {
+            let name = ResourceKey::new(&number.to_le_bytes()).expect("a name");
+            let is_a = view
+                .root(TypeId(1), &name)
+                .is_some_and(|root| root.reg == 1);
+            let (places, silent) = roots(Some(&view), &[1], &[TypeId(1)], &name);
+            assert_eq!((places.is_empty(), silent.is_empty()), (!is_a, is_a));
+            doubts += silent.len();
+        }
+        assert!((1..32).contains(&doubts), "{doubts}");
+    }
 }

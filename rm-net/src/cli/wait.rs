@@ -70,6 +70,6 @@ fn still_taken(graph: &Graph, args: &WaitArgs) -> Failure {
     let error = format_args!("'{name}' was not free within {}: {by}", span(most));
     Failure::new(Exit(args.conflict_exit_code), error).hint(format!(
         "'rmctl why {}' tells who waits for whom",
-        words::shell_word(&name)
+        words::shell_word(args.name.as_bytes())
     ))
 }

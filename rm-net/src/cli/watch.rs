@@ -28,7 +28,8 @@ pub(super) struct WatchLine<'a> {
     r#type: &'a str,
     /// Since the watch began.
     at_ms: u64,
-    /// `free`, `held` or `wanted`: held, and somebody waits for it.
+    /// `free`, `held`, `wanted` (held, and somebody waits for it), or `unknown`: not everybody answers that may know of
+    /// holders.
     state: &'static str,
     /// Those that hold it, or are in the way.
     holders: &'a [Party],
@@ -55,6 +56,7 @@ struct Party {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Seen {
     type_name: String,
+    is_complete: bool,
     holders: Vec<Party>,
     waits: Vec<Party>,
 }
@@ -124,6 +126,7 @@ impl Seen {
         holders.sort_by(|a, b| (&a.node, a.fence, &a.label).cmp(&(&b.node, b.fence, &b.label)));
         Self {
             type_name: graph.type_name.clone(),
+            is_complete: graph.is_complete(),
             holders,
             waits: waits.collect(),
         }
@@ -136,7 +139,8 @@ impl Seen {
             r#type: &self.type_name,
             at_ms: millis(at),
             state: match (self.holders.is_empty(), self.waits.is_empty()) {
-                (true, true) => "free",
+                (true, true) if self.is_complete => "free",
+                (true, true) => "unknown",
                 (false, true) => "held",
                 (_, false) => "wanted",
             },

@@ -114,10 +114,21 @@ fn an_end_inside_a_frame_is_told_from_an_end_between_frames() {
 }
 
 #[test]
+fn before_a_session_a_packet_of_a_later_kind_is_an_error() {
+    let mut buffer = BytesMut::from(&[0, 0, 0, 3, 0xc2, 0x02, 0x00][..]);
+    let error = PacketCodec::new().decode(&mut buffer).unwrap_err();
+    assert!(matches!(
+        error,
+        FrameError::Wire(WireError::UnknownBody { .. })
+    ));
+}
+
+#[test]
 fn a_packet_of_a_later_kind_is_skipped_and_counted() {
     // Field 40 with no bytes.
     let mut buffer = BytesMut::from(&[0, 0, 0, 3, 0xc2, 0x02, 0x00][..]);
     let mut codec = PacketCodec::new();
+    codec.on_session();
     codec.encode(&renew(), &mut buffer).unwrap();
     assert_eq!(codec.decode(&mut buffer).unwrap(), Some(renew()));
     assert_eq!(codec.skipped(), 1);

@@ -3,6 +3,7 @@
 //! ```text
 //! mod      accepts connections, within limits of number, size and time
 //! routes   which path is answered by whom
+//! callers  how many connections one address has
 //! guard    who may ask: no page of a stranger can, through a browser of this machine
 //! query    what stands behind the question mark, byte by byte
 //! answers  JSON
@@ -15,7 +16,7 @@
 //! All of it is read-only but the log filter, which only this machine can change. It decides nothing, and it needs
 //! nothing that the locks need: where it is overrun, it refuses, and the server lends on.
 //!
-//! **Bounds.** [`CONNECTIONS_MAX`] at once, each for [`CONNECTION_TIME`]; a request has [`HEAD_BYTES_MAX`],
+//! **Bounds.** [`CONNECTIONS_MAX`] at once, [`OF_ONE_ADDRESS_MAX`] of one address, each for [`CONNECTION_TIME`]; a request has [`HEAD_BYTES_MAX`],
 //! [`BODY_BYTES_MAX`] and [`REQUEST_TIME`]; [`QUESTIONS_MAX`] are worked on at a time.
 
 use std::convert::Infallible;
@@ -32,6 +33,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use self::callers::{Caller, Callers};
 use self::metrics::Metrics;
 use crate::Node;
 use crate::cli::exit::Failure;
@@ -39,6 +41,7 @@ use crate::cli::serve::logs::Logs;
 use crate::cli::serve::pulse::Pulse;
 
 mod answers;
+mod callers;
 mod front;
 mod guard;
 pub(crate) mod metrics;
@@ -48,13 +51,16 @@ mod ready;
 mod routes;
 
 /// Connections at once. Later ones wait to be accepted.
-const CONNECTIONS_MAX: usize = 64;
+const CONNECTIONS_MAX: usize = 256;
+/// Connections at once from one address: more are closed at once, so that one caller leaves room for those who look whether the
+/// server is alive.
+const OF_ONE_ADDRESS_MAX: usize = 64;
 /// A connection is closed after so long; who is still there makes another.
 const CONNECTION_TIME: Duration = Duration::from_secs(300);
 /// What is being said when that time is over is given so long.
 const FAREWELL: Duration = Duration::from_secs(5);
 /// Whoever connects, or has had an answer, has so long to send the next head.
-const HEAD_TIME: Duration = Duration::from_secs(15);
+const HEAD_TIME: Duration = Duration::from_secs(2);
 /// The line of a request and its headers.
 const HEAD_BYTES_MAX: usize = 16 * 1_024;
 /// Headers of a request.
@@ -151,6 +157,7 @@ struct House {
 
 async fn accept(listener: TcpListener, house: Arc<House>, stopping: CancellationToken) {
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let callers = Arc::default();
     loop {
         let accepted = async {
             let room = Arc::clone(&room).acquire_owned().await;
@@ -162,8 +169,17 @@ async fn accept(listener: TcpListener, house: Arc<House>, stopping: Cancellation
         };
         match accepted {
             Ok((stream, peer)) => {
+                let Some(caller) = Callers::admit(&callers, peer.ip()) else {
+                    continue;
+                };
                 let house = Arc::clone(&house);
-                tokio::spawn(converse(stream, peer, house, room, stopping.clone()));
+                tokio::spawn(converse(
+                    stream,
+                    peer,
+                    house,
+                    (room, caller),
+                    stopping.clone(),
+                ));
             }
             Err(error) => {
                 tracing::debug!(%error, "cannot accept over HTTP");
@@ -178,7 +194,7 @@ async fn converse(
     stream: TcpStream,
     peer: SocketAddr,
     house: Arc<House>,
-    _room: OwnedSemaphorePermit,
+    _room: (OwnedSemaphorePermit, Caller),
     stopping: CancellationToken,
 ) {
     let service = service_fn(move |request| {

@@ -117,6 +117,13 @@ async fn route(house: &Arc<House>, peer: SocketAddr, request: Request<Incoming>)
     let path = head.uri.path();
     let is_reading = matches!(head.method, Method::GET | Method::HEAD);
     if head.method == Method::PUT && path == "/log" {
+        if house.node.has_rules() {
+            return Reply::refuse(
+                StatusCode::FORBIDDEN,
+                "this server has rules, and HTTP does not tell who asks",
+                "set the log filter in the file of settings, or with RM_LOG, and start it again",
+            );
+        }
         return match Limited::new(body, BODY_BYTES_MAX).collect().await {
             Ok(body) => answers::change_log(house, &body.to_bytes()),
             Err(_) => Reply::refuse(

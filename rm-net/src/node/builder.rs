@@ -295,6 +295,7 @@ impl NodeBuilder {
         let listeners = self.bind().await?;
         let hub = Hub::new(&name);
         hub.desk.set_rules(Arc::new(self.rules.clone()));
+        hub.desk.set_knows_callers(self.transport.knows_callers());
         self.transport.keep_fresh(&hub.ended);
         match data_dir {
             Some(data_dir) => {
@@ -385,6 +386,7 @@ impl NodeBuilder {
         };
         let hub = Hub::new(&name);
         hub.desk.set_rules(Arc::new(self.rules.clone()));
+        hub.desk.set_knows_callers(self.transport.knows_callers());
         self.transport.keep_fresh(&hub.ended);
         let domain = domain(&hub, self.settings(&hub), Role::Debtor, &self.types);
         let coordinator = format!("etcd at {}", etcd.endpoints().join(","));

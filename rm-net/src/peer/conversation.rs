@@ -119,6 +119,7 @@ impl Peer {
             input,
             hello,
             room,
+            call,
         } = newcomer;
         if hello.is_some() {
             codec.on_session();
@@ -126,7 +127,7 @@ impl Peer {
         let number = self.dialogue().connection;
         // Questions over the former one have been given up, or will be.
         self.aside().clear();
-        let connection = Arc::new(Connection::new(number, stream, room));
+        let connection = Arc::new(Connection::new(number, stream, (room, call)));
         let place = self.connection.write();
         *place.unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&connection));
         Reading {
@@ -265,7 +266,8 @@ impl Peer {
                     match ready.and_then(|()| read(connection, input, room)) {
                         Ok(0) => return Close::Over,
                         Ok(_) => reads += 1,
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => reads = 0,
+                        // Counted too: of TLS there may be work in which nothing is said, and more of it at once.
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => reads += 1,
                         Err(error) => {
                             drop(f(Arrived::Broken { error }));
                             return Close::Over;

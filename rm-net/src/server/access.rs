@@ -1,7 +1,7 @@
 //! Who may do what at this server: the rules, asked about each hello, question and order before anything comes of it.
 //!
 //! What debtors want and claim is asked in the core, through [`Host::allowance`]. This process's own borrowing is not
-//! asked about: its run is proved by its ticket.
+//! asked about: the ends of its connection prove that it called itself, which its ticket, that each creditor knows, does not.
 //!
 //! [`Host::allowance`]: rm_core::front::Host::allowance
 
@@ -10,7 +10,7 @@ use std::sync::{MutexGuard, PoisonError};
 use rm_core::access::{Action, Forbidden, Identity, Target};
 use rm_core::command;
 use rm_core::front::{Domain, Host as _};
-use rm_core::id::{Boot, NodeId, ResourceKey, TypeId};
+use rm_core::id::{NodeId, ResourceKey, TypeId};
 use rm_core::inspect::Query;
 use rm_core::session::Refusal;
 use rm_core::session::packet::{Hello, RefuseCode};
@@ -24,19 +24,18 @@ use crate::peer::Peer;
 const SETTLE_LEASES: u32 = 2;
 
 impl Server {
-    /// Whether there are any, and that run is not this process.
-    fn has_rules_for(&self, boot: Boot) -> bool {
-        let desk = &self.hub.desk;
-        desk.has_rules() && !desk.is_own(boot)
+    /// Whether there are any, and that is not this process.
+    fn has_rules_for(&self, identity: &Identity) -> bool {
+        self.hub.desk.has_rules() && !identity.is_own_process()
     }
 
     fn check(
         &self,
-        (identity, boot): (&Identity, Boot),
+        identity: &Identity,
         action: Action,
         target: Target<'_>,
     ) -> Result<(), Forbidden> {
-        if !self.has_rules_for(boot) {
+        if !self.has_rules_for(identity) {
             return Ok(());
         }
         self.hub.desk.rules().check(identity, action, target)
@@ -44,7 +43,7 @@ impl Server {
 
     /// Whether somebody may come in, and under that name: that of a member belongs to members.
     pub(super) fn check_access(&self, hello: &Hello, identity: &Identity) -> Result<(), Refusal> {
-        if !self.has_rules_for(hello.boot) {
+        if !self.has_rules_for(identity) {
             return Ok(());
         }
         let rules = self.hub.desk.rules();
@@ -75,7 +74,7 @@ impl Server {
     }
 
     fn check_peer(&self, peer: &Peer, action: Action, to: Target<'_>) -> Result<(), Forbidden> {
-        self.check((&peer.identity, peer.party.boot), action, to)
+        self.check(&peer.identity, action, to)
     }
 
     /// Whether a question may be asked. Of a list, each line is asked about.
@@ -87,9 +86,7 @@ impl Server {
             Query::Show { type_id, key } => {
                 self.check_peer(peer, Action::Inspect, Target::Resource(*type_id, key))
             }
-            Query::List { .. } | Query::Top { .. } if !self.has_rules_for(peer.party.boot) => {
-                Ok(())
-            }
+            Query::List { .. } | Query::Top { .. } if !self.has_rules_for(&peer.identity) => Ok(()),
             Query::List { .. } | Query::Top { .. } => {
                 let rules = self.hub.desk.rules();
                 rules.check_any(&peer.identity, Action::Inspect)
@@ -113,7 +110,7 @@ impl Server {
         }
         let rules = self.hub.desk.rules();
         for peer in self.hub.peers() {
-            let is_own = self.hub.desk.is_own(peer.party.boot);
+            let is_own = peer.identity.is_own_process();
             if peer.is_creditor() && !is_own && rules.admit(&peer.identity).is_err() {
                 peer.let_go.cancel();
             }

@@ -1,4 +1,5 @@
 //! What operators order a server to do. Each order is in the log, with who gave it and why, and so is its outcome.
+//! Of those that are refused, which cost nothing to give, some are.
 //!
 //! **Bounds.** A session has one order carried out at a time. An order takes no longer than [`PATIENCE`].
 
@@ -43,11 +44,13 @@ impl Server {
         if let Err(why) = self.check_order(peer, &command.action) {
             let text = why.to_string();
             let action = in_words(&command.action);
-            tracing::warn!(
-                target: "rm::audit",
-                from = peer.name, identity = %peer.identity, by = command.by, action, reason = command.reason,
-                "not allowed: {text}"
-            );
+            if let Some(unsaid) = self.unordered.note(self.hub.now()) {
+                tracing::warn!(
+                    target: "rm::audit",
+                    from = peer.name, identity = %peer.identity, by = command.by, action, reason = command.reason,
+                    unsaid, "not allowed: {text}"
+                );
+            }
             let outcome = Outcome::NotAllowed { text };
             peer.say(Body::Commanded { id, outcome }, &self.hub);
             return;
@@ -60,9 +63,18 @@ impl Server {
                 target: "rm::audit",
                 from = peer.name, identity = %peer.identity, by = command.by, action, reason = command.reason, "ordered"
             );
+            let drain = match &command.action {
+                Action::Drain { within, .. } => Some(*within),
+                _ => None,
+            };
             let outcome = server.carry_out(command).await;
+            let drain = drain.filter(|_| outcome == Outcome::Draining);
             tracing::warn!(target: "rm::audit", from = peer.name, action, ?outcome, "carried out");
             peer.say(Body::Commanded { id, outcome }, &server.hub);
+            // After the answer: a server with nothing lent is gone at once.
+            if let Some(within) = drain {
+                server.hub.desk.order_drain(within);
+            }
         });
     }
 
@@ -74,7 +86,7 @@ impl Server {
             );
         }
         match action {
-            Action::Drain { node, within } => self.drain(&node, within),
+            Action::Drain { node, .. } => self.may_drain(&node),
             Action::Release {
                 type_id,
                 key,
@@ -90,10 +102,9 @@ impl Server {
         }
     }
 
-    /// This node hands over and goes; of another it says where that is.
-    fn drain(&self, node: &str, within: Duration) -> Outcome {
+    /// This node can hand over and go; of another it says where that is.
+    fn may_drain(&self, node: &str) -> Outcome {
         if node == self.hub.name {
-            self.hub.desk.order_drain(within);
             return Outcome::Draining;
         }
         let view = self.members().view;

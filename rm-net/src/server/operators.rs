@@ -74,7 +74,7 @@ impl Server {
             clock_nanos: BootClock::new().now().as_nanos(),
             clock: CLOCK_NAME.into(),
             counts_suspend: COUNTS_SUSPEND,
-            is_secured: false,
+            is_secured: self.hub.desk.knows_callers(),
             rules,
             anonymous,
             files,

@@ -9,6 +9,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+#[cfg(feature = "tls")]
+use std::time::Duration;
 
 use rm_core::access::Identity;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -22,9 +24,15 @@ use crate::error::StartError;
 /// Addresses that one server listens on.
 pub(crate) const LISTENERS_MAX: usize = 16;
 
-/// TLS handshakes under way at once. Later ones wait, within the time in which a caller has to say hello.
+/// TLS handshakes under way at once, each some tens of KiB of memory: a few hundred MiB at most. Later ones wait, within the
+/// time in which a caller has to say hello.
 #[cfg(feature = "tls")]
-pub(crate) const HANDSHAKES_MAX: usize = 1_024;
+pub(crate) const HANDSHAKES_MAX: usize = 8_192;
+
+/// From its turn on a handshake has so long, so that who only begins one soon makes room. So many have to fit into it as
+/// come at once when a server is back; with less, they would all fail and come again.
+#[cfg(feature = "tls")]
+const HANDSHAKE_TIME: Duration = Duration::from_millis(2_500);
 
 #[cfg(feature = "tls")]
 static HANDSHAKES: Semaphore = Semaphore::const_new(HANDSHAKES_MAX);
@@ -225,9 +233,10 @@ async fn open_tls(
         _ => {}
     }
     let permit = HANDSHAKES.acquire().await;
-    let answered = transport.answer(stream).await;
+    let answered = tokio::time::timeout(HANDSHAKE_TIME, transport.answer(stream)).await;
     drop(permit);
-    let (stream, identity) = answered.map_err(unopened)?;
+    let late = |_| unopened("the handshake took too long".into());
+    let (stream, identity) = answered.map_err(late)?.map_err(unopened)?;
     Ok((Stream::Tls(Box::new(stream)), identity))
 }
 

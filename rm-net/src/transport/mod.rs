@@ -205,7 +205,7 @@ impl Transport {
     }
 
     /// Whether whoever calls over TCP has to prove who it is.
-    fn knows_callers(&self) -> bool {
+    pub(crate) fn knows_callers(&self) -> bool {
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
             return tls.knows_callers();

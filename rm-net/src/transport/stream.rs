@@ -6,6 +6,7 @@
 //! stays behind at all.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::SystemTime;
 
@@ -34,6 +35,20 @@ impl Stream {
     pub(crate) fn tcp(stream: TcpStream) -> Self {
         let _ = stream.set_nodelay(true);
         Self::Tcp(stream)
+    }
+
+    /// Where its ends are, this one first; `None` where they have no addresses.
+    pub(crate) fn ends(&self) -> Option<(SocketAddr, SocketAddr)> {
+        let socket = match self {
+            Self::Tcp(stream) => stream,
+            Self::Unix(_) => return None,
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.socket(),
+        };
+        // One that listens to both families has the older in the clothes of the newer.
+        let plain = |end: SocketAddr| SocketAddr::new(end.ip().to_canonical(), end.port());
+        let ends = (socket.local_addr().ok()?, socket.peer_addr().ok()?);
+        Some((plain(ends.0), plain(ends.1)))
     }
 
     /// Whom the other side's certificate names, and until when it is good; if it showed one.
@@ -66,7 +81,8 @@ impl Stream {
         }
     }
 
-    /// Reads what there is, without waiting; of what is not encrypted, up to `room` bytes. 0 is the end.
+    /// Reads what there is, without waiting, up to `room` bytes; of what is encrypted, as many more as came in one record.
+    /// 0 is the end.
     pub(crate) fn try_read_buf(&self, input: &mut BytesMut, room: usize) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => {
@@ -78,7 +94,7 @@ impl Stream {
                 drain(stream, try_io, input, room)
             }
             #[cfg(feature = "tls")]
-            Self::Tls(stream) => stream.try_read_buf(input),
+            Self::Tls(stream) => stream.try_read_buf(input, room),
         }
     }
 
@@ -126,8 +142,13 @@ impl Stream {
     }
 
     /// Waits for something to read, and reads it. 0 is the end. Cancel safe.
+    ///
+    /// Against a peer that talks without end the socket is always ready, and whoever reads in a loop would never wait: no
+    /// timeout around it would be looked at, and this thread of the runtime would do nothing else. So each try is a part of
+    /// the task's budget.
     pub(crate) async fn read_buf(&self, input: &mut BytesMut) -> io::Result<usize> {
         loop {
+            tokio::task::consume_budget().await;
             self.readable().await?;
             match self.try_read_buf(input, ONE_READ_BYTES) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

@@ -18,7 +18,7 @@ use std::os::unix::fs::{
 use std::path::{Path, PathBuf};
 
 use rm_core::access::Identity;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
 /// Who may connect to a Unix socket, unless configured: its user alone.
@@ -48,6 +48,7 @@ impl Drop for SocketFile {
 
 /// Listens at `path`. The file goes with what is returned.
 pub(crate) async fn listen(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
+    check_directory(path)?;
     let lock = lock(path)?;
     remove_stale(path).await?;
     let socket = UnixSocket::new_stream()?;
@@ -58,7 +59,7 @@ pub(crate) async fn listen(path: &Path, mode: u32) -> io::Result<(UnixListener, 
         id: (file.dev(), file.ino()),
         _lock: lock,
     };
-    // Nobody can connect before it listens.
+    // Nobody can connect before it listens, and nobody else can put something else there.
     fs::set_permissions(path, Permissions::from_mode(mode))?;
     Ok((socket.listen(BACKLOG)?, file))
 }
@@ -79,11 +80,27 @@ pub(crate) fn identity(stream: &UnixStream) -> io::Result<Identity> {
     Ok(Identity::unix(stream.peer_cred()?.uid()))
 }
 
+/// Refuses a directory in which everybody may put another file in the place of the socket.
+fn check_directory(path: &Path) -> io::Result<()> {
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let mode = fs::metadata(parent.unwrap_or(Path::new(".")))?.mode();
+    let (others_may_write, is_sticky) = (mode & 0o002 != 0, mode & 0o1000 != 0);
+    if others_may_write && !is_sticky {
+        let text = "everybody may replace files in its directory: take the right to write from others, or set the sticky bit";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+    }
+    Ok(())
+}
+
 fn lock(path: &Path) -> io::Result<File> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false).mode(0o600);
+    // Where all may make files, somebody may have made a link there.
+    options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
     let file = options.open(&name)?;
     flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
         if error == rustix::io::Errno::WOULDBLOCK {
@@ -166,6 +183,24 @@ mod tests {
         let error = listen(&path, 0o600).await.expect_err("no socket");
         assert!(error.to_string().contains("left alone"), "{error}");
         assert_eq!(fs::read_to_string(&path).expect("still there"), "precious");
+    }
+
+    #[tokio::test]
+    async fn a_socket_is_not_made_where_everybody_may_replace_it_and_its_lock_is_no_link() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("s");
+        let set_mode = |mode| fs::set_permissions(dir.path(), Permissions::from_mode(mode));
+        set_mode(0o777).expect("its mode");
+        let error = listen(&path, 0o600).await.expect_err("open to all");
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}");
+        set_mode(0o1777).expect("its mode");
+        let precious = dir.path().join("precious");
+        let lock = dir.path().join("s.lock");
+        std::os::unix::fs::symlink(&precious, &lock).expect("a link");
+        listen(&path, 0o600).await.expect_err("a link");
+        assert!(!precious.exists());
+        fs::remove_file(&lock).expect("removed");
+        listen(&path, 0o600).await.expect("listens");
     }
 
     #[tokio::test]

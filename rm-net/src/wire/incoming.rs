@@ -14,7 +14,7 @@ use rm_core::message::{
     Blocker, BlockerKind, Blockers, Claim, Claimed, Grant, Message, REASON_BYTES_MAX, Refusal,
     Step, Steps, Unclaimed, Want,
 };
-use rm_core::session::packet::{Body, Hello, Item, Packet, RefuseCode, Welcome};
+use rm_core::session::packet::{Body, Hello, Item, Packet, RefuseCode, WIRE_VERSION, Welcome};
 use rm_core::session::{TICKET_BYTES, Ticket};
 use rm_core::trace::TraceContext;
 use rm_core::value::{Value, ValueState};
@@ -110,14 +110,19 @@ fn hello(hello: &pb::Hello) -> Result<Hello, WireError> {
         version: hello.version,
         name: hello.name.to_vec(),
         boot: Boot(hello.boot),
-        ticket: ticket(&hello.ticket)?,
+        ticket: ticket(hello)?,
         session: hello.session,
         reg: hello.reg,
         next_expected: hello.next_expected,
     })
 }
 
-fn ticket(bytes: &[u8]) -> Result<Ticket, WireError> {
+/// One of another version need not have any: it is refused for its version, which says what to do.
+fn ticket(hello: &pb::Hello) -> Result<Ticket, WireError> {
+    let bytes = &hello.ticket;
+    if hello.version != WIRE_VERSION && bytes.len() != TICKET_BYTES {
+        return Ok(Ticket::default());
+    }
     limits::length("Hello.ticket", bytes.len(), TICKET_BYTES, TICKET_BYTES)?;
     let mut ticket = Ticket::default();
     ticket.0.copy_from_slice(bytes);
@@ -395,4 +400,20 @@ pub(super) fn required<T>(field: &'static str, value: Option<T>) -> Result<T, Wi
 
 pub(super) const fn unknown(field: &'static str, value: i32) -> WireError {
     WireError::UnknownValue { field, value }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_hello_of_this_version_needs_a_ticket() {
+        let said = |version| pb::Hello {
+            version,
+            name: b"web-1".to_vec().into(),
+            ..pb::Hello::default()
+        };
+        assert_eq!(hello(&said(2)).map(|hello| hello.version).ok(), Some(2));
+        assert!(hello(&said(WIRE_VERSION)).is_err());
+    }
 }

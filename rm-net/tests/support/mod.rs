@@ -202,20 +202,20 @@ impl Lines {
     }
 }
 
-/// A program with Ctrl-C and Ctrl-\ as a terminal has them.
+/// A program with Ctrl-C, Ctrl-\ and the hangup as a terminal has them.
 ///
-/// A test run in the background of a shell inherits them ignored, and the programs leave alone what was ignored
-/// when they started.
+/// A test run in the background of a shell, or by `nohup`, inherits them ignored, and the programs leave alone what was
+/// ignored when they started.
 pub(crate) fn program(path: &str) -> Command {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    // SIGINT is 2, SIGQUIT is 3; the first bit is signal 1.
-    if ignored.is_none_or(|mask| mask & 0b110 == 0) {
+    // SIGHUP is 1, SIGINT is 2, SIGQUIT is 3; the first bit is signal 1.
+    if ignored.is_none_or(|mask| mask & 0b111 == 0) {
         return Command::new(path);
     }
     let mut command = Command::new("env");
-    command.args(["--default-signal=INT,QUIT", path]);
+    command.args(["--default-signal=HUP,INT,QUIT", path]);
     command
 }
 

@@ -1,9 +1,10 @@
 //! Whether the server is alive: its runtime turns, and the locks inside its books can be taken.
 //!
 //! One look at a time: where one is stuck, whoever comes later waits for it, finds that it takes too long, and leaves
-//! no further thread behind.
+//! no further thread behind. One look answers all who asked before it began, however many they are.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
@@ -17,7 +18,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub(crate) struct Pulse {
     node: Node,
-    turn: Arc<Mutex<()>>,
+    /// The number of the last look that ended. Who has the lock looks.
+    turn: Arc<Mutex<u64>>,
+    /// How many looks have begun.
+    begun: Arc<AtomicU64>,
     patience: Duration,
 }
 
@@ -26,6 +30,7 @@ impl Pulse {
         Self {
             node: node.clone(),
             turn: Arc::default(),
+            begun: Arc::default(),
             patience: PATIENCE,
         }
     }
@@ -33,11 +38,17 @@ impl Pulse {
     /// Whether it is. Cancel safe: a look that has begun goes on.
     pub(crate) async fn beats(&self) -> bool {
         let look = async {
-            let turn = Arc::clone(&self.turn).lock_owned().await;
+            // Relaxed: a look that begins later is seen with the lock, or not counted.
+            let asked = self.begun.load(Ordering::Relaxed);
+            let mut turn = Arc::clone(&self.turn).lock_owned().await;
+            if *turn > asked {
+                return true;
+            }
+            let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
             let node = self.node.clone();
             let looked = tokio::task::spawn_blocking(move || {
-                let _turn = turn;
-                node.status()
+                drop(node.status());
+                *turn = number;
             });
             looked.await.is_ok()
         };
@@ -50,6 +61,25 @@ impl Pulse {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn one_look_answers_all_who_asked_before_it_began() {
+        let pulse = Pulse::of(&Node::standalone());
+        let stuck = Arc::clone(&pulse.turn).lock_owned().await;
+        let beats: Vec<_> = (0..100)
+            .map(|_| {
+                let pulse = pulse.clone();
+                tokio::spawn(async move { pulse.beats().await })
+            })
+            .collect();
+        // All have asked by then.
+        tokio::task::yield_now().await;
+        drop(stuck);
+        for beat in beats {
+            assert!(beat.await.expect("no panic"));
+        }
+        assert_eq!(pulse.begun.load(Ordering::Relaxed), 1);
+    }
 
     #[tokio::test]
     async fn a_node_is_alive_but_while_a_look_at_it_is_stuck() {

@@ -155,7 +155,7 @@ async fn explained(sampler: &mut Sampler, name: &str) -> Result<String, Failure>
     }
     sampler.keep(servers);
     if texts.is_empty() {
-        return Ok("nobody holds it, nobody waits".into());
+        return Ok("nothing is told of it any more".into());
     }
     Ok(texts.join("\n\n"))
 }

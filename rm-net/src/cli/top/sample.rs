@@ -191,10 +191,13 @@ impl Sampler {
             ..TopLine::default()
         };
         for view in views {
-            let moves = |hot: &HotResource| hot.grants + hot.recalls + hot.uncertain;
-            let moves = view.hot.iter().map(moves).sum();
+            // What servers say is added up without overflow, whatever it is.
+            let moves = view.hot.iter().fold(0_u64, |sum, hot| {
+                let of = [hot.grants, hot.recalls, hot.uncertain];
+                of.into_iter().fold(sum, u64::saturating_add)
+            });
             next.moves.insert(view.node.clone(), moves);
-            line.omitted += view.omitted;
+            line.omitted = line.omitted.saturating_add(view.omitted);
             for hot in view.hot {
                 let of = (view.node.clone(), hot.type_id, hot.key.clone());
                 let was = before.as_ref().and_then(|before| before.locks.get(&of));
@@ -230,8 +233,14 @@ impl TopLine {
         let by = |a: (f64, u64), b: (f64, u64)| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1));
         self.locks.sort_by(|a, b| match sort {
             Sort::Moves => by(
-                (a.grants_per_s + a.recalls_per_s, a.grants + a.recalls),
-                (b.grants_per_s + b.recalls_per_s, b.grants + b.recalls),
+                (
+                    a.grants_per_s + a.recalls_per_s,
+                    a.grants.saturating_add(a.recalls),
+                ),
+                (
+                    b.grants_per_s + b.recalls_per_s,
+                    b.grants.saturating_add(b.recalls),
+                ),
             ),
             Sort::Recalls => by((a.recalls_per_s, a.recalls), (b.recalls_per_s, b.recalls)),
             Sort::Name => a.name.cmp(&b.name),
@@ -297,7 +306,7 @@ impl ServerLine {
                 .map_or(0, |(_, count)| *count)
         };
         let cached = counter("cached_acquires");
-        let all = cached + counter("asked_acquires");
+        let all = cached.saturating_add(counter("asked_acquires"));
         Self {
             node: status.name.clone(),
             standing: standing(status.standing),
@@ -305,7 +314,7 @@ impl ServerLine {
             resources: status.resources,
             waiting: counter("waiting"),
             moves_per_s,
-            hit_percent: (100 * cached).checked_div(all),
+            hit_percent: cached.saturating_mul(100).checked_div(all),
         }
     }
 }
@@ -364,6 +373,36 @@ pub(super) mod tests {
         top.sort(Sort::Moves);
         top.sort(Sort::Name);
         assert_eq!(first(&top), "b");
+    }
+
+    #[test]
+    fn whatever_servers_count_is_added_up() {
+        let hot = HotResource {
+            type_id: TypeId(1),
+            type_name: "rw-lock".into(),
+            key: ResourceKey::new(b"x").expect("a name"),
+            grants: u64::MAX,
+            recalls: u64::MAX,
+            uncertain: u64::MAX,
+        };
+        let view = TopView {
+            node: "hostile".into(),
+            hot: vec![hot.clone(), hot],
+            omitted: u64::MAX,
+            ..TopView::default()
+        };
+        let status = StatusView {
+            name: "hostile".into(),
+            counters: ["cached_acquires", "asked_acquires"]
+                .map(|name| (name.into(), u64::MAX))
+                .into(),
+            ..StatusView::default()
+        };
+        let output = Output::new(false);
+        let mut sampler = Sampler::new(Vec::new(), output, Vec::new(), Sort::Moves);
+        let line = sampler.line(&[status], vec![view.clone(), view]);
+        assert_eq!(line.omitted, u64::MAX);
+        assert_eq!(line.servers[0].hit_percent, Some(1));
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub(crate) struct Graph {
     pub(crate) caches: usize,
     /// How many parties the server left out.
     pub(crate) omitted: u32,
+    /// Why there may be holders of whom nobody tells, in sentences.
+    pub(crate) doubts: Vec<String>,
     pub(crate) fence: u64,
 }
 
@@ -153,20 +155,27 @@ impl Graph {
             waits,
             caches,
             omitted: view.omitted,
+            doubts: Vec::new(),
             fence: view.fence,
         }
     }
 
-    /// A name of which nothing is known.
-    pub(crate) fn unknown(key: &ResourceKey) -> Self {
-        Self::new(ResourceView {
+    /// A name of which nobody tells anything.
+    pub(crate) fn untold(key: &ResourceKey, doubts: Vec<String>) -> Self {
+        let nothing = Self::new(ResourceView {
             type_id: TypeId(0),
             type_name: String::new(),
             key: key.clone(),
             entries: Vec::new(),
             omitted: 0,
             fence: 0,
-        })
+        });
+        Self { doubts, ..nothing }
+    }
+
+    /// Whether all that there is to know was told.
+    pub(crate) const fn is_complete(&self) -> bool {
+        self.omitted == 0 && self.doubts.is_empty()
     }
 
     /// Whether somebody has it, or may have it.
@@ -174,9 +183,9 @@ impl Graph {
         !self.holders.is_empty()
     }
 
-    /// Whether nobody has it, and nobody is about to.
+    /// Whether nobody has it, and nobody is about to. Where something is not known, it is not free.
     pub(crate) const fn is_free(&self) -> bool {
-        self.holders.is_empty() && self.waits.is_empty()
+        self.holders.is_empty() && self.waits.is_empty() && self.is_complete()
     }
 
     /// Whether a request waits of which nothing says why.
@@ -225,10 +234,15 @@ fn is_below(entry: &Entry, debtor: &str) -> bool {
     entry.node == debtor || first == debtor
 }
 
-/// Whether others tell what a debtor's credit is used for.
+/// Whether others tell what a debtor's credit is used for. Where it was asked for credit, and of those below it that only
+/// cache it none has been, it is itself in the way.
 fn is_told_of(view: &ResourceView, cache: &Entry) -> bool {
     let tells = |kind| of_kind(view, kind).any(|entry| is_below(entry, &cache.node));
-    let is_relay = |entry: &Entry| entry.node != cache.node && is_below(entry, &cache.node);
+    let is_in_the_way = |entry: &Entry| !entry.wanted_by.is_empty() || entry.lease_left.is_some();
+    let is_relay = |entry: &Entry| {
+        let is_below = entry.node != cache.node && is_below(entry, &cache.node);
+        is_below && (!is_in_the_way(cache) || is_in_the_way(entry))
+    };
     tells(EntryKind::Holds)
         || tells(EntryKind::Silent)
         || of_kind(view, EntryKind::Caches).any(is_relay)
@@ -313,6 +327,16 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn what_somebody_left_out_or_nobody_could_tell_is_not_free() {
+        let free = || Graph::new(view("x", Vec::new()));
+        assert!(free().is_free());
+        let mut left_out = free();
+        left_out.omitted = 1;
+        assert!(!left_out.is_free());
+        assert!(!Graph::untold(&free().key, vec!["b is down".into()]).is_free());
+    }
+
+    #[test]
     fn who_only_has_it_cached_is_in_the_way_if_it_was_asked() {
         let mut asked = entry(EntryKind::Caches, "a", "1", 0);
         asked.wanted_by = vec![order(1)];
@@ -335,6 +359,24 @@ pub(super) mod tests {
         let graph = Graph::new(view("x", vec![cache, holds, waits]));
         assert_eq!(graph.waits[0].holders, [0]);
         assert_eq!(graph.holders[0].node, "low");
+    }
+
+    #[test]
+    fn a_relay_is_in_the_way_until_somebody_below_it_was_asked_too() {
+        let told = |asked: Vec<Order>| {
+            let mut relay = entry(EntryKind::Caches, "rack", "1", 0);
+            relay.wanted_by = vec![order(1)];
+            let mut below = entry(EntryKind::Caches, "low", "1", 0);
+            below.via = "rack".into();
+            below.wanted_by = asked;
+            let mut waits = entry(EntryKind::Waits, "c", "write", 1);
+            waits.order = Some(order(1));
+            let graph = Graph::new(view("x", vec![relay, below, waits]));
+            let nodes = graph.holders.iter().map(|holder| holder.node.clone());
+            nodes.collect::<Vec<_>>()
+        };
+        assert_eq!(told(Vec::new()), ["rack"]);
+        assert_eq!(told(vec![order(1)]), ["low"]);
     }
 
     #[test]

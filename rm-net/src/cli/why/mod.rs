@@ -5,7 +5,10 @@
 //!
 //! JSON shape, stable: a [`WhyLine`] for each type that has the name. Times are in milliseconds.
 
-use rm_core::id::ResourceKey;
+use rm_core::id::{ResourceKey, TypeId};
+use rm_core::resource::ResourceType as _;
+use rm_rwlock::RwLockType;
+use rm_types::{ByteRangeType, IdRangeType, SemaphoreType, SequenceType};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -21,6 +24,15 @@ pub(crate) mod words;
 
 use self::follow::{Path, follow};
 use self::graph::{Graph, Has, Holder, Wait};
+
+/// The types that every server knows: what nobody tells of may be of each.
+const TYPES: [TypeId; 5] = [
+    RwLockType::ID,
+    SemaphoreType::ID,
+    ByteRangeType::ID,
+    IdRangeType::ID,
+    SequenceType::ID,
+];
 
 /// What `why` prints.
 #[derive(JsonSchema, Serialize)]
@@ -41,6 +53,8 @@ pub(super) struct WhyLine {
     caches: usize,
     /// How many parties the server left out.
     omitted: u32,
+    /// Why there may be holders of whom nobody tells; empty: all that concern it have answered.
+    doubts: Vec<String>,
     /// From the request that was asked about over those that it waits behind: places in `waits`.
     chain: Vec<usize>,
     /// Holders that themselves wait for other names.
@@ -97,8 +111,10 @@ struct WaitLine {
 
 #[derive(JsonSchema, Serialize)]
 struct PathLine {
-    /// The last of them waits for the first.
+    /// The last of them waits for the first, and node and label say of each that it is one task.
     deadlock: bool,
+    /// The last of them may wait for the first: not all have a label that says so.
+    perhaps: bool,
     /// Each holder that itself waits, from the first to the last.
     links: Vec<LinkLine>,
 }
@@ -130,7 +146,6 @@ pub(crate) async fn run(
 ) -> Result<Exit, Failure> {
     let mut servers = Servers::open(endpoints, output).await?;
     let done = explain(&mut servers, args, output).await;
-    servers.warn_of_grace(output).await;
     servers.close().await;
     done
 }
@@ -139,7 +154,7 @@ async fn explain(servers: &mut Servers, args: &WhyArgs, output: Output) -> Resul
     let mut graphs = graphs(servers, &args.name).await?;
     if graphs.is_empty() {
         notice_similar(servers, &args.name, output).await;
-        graphs.push(Graph::unknown(&args.name));
+        graphs.push(untold(servers, &args.name).await?);
     }
     for graph in &graphs {
         let from = whose(graph, args.r#for.as_deref())?;
@@ -157,7 +172,17 @@ pub(crate) async fn graphs(
     name: &ResourceKey,
 ) -> Result<Vec<Graph>, Failure> {
     let views = servers.views(name).await?;
-    Ok(views.into_iter().map(Graph::new).collect())
+    let mut graphs: Vec<Graph> = views.into_iter().map(Graph::new).collect();
+    for graph in &mut graphs {
+        graph.doubts = servers.doubts(&[graph.type_id], name).await?;
+    }
+    Ok(graphs)
+}
+
+/// That nothing is called `name`, as far as that is known.
+pub(crate) async fn untold(servers: &mut Servers, name: &ResourceKey) -> Result<Graph, Failure> {
+    let doubts = servers.doubts(&TYPES, name).await?;
+    Ok(Graph::untold(name, doubts))
 }
 
 /// Of whose request the chain is told: of the one that was named, else of the youngest, which waits behind most.
@@ -186,6 +211,7 @@ impl WhyLine {
             waits: graph.waits.iter().map(WaitLine::from).collect(),
             caches: graph.caches,
             omitted: graph.omitted,
+            doubts: graph.doubts.clone(),
             chain: from.map_or_else(Vec::new, |from| graph.chain(from)),
             paths: paths.iter().map(PathLine::from).collect(),
             advice: words::advice(graph, paths),
@@ -243,7 +269,8 @@ impl From<&Path> for PathLine {
             waited_ms: millis(link.wait.age),
         });
         Self {
-            deadlock: path.is_circle,
+            deadlock: path.is_deadlock(),
+            perhaps: path.is_circle() && !path.is_deadlock(),
             links: links.collect(),
         }
     }

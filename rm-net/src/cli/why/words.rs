@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use rm_core::resource::ResourceType as _;
 use rm_rwlock::RwLockType;
 
-use super::follow::{Link, Path};
+use super::follow::Path;
 use super::graph::{Graph, Has, Holder, Wait};
-use crate::cli::output::{BAD, PLAIN, readable, span, tame};
+use crate::cli::output::{BAD, PLAIN, is_unseen, readable, span, tame};
 
 /// The most requests that a tree shows below one holder, and the most holders of a chain.
 const SHOWN_MAX: usize = 24;
@@ -29,6 +29,9 @@ pub(crate) fn in_words(graph: &Graph, from: Option<usize>, paths: &[Path]) -> St
             "\nand {} more, of whom the server does not tell",
             graph.omitted
         );
+    }
+    for doubt in &graph.doubts {
+        let _ = write!(text, "\nnot all is known: {}", tame(doubt));
     }
     if let Some(from) = from {
         let _ = write!(text, "\n\n{}", chain_in_words(graph, from));
@@ -57,8 +60,9 @@ pub(crate) fn in_plain_words(graph: &Graph, from: Option<usize>, paths: &[Path])
 /// What is known of it, in a line.
 fn headline(graph: &Graph) -> String {
     let name = readable(graph.key.as_bytes());
+    let nobody = nobody(graph);
     let kind = match tame(&graph.type_name) {
-        kind if kind.is_empty() => return format!("{name}: nobody holds it, nobody waits"),
+        kind if kind.is_empty() => return format!("{name}: {nobody}, nobody waits"),
         kind => kind,
     };
     let held = graph
@@ -67,16 +71,25 @@ fn headline(graph: &Graph) -> String {
         .filter(|holder| holder.has == Has::Held);
     let held = held.count();
     match (graph.waits.len(), held, graph.caches) {
-        (0, 0, 0) => format!("{name} ({kind}): nobody waits, nobody holds it"),
+        (0, 0, 0) => format!("{name} ({kind}): nobody waits, {nobody}"),
         (0, 0, 1) => {
-            format!("{name} ({kind}): nobody waits, nobody holds it; one node has it cached")
+            format!("{name} ({kind}): nobody waits, {nobody}; one node has it cached")
         }
         (0, 0, caches) => {
-            format!("{name} ({kind}): nobody waits, nobody holds it; {caches} nodes have it cached")
+            format!("{name} ({kind}): nobody waits, {nobody}; {caches} nodes have it cached")
         }
         (0, _, _) => format!("{name} ({kind}): nobody waits; it is held"),
         (1, _, _) => format!("{name} ({kind}): 1 request waits"),
         (waits, _, _) => format!("{name} ({kind}): {waits} requests wait"),
+    }
+}
+
+/// That nobody holds it, as far as that is known.
+const fn nobody(graph: &Graph) -> &'static str {
+    if graph.is_complete() {
+        "nobody holds it"
+    } else {
+        "nobody is known to hold it"
     }
 }
 
@@ -277,9 +290,8 @@ pub(crate) fn chain_in_words(graph: &Graph, from: usize) -> String {
 /// Over other names, in a sentence.
 fn path_in_words(path: &Path) -> String {
     let mut text = String::new();
-    if path.is_circle {
-        let is_sure = path.links.iter().all(Link::is_one_task);
-        let what = if is_sure {
+    if path.is_circle() {
+        let what = if path.is_deadlock() {
             "deadlock"
         } else {
             "perhaps a deadlock"
@@ -302,7 +314,7 @@ fn path_in_words(path: &Path) -> String {
             let _ = write!(text, ", as {waits}: that may be another task");
         }
     }
-    if path.is_circle {
+    if path.is_circle() {
         text.push_str(". Each waits for the next, and the last for the first");
     }
     text
@@ -311,7 +323,7 @@ fn path_in_words(path: &Path) -> String {
 /// Who has it and how many wait, in a line.
 pub(crate) fn by_whom(graph: &Graph) -> String {
     let mut text = match &graph.holders[..] {
-        [] => "nobody holds it".into(),
+        [] => nobody(graph).into(),
         [one] => holder_in_words(one),
         [one, others @ ..] => format!("{}, and {} others", holder_in_words(one), others.len()),
     };
@@ -327,6 +339,11 @@ pub(crate) fn by_whom(graph: &Graph) -> String {
             )
         }
     };
+    if let Some(doubt) = graph.doubts.first() {
+        let _ = write!(text, "; not all is known: {}", tame(doubt));
+    } else if graph.omitted > 0 {
+        let _ = write!(text, "; {} more are not told of", graph.omitted);
+    }
     text
 }
 
@@ -336,14 +353,14 @@ pub(crate) fn advice(graph: &Graph, paths: &[Path]) -> Vec<String> {
     if graph.waits.is_empty() {
         return lines;
     }
-    let name = shell_word(&readable(graph.key.as_bytes()));
-    if paths.iter().any(|path| path.is_circle) {
+    let name = shell_word(graph.key.as_bytes());
+    if paths.iter().any(Path::is_circle) {
         lines.push("end one of those that wait in a circle, and let all take the names in the same order ('rmctl lock a b', 'lock_all')".into());
     }
-    if let Some(path) = paths.iter().find(|path| !path.is_circle)
+    if let Some(path) = paths.iter().find(|path| !path.is_circle())
         && let Some(last) = path.links.last()
     {
-        let next = shell_word(&readable(last.wait.key.as_bytes()));
+        let next = shell_word(last.wait.key.as_bytes());
         lines.push(format!("go on there: rmctl why {next}"));
     }
     let blocking = |holder: &&Holder| !holder.wanted_by.is_empty();
@@ -358,7 +375,10 @@ pub(crate) fn advice(graph: &Graph, paths: &[Path]) -> Vec<String> {
             (Has::Cached, None) => {
                 format!("look again: {who} was asked to give it back, which takes a moment")
             }
-            (Has::Unknown, None) => format!("see whether {who} is stopped or cut off"),
+            (Has::Unknown, None) => format!(
+                "see whether {who} is busy, stopped or cut off: it is connected and does not answer; if it is dead, it \
+                 loses it when its lease ends"
+            ),
         });
     }
     if graph.holders.iter().any(|holder| blocking(&holder)) {
@@ -381,19 +401,35 @@ pub(crate) fn advice(graph: &Graph, paths: &[Path]) -> Vec<String> {
     lines
 }
 
-/// A name as a shell takes it.
-pub(crate) fn shell_word(name: &str) -> String {
+/// A name as a shell takes it at the end of a command, so that the command gets the same bytes. What looks like a flag has
+/// `--` before it; what cannot be shown is escaped as `bash`, `zsh` and POSIX of 2024 read it.
+pub(crate) fn shell_word(name: &[u8]) -> String {
+    let dashes = if name.starts_with(b"-") { "-- " } else { "" };
     let is_plain = |c: char| c.is_alphanumeric() || "/._-:@%+=,".contains(c);
-    if !name.is_empty() && name.chars().all(is_plain) {
-        name.into()
-    } else {
-        format!("'{}'", name.replace('\'', r"'\''"))
+    match std::str::from_utf8(name) {
+        Ok(text) if !text.is_empty() && text.chars().all(is_plain) => format!("{dashes}{text}"),
+        Ok(text) if !text.chars().any(is_unseen) => {
+            format!("{dashes}'{}'", text.replace('\'', r"'\''"))
+        }
+        _ => {
+            let mut word = format!("{dashes}$'");
+            for &byte in name {
+                // Three octal digits each time: a digit that follows cannot be taken for part of it.
+                let _ = match byte {
+                    b'\'' | b'\\' => write!(word, "\\{}", char::from(byte)),
+                    b' '..=b'~' => write!(word, "{}", char::from(byte)),
+                    _ => write!(word, "\\{byte:03o}"),
+                };
+            }
+            word.push('\'');
+            word
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::graph::tests::night;
+    use super::super::graph::tests::{night, view};
     use super::*;
 
     #[test]
@@ -417,6 +453,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_known_is_said_and_nobody_is_said_not_to_hold_it() {
+        let mut graph = Graph::new(view("x", Vec::new()));
+        assert!(in_words(&graph, None, &[]).contains("nobody holds it"));
+        graph.doubts.push("b does not answer".into());
+        let text = in_words(&graph, None, &[]);
+        assert!(!text.contains("nobody holds it"), "{text}");
+        assert!(
+            text.contains("not all is known: b does not answer"),
+            "{text}"
+        );
+        assert!(by_whom(&graph).starts_with("nobody is known to hold it"));
+    }
+
+    #[test]
     fn the_chain_is_a_sentence_from_the_waiter_to_the_holder() {
         let graph = Graph::new(night());
         assert_eq!(
@@ -435,7 +485,12 @@ mod tests {
 
     #[test]
     fn a_name_is_quoted_for_the_shell_where_it_must_be() {
-        assert_eq!(shell_word("volumes/42"), "volumes/42");
-        assert_eq!(shell_word("it's 7"), r"'it'\''s 7'");
+        assert_eq!(shell_word(b"volumes/42"), "volumes/42");
+        assert_eq!(shell_word(b"it's 7"), r"'it'\''s 7'");
+        assert_eq!(shell_word(b"-rf"), "-- -rf");
+        assert_eq!(shell_word(b"- x"), "-- '- x'");
+        assert_eq!(shell_word(br"a\xff"), r"'a\xff'");
+        assert_eq!(shell_word(b"a\xff1'\\\n"), r"$'a\3771\'\\\012'");
+        assert_eq!(shell_word("\u{202e}x".as_bytes()), r"$'\342\200\256x'");
     }
 }

@@ -22,7 +22,8 @@ use tokio::net::TcpStream;
 use super::words::{self, Side};
 use super::{Loaded, files};
 
-/// So much is handed out by one read.
+/// So much is taken off the socket by one read: what records hold is less, and of some of them nothing is handed out at all,
+/// but each is work.
 const READ_BYTES: usize = 64 << 10;
 
 /// A TLS connection whose handshake is over.
@@ -78,10 +79,15 @@ impl TlsStream {
         self.socket.readable().await
     }
 
-    /// Reads what there is, without waiting. 0 is the end.
-    pub(in crate::transport) fn try_read_buf(&self, input: &mut BytesMut) -> io::Result<usize> {
+    /// Reads what there is, without waiting, until there are `room` bytes, or what came with the last of them. 0 is the end.
+    pub(in crate::transport) fn try_read_buf(
+        &self,
+        input: &mut BytesMut,
+        room: usize,
+    ) -> io::Result<usize> {
         let mut tls = self.tls();
         let before = input.len();
+        let mut taken = 0;
         let ended = loop {
             let mut plain = tls.reader();
             match plain.fill_buf() {
@@ -97,11 +103,13 @@ impl TlsStream {
                 // It was cut off.
                 Err(error) => break Err(error),
             }
-            if input.len() - before >= READ_BYTES {
-                break Ok(0);
+            if input.len() - before >= room || taken >= READ_BYTES {
+                // There may be more, and the socket says so at once. Nothing that was handed out is not the end.
+                break Err(io::ErrorKind::WouldBlock.into());
             }
-            if let Err(error) = tls.read_tls(&mut Wire(&self.socket)) {
-                break Err(error);
+            match tls.read_tls(&mut Wire(&self.socket)) {
+                Ok(count) => taken += count,
+                Err(error) => break Err(error),
             }
             if let Err(error) = tls.process_new_packets() {
                 // The other side is told why, if the socket takes it.
