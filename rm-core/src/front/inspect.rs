@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::domain::{AnyTable, Shared};
 use super::resource::Resource;
 use super::shard::Place;
+use super::shared::{AnyTable, Shared};
 use super::table::Table;
 use crate::credit::Level as _;
 use crate::id::{NodeId, PeerId, ResourceKey, Token, TypeId};

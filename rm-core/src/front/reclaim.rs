@@ -27,8 +27,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::domain::Role;
 use super::resource::{Inner, Resource};
+use super::settings::Role;
 use super::shard::{Numbers, Place, Resting, Shard};
 use super::table::Table;
 use super::totals::Totals;

@@ -16,11 +16,12 @@ use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
 
-use super::domain::{AnyTable, Role, Shared, UNKNOWN};
 use super::quota::Quota;
 use super::resource::Resource;
 use super::routes::{Adoption, Link};
+use super::settings::{Role, UNKNOWN};
 use super::shard::{Numbers, Place, Shard, hash_of};
+use super::shared::{AnyTable, Shared};
 use super::totals::Totals;
 use super::windup::{Course, WindUpReport};
 use crate::cluster::Stance;

@@ -20,8 +20,9 @@ use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
 
-use super::domain::{Domain, Shared, WeakDomain};
+use super::domain::{Domain, WeakDomain};
 use super::resource::Resource;
+use super::shared::Shared;
 use super::timers::{Due, Entry};
 use crate::credit::{Credit as _, Level as _};
 use crate::id::{Class, Order, ResourceKey, TypeId};

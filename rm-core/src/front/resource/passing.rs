@@ -8,8 +8,8 @@
 //! after which there is still nothing to decide, if it was open before. A gate whose holders were lost stays closed until
 //! the last of them has left: nobody else shares their hold.
 
-use crate::front::domain::Shared;
 use crate::front::gate::{Door, FOR_EVER, Gate, Heat, Inside, Lease, Opening, Pass, Refused};
+use crate::front::shared::Shared;
 use crate::front::slots::State;
 use crate::id::Token;
 use crate::owner::Owner;

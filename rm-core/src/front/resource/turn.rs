@@ -15,7 +15,7 @@ use super::{Inner, Resource};
 use crate::credit::Opaque;
 use crate::effect::Effect;
 use crate::error::LostReason;
-use crate::front::domain::Shared;
+use crate::front::shared::Shared;
 use crate::front::slots::State;
 use crate::front::trace::{self, Happened};
 use crate::front::windup::Course;
