@@ -22,7 +22,8 @@ pub struct DomainSettings {
     /// others' priority than this. 1 s by default.
     pub priority_max: Duration,
     /// The policy of all resources of a type, whatever the type itself says of them. Empty by default: the type
-    /// decides ([`ResourceType::policy`]), and where it leaves that open, the policy in `owner`.
+    /// decides ([`ResourceType::policy`](crate::resource::ResourceType::policy)), and where it leaves that open, the
+    /// policy in `owner`.
     pub policies: BTreeMap<TypeId, Policy>,
     /// The most resources of one type with any state here; more are refused. 4,194,304 by default.
     pub resources_max: usize,
@@ -76,7 +77,7 @@ pub enum Role {
     Root {
         /// The epoch under which it lends.
         epoch: u32,
-        /// Whether a former life may still have lent anything: until [`Domain::end_grace`], everything
+        /// Whether a former life may still have lent anything: until [`Domain::end_grace`](super::Domain::end_grace), everything
         /// counts as lent.
         grace: bool,
     },
