@@ -61,6 +61,7 @@ mod servers;
 mod signals;
 pub(crate) mod status;
 mod stdin;
+mod text_file;
 mod top;
 mod tree;
 mod wait;

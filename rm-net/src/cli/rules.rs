@@ -12,7 +12,6 @@
 //! be a rule that somebody relies on.
 
 use std::fmt::Display;
-use std::io::Read as _;
 use std::path::Path;
 
 use rm_core::access::{Action, BadRule, BadRules, Rule, Rules};
@@ -21,10 +20,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::exit::{Exit, Failure};
+use super::text_file;
 use crate::types::Types;
-
-/// A larger file was meant for somebody else.
-const FILE_BYTES_MAX: u64 = 1 << 20;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -85,18 +82,8 @@ impl From<BadRule> for Wrong {
 /// # Errors
 /// Where it cannot be read, or does not say what rules can say.
 pub(crate) fn read(path: &Path, types: &Types) -> Result<Rules, Failure> {
-    let unreadable = |error: &dyn Display| {
-        let error = format_args!("cannot read the rules in {}: {error}", path.display());
-        Failure::new(Exit::CONFIG, error).hint("name another file with --rules or RM_RULES")
-    };
-    let file = std::fs::File::open(path).map_err(|error| unreadable(&error))?;
-    let mut text = String::new();
-    let read = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text);
-    if read.map_err(|error| unreadable(&error))? as u64 > FILE_BYTES_MAX {
-        return Err(unreadable(&format_args!(
-            "it has more than {FILE_BYTES_MAX} bytes"
-        )));
-    }
+    let hint = "name another file with --rules or RM_RULES";
+    let text = text_file::read(path, "rules", hint)?;
     parse(path, &text, types)
 }
 

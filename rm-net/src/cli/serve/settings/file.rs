@@ -4,15 +4,13 @@
 //! is an error with file, line, and what to do about it; nothing is guessed and nothing passed over.
 
 use std::fmt::Display;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::text_file;
 
-/// A larger file was meant for somebody else.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// The sections. A new one needs nothing but its name here, and flags that begin with it.
 pub(super) const SECTIONS: [&str; 2] = ["etcd", "tls"];
 
@@ -47,18 +45,8 @@ impl File {
     /// # Errors
     /// Where it cannot be read, or is no TOML, or has values of a kind that no setting has.
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
-        let unreadable = |error: &dyn Display| {
-            let error = format_args!("cannot read the settings in {}: {error}", path.display());
-            Failure::new(Exit::CONFIG, error).hint("name another file with --config or RM_CONFIG")
-        };
-        let file = std::fs::File::open(path).map_err(|error| unreadable(&error))?;
-        let mut text = String::new();
-        let read = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text);
-        if read.map_err(|error| unreadable(&error))? as u64 > FILE_BYTES_MAX {
-            return Err(unreadable(&format_args!(
-                "it has more than {FILE_BYTES_MAX} bytes"
-            )));
-        }
+        let hint = "name another file with --config or RM_CONFIG";
+        let text = text_file::read(path, "settings", hint)?;
         Self::parse(path, &text)
     }
 
