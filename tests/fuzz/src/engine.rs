@@ -231,17 +231,17 @@ impl World {
         let message = match bytes.int_in_range(0..=7)? {
             // What only a creditor says.
             0 => hostile::downward(bytes)?,
-            // Some or all of what it has, by its right name.
+            // Some or all of what it has, by its right name; or more.
             1 | 2 => match (
                 self.root.loan_id(self.hostile),
                 self.root.loan(self.hostile),
             ) {
                 (Some(loan), Some(&all)) => RwMessage::Return {
                     loan,
-                    delta: if bytes.arbitrary()? {
-                        all
-                    } else {
-                        all.meet(&RwCredit::READ)
+                    delta: match bytes.int_in_range(0..=2)? {
+                        0 => all,
+                        1 => all.meet(&RwCredit::READ),
+                        _ => all.join(&RwCredit::READ).unwrap_or(all),
                     },
                     fence: hostile::number(bytes)?,
                     value: None,
