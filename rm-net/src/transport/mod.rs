@@ -214,6 +214,7 @@ impl Transport {
     }
 
     /// Whether it may be listened beyond this machine.
+    #[cfg(feature = "cli")]
     pub(crate) fn is_open_to_strangers(&self) -> bool {
         self.knows_callers() || self.trusts_network()
     }

@@ -52,7 +52,6 @@ impl Stream {
     }
 
     /// Whom the other side's certificate names, and until when it is good; if it showed one.
-    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "for doctor"))]
     pub(crate) fn certificate(&self) -> Option<(String, SystemTime)> {
         match self {
             Self::Tcp(_) | Self::Unix(_) => None,
